@@ -1,0 +1,19 @@
+# drey_flags: what every target of this repository is compiled with.
+add_library(drey_flags INTERFACE)
+target_compile_options(drey_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion -fno-omit-frame-pointer
+  $<$<BOOL:${DREY_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(drey_flags INTERFACE -Wthread-safety)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(drey_flags INTERFACE -march=x86-64-v3)
+endif()
+if(DREY_SANITIZE)
+  target_compile_options(drey_flags INTERFACE -fsanitize=${DREY_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(drey_flags INTERFACE -fsanitize=${DREY_SANITIZE})
+endif()
+find_program(DREY_MOLD mold)
+if(DREY_MOLD)
+  target_link_options(drey_flags INTERFACE -fuse-ld=mold)
+endif()

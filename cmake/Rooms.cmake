@@ -1,0 +1,68 @@
+# room(): one directory of src/ as one static library with a rank.
+#
+#   room(NAME data RANK 2 DEPS base wire [LIBS PkgConfig::XXHASH ...])
+#
+# Sources are all *.cc of the directory tree except *_test.cc; tests go into the target <name>_test.
+# The fence: a dependency must be declared earlier and have a lower rank, and a room is compiled with
+# only the include roots of its closure, so that an undeclared `#include "other/x.h"` does not compile.
+# Each room's include root is a directory that holds one link, named after the room.
+
+define_property(TARGET PROPERTY DREY_RANK BRIEF_DOCS "rank of a room" FULL_DOCS "edges go down in rank")
+
+function(room)
+  cmake_parse_arguments(R "" "NAME;RANK" "DEPS;LIBS;TEST_DEPS" ${ARGN})
+  set(target drey_${R_NAME})
+  foreach(dep IN LISTS R_DEPS)
+    if(NOT TARGET drey_${dep})
+      message(FATAL_ERROR "room ${R_NAME} depends on room ${dep}, which is not declared above it")
+    endif()
+    get_target_property(dep_rank drey_${dep} DREY_RANK)
+    if(NOT dep_rank LESS R_RANK)
+      message(FATAL_ERROR "room ${R_NAME} (rank ${R_RANK}) may not depend on ${dep} (rank ${dep_rank})")
+    endif()
+  endforeach()
+
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${R_NAME}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+
+  set(root ${CMAKE_BINARY_DIR}/rooms/${R_NAME})
+  file(MAKE_DIRECTORY ${root})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${R_NAME} ${root}/${R_NAME} SYMBOLIC)
+
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  set_target_properties(${target} PROPERTIES DREY_RANK ${R_RANK})
+  target_include_directories(${target} ${scope} ${root})
+  target_link_libraries(${target} ${scope} drey_flags)
+  foreach(dep IN LISTS R_DEPS)
+    target_link_libraries(${target} ${scope} drey_${dep})
+  endforeach()
+  if(R_LIBS)
+    target_link_libraries(${target} ${scope} ${R_LIBS})
+  endif()
+  if(tests AND DREY_TESTS)
+    drey_test(${R_NAME}_test SOURCES ${tests} LIBS ${target})
+    foreach(dep IN LISTS R_TEST_DEPS)
+      target_link_libraries(${R_NAME}_test PRIVATE drey_${dep})
+    endforeach()
+  endif()
+endfunction()
+
+# drey_test(name SOURCES ... LIBS ...): a GoogleTest program under bin/tests, run as one ctest entry.
+function(drey_test name)
+  cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${T_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
+  target_link_libraries(${name} PRIVATE ${T_LIBS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    DREY_SOURCE_DIR="${CMAKE_SOURCE_DIR}" DREY_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+endfunction()
