@@ -74,18 +74,25 @@ typedef struct drey_view {
   uint32_t size;
   union {
     char inlined[12];
-    struct {
+    struct __attribute__((packed)) {
       char prefix[4];
       const char* data;
     } far;
   } u;
-} drey_view;
+} __attribute__((aligned(8))) drey_view;   /* sizeof 16 */
 #define DREY_VIEW_INLINE_MAX 12u
 
 typedef struct drey_span {
   const char* data;
   size_t size;
 } drey_span;
+
+/* Keys are views too (drey_keys, drey_timer, fire):
+ *   one key column     fixed width: its little-endian bytes (bool: one byte); text and bytes: themselves;
+ *                      null: size 0 with the inline bytes ff ff ff ff (differs from the empty text)
+ *   more key columns   per column one byte (1 = value, 0 = null: nothing follows), then the fixed-width
+ *                      bytes, or u32 size and the text
+ * Floating point: -0.0 counts as 0.0 and every NaN as one. Structs and lists cannot be keys. */
 
 /* Formats used in schemas: b (bits) c s i l f g, "d:precision,scale" (64-bit up to 18 digits, else
  * 128-bit), tdD (days, 32-bit), "tsm:UTC" (milliseconds, 64-bit), vu (text), vz (bytes), +s, +l.
