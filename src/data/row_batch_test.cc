@@ -1,0 +1,130 @@
+#include "data/row_batch.h"
+
+#include <gtest/gtest.h>
+
+#include "data/key.h"
+
+namespace drey::data {
+namespace {
+
+Schema flights() { return *Schema::parse("carrier:vu;delay:i?;tags:+l{item:vu};at:tsm:UTC"); }
+
+BatchRef two_rows(const Schema& schema, BlockPool& pool) {
+  BatchBuilder b(schema, 8, pool);
+  b.values<View>(0)[0] = b.copy_text("UA");
+  b.values<View>(0)[1] = b.copy_text("a carrier with a long name");
+  b.values<std::int32_t>(1)[0] = 7;
+  b.set_null(1, 1);
+  auto& tags = b.abi().columns[2];
+  b.reserve_list(tags, 3);
+  auto* items = static_cast<View*>(tags.children[0].values);
+  items[0] = b.copy_text("x");
+  items[1] = b.copy_text("y");
+  items[2] = b.copy_text("something longer than twelve");
+  tags.child_rows = 3;
+  auto* offsets = static_cast<std::int32_t*>(tags.values);
+  offsets[1] = 2;
+  offsets[2] = 3;
+  b.values<std::int64_t>(3)[0] = 100;
+  b.values<std::int64_t>(3)[1] = 200;
+  b.abi().row_times[0] = 100;
+  b.abi().row_times[1] = 200;
+  b.abi().has_row_times = 1;
+  b.abi().rows = 2;
+  return b.build();
+}
+
+TEST(Schema, PrintsAndParsesItself) {
+  EXPECT_EQ(Schema::parse(flights().to_string())->to_string(), flights().to_string());
+  EXPECT_FALSE(Schema::parse("a:q").ok());
+  EXPECT_FALSE(Schema::parse("a:+s{b:l").ok());
+}
+
+TEST(RowBatch, SelectionSharesColumnsAndAppendGathersThem) {
+  BlockPool pool;
+  const Schema schema = flights();
+  BatchRef copy;
+  {
+    BatchRef batch = two_rows(schema, pool);
+    EXPECT_EQ(batch->abi().arena_count, 2u);  // far text, list items
+    const std::uint32_t second[] = {1};
+    BatchRef selected = RowBatch::select(batch, second, pool);
+    EXPECT_EQ(selected->rows(), 1u);
+    EXPECT_EQ(selected->values<View>(0), batch->values<View>(0));
+    BatchBuilder b(schema, 4, pool);
+    b.append(*selected, second);
+    b.append(*batch, second);
+    copy = b.build();
+  }
+  ASSERT_EQ(copy->rows(), 2u);
+  for (std::uint32_t row : {0u, 1u}) {
+    EXPECT_EQ(text_of(copy->values<View>(0)[row]), "a carrier with a long name");
+    EXPECT_FALSE(is_valid(copy->validity(1), row));
+    EXPECT_EQ(copy->row_times()[row], 200);
+  }
+  const ArrowArray& tags = copy->column(2);
+  EXPECT_EQ(static_cast<const std::int32_t*>(tags.buffers[1])[2], 2);
+  EXPECT_EQ(text_of(static_cast<const View*>(tags.children[0]->buffers[1])[1]), "something longer than twelve");
+}
+
+TEST(BlockPool, RecyclesBlocksAndTrims) {
+  BlockPool pool;
+  const char* first = pool.allocate(5000)->data();
+  EXPECT_EQ(pool.allocate(5000)->data(), first);
+  EXPECT_GT(pool.kept_bytes(), 0u);
+  pool.trim();
+  EXPECT_EQ(pool.kept_bytes(), 0u);
+}
+
+TEST(Key, NullsEmptyTextAndZeroesAreWhatTheHeaderSays) {
+  BlockPool pool;
+  const Schema schema = *Schema::parse("t:vu?;d:g");
+  BatchBuilder b(schema, 4, pool);
+  b.values<View>(0)[0] = make_view("");
+  b.values<View>(0)[1] = View{};
+  b.set_null(0, 1);
+  b.values<double>(1)[0] = 0.0;
+  b.values<double>(1)[1] = -0.0;
+  b.abi().rows = 2;
+  const BatchRef batch = b.build();
+  KeyVector keys;
+  const std::uint32_t text[] = {0};
+  keys.encode(*batch, key_columns(schema, text));
+  EXPECT_FALSE(equal(keys.keys()[0], keys.keys()[1]));
+  const std::uint32_t number[] = {1};
+  keys.encode(*batch, key_columns(schema, number));
+  EXPECT_TRUE(equal(keys.keys()[0], keys.keys()[1]));
+  EXPECT_EQ(keys.hashes()[0], keys.hashes()[1]);
+  const std::uint32_t both[] = {0, 1};
+  keys.encode(*batch, key_columns(schema, both));
+  EXPECT_FALSE(equal(keys.keys()[0], keys.keys()[1]));
+}
+
+TEST(Key, GroupsOfAllSubtasksCoverEachGroupOnce) {
+  for (std::uint32_t max : {1u, 2u, 128u, 1000u}) {
+    for (std::uint32_t p = 1; p <= std::min(max, 9u); ++p) {
+      std::uint32_t next = 0;
+      for (std::uint32_t s = 0; s < p; ++s) {
+        const KeyGroupRange range = key_groups_of(s, p, max);
+        EXPECT_EQ(range.first, next);
+        for (std::uint32_t g = range.first; g <= range.last; ++g) EXPECT_EQ(subtask_of(g, p, max), s);
+        next = range.last + 1;
+      }
+      EXPECT_EQ(next, max);
+    }
+  }
+}
+
+TEST(Key, SequentialKeysSpreadOverGroups) {
+  std::vector<int> hits(128);
+  for (std::uint64_t k = 0; k < 128'000; ++k) {
+    View v{};
+    v.size = 8;
+    std::memcpy(v.u.inlined, &k, 8);
+    ++hits[key_group_of(hash_of(v), 128)];
+  }
+  for (int h : hits) EXPECT_NEAR(h, 1000, 200);
+}
+
+}  // namespace
+}  // namespace drey::data
