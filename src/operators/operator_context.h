@@ -1,0 +1,78 @@
+// OperatorContext: what the runtime offers one operator instance. Valid from open to destruction.
+//
+// Threading: task thread, except where a line says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "data/key.h"
+#include "data/memory.h"
+#include "data/type.h"
+#include "drey/abi.h"
+#include "env/env.h"
+#include "graph/job_graph.h"
+#include "state/task_state.h"
+
+namespace drey::operators {
+
+class Emitter;
+
+class OperatorContext {
+ public:
+  virtual ~OperatorContext() = default;
+
+  virtual const graph::OperatorNode& node() const = 0;
+  virtual OperatorId operator_id() const = 0;
+  virtual JobId job_id() const = 0;
+  virtual std::uint32_t subtask() const = 0;
+  virtual std::uint32_t parallelism() const = 0;
+  virtual std::uint32_t max_parallelism() const = 0;
+  virtual std::uint32_t attempt() const = 0;
+  // "Source: bid (1/2)#0": for logs and failures.
+  virtual const std::string& task_name() const = 0;
+
+  // Schemas of the outputs, and of the batches that enter an input.
+  virtual const data::Schema& output_schema(std::uint32_t output) const = 0;
+  virtual const data::Schema& input_schema(std::uint32_t input) const = 0;
+  // Key columns of the HASH edges that enter an input; empty: not keyed.
+  virtual const std::vector<data::KeyColumn>& key_columns(std::uint32_t input) const = 0;
+
+  virtual env::Env& env() = 0;
+  virtual data::BlockPool& pool() = 0;
+  virtual state::TaskState& state() = 0;
+
+  // Current event time of the operator's input, and the wall clock in ms.
+  virtual std::int64_t watermark() const = 0;
+  virtual std::int64_t processing_time() const = 0;
+  // Asks for on_processing_time (operators) or poll (sources) at that time; the earliest one counts.
+  virtual void wake_at(std::int64_t time_ms) = 0;
+  // Makes an idle source be polled again. The function may be called from any thread, also after the task.
+  virtual std::function<void()> waker() = 0;
+
+  // Sums (or max/min) over the subtasks, shown by /accumulators.
+  virtual void accumulate(std::string_view name, drey_accumulator_kind kind, std::int64_t whole,
+                          double real) = 0;
+  // A cell that the operator writes and any thread reads; named below the operator's scope.
+  virtual std::int64_t* metric(std::string_view name, drey_metric_kind kind) = 0;
+
+  // User code of this operator; null for kinds without.
+  virtual const drey_functions* functions() const = 0;
+  virtual const void* closure() const = 0;
+  // Bridges to the C ABI (runtime's user host).
+  virtual drey_task* abi_task() = 0;
+  virtual const drey_host* abi_host() = 0;
+  // Where host calls made through abi_task() emit to, and the batch they are about; set around each call
+  // into user code.
+  virtual void enter_user_code(Emitter* out, const data::BatchRef* batch) = 0;
+  // The failure that user code recorded through the ABI, taken; kUserCode. Ok when there is none.
+  virtual Status take_failure() = 0;
+};
+
+}  // namespace drey::operators
