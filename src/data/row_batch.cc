@@ -251,10 +251,12 @@ void BatchBuilder::share_arenas(const RowBatch& batch) {
   const RowBatch& base = batch.base_ ? *batch.base_ : batch;
   if (&base == last_shared_) return;
   last_shared_ = &base;
-  for (const BlockRef& arena : base.arenas_) {
-    const auto same = [&](const BlockRef& mine) { return mine.get() == arena.get(); };
-    if (std::none_of(arenas_.begin(), arenas_.end(), same)) arenas_.push_back(arena);
-  }
+  for (const BlockRef& arena : base.arenas_) share_arena(arena);
+}
+
+void BatchBuilder::share_arena(const BlockRef& arena) {
+  const auto same = [&](const BlockRef& mine) { return mine.get() == arena.get(); };
+  if (std::none_of(arenas_.begin(), arenas_.end(), same)) arenas_.push_back(arena);
 }
 
 void BatchBuilder::reserve_list(drey_builder_column& list, std::uint32_t child_capacity) {

@@ -142,6 +142,8 @@ class BatchBuilder {
   View copy_text(std::string_view text);
   // Keeps another batch's arenas alive: its far views may be written here as they are.
   void share_arenas(const RowBatch& batch);
+  // Keeps a block alive that far views written here point into.
+  void share_arena(const BlockRef& arena);
   void reserve_list(drey_builder_column& list, std::uint32_t child_capacity);
 
   // Appends rows (physical ids) of a batch of the same schema: values are copied, far text is shared.

@@ -1,0 +1,239 @@
+#include "connectors/files/csv_parser.h"
+
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+namespace drey::connectors::files {
+namespace {
+
+// Bit i is set when byte i of the 64 at p is ',', '\n' or '"'.
+inline std::uint64_t structural_bits(const char* p) {
+#ifdef __AVX2__
+  auto half = [](const char* q) -> std::uint64_t {
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
+    const __m256i comma = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(','));
+    const __m256i line = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\n'));
+    const __m256i quote = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('"'));
+    return static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(comma, line), quote)));
+  };
+  return half(p) | half(p + 32) << 32;
+#else
+  std::uint64_t bits = 0;
+  for (unsigned i = 0; i < 64; ++i) {
+    bits |= std::uint64_t{p[i] == ',' || p[i] == '\n' || p[i] == '"'} << i;
+  }
+  return bits;
+#endif
+}
+
+std::string_view shorten(std::string_view text) { return text.substr(0, 64); }
+
+}  // namespace
+
+Status CsvParser::set_header(std::string_view header) {
+  if (header.ends_with('\r')) header.remove_suffix(1);
+  if (header.starts_with("\xEF\xBB\xBF")) header.remove_prefix(3);
+  std::vector<std::string> names;
+  const char* problem = nullptr;
+  const std::string line(header);
+  if (split_row_with_quotes(line.data(), line.data() + line.size(), true, &problem) == nullptr || problem != nullptr) {
+    return fail(Code::kInvalidArgument, fmt::format("Cannot read the header line: {}", problem ? problem : "it is empty"));
+  }
+  for (const FieldSpan& f : fields_) names.emplace_back(f.begin, f.end);
+  field_count_ = names.size();
+  column_of_field_.assign(field_count_, -1);
+  field_of_column_.clear();
+  for (std::size_t c = 0; c < schema_.size(); ++c) {
+    bool found = false;
+    for (std::size_t f = 0; f < names.size() && !found; ++f) {
+      if (names[f] != schema_[c].name) continue;
+      column_of_field_[f] = static_cast<std::int32_t>(c);
+      field_of_column_.push_back(static_cast<std::uint32_t>(f));
+      found = true;
+    }
+    if (!found) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("The file has no column '{}'; its header is: {}", schema_[c].name, shorten(header)));
+    }
+  }
+  return {};
+}
+
+void CsvParser::set_header_by_position() {
+  field_count_ = schema_.size();
+  column_of_field_.clear();
+  field_of_column_.clear();
+  for (std::size_t c = 0; c < schema_.size(); ++c) {
+    column_of_field_.push_back(static_cast<std::int32_t>(c));
+    field_of_column_.push_back(static_cast<std::uint32_t>(c));
+  }
+}
+
+const char* CsvParser::split_row(const char* begin, const char* end, bool is_last, const char** problem) {
+  fields_.clear();
+  const char* field = begin;
+  const char* p = begin;
+  while (end - p >= 64) {
+    std::uint64_t bits = structural_bits(p);
+    while (bits != 0) {
+      const char* at = p + std::countr_zero(bits);
+      bits &= bits - 1;
+      if (*at == '"') return split_row_with_quotes(begin, end, is_last, problem);
+      fields_.push_back({field, at, false, false});
+      field = at + 1;
+      if (*at == '\n') {
+        FieldSpan& last = fields_.back();
+        if (last.end != last.begin && last.end[-1] == '\r') --last.end;
+        return at + 1;
+      }
+    }
+    p += 64;
+  }
+  return split_row_with_quotes(begin, end, is_last, problem);
+}
+
+const char* CsvParser::split_row_with_quotes(const char* begin, const char* end, bool is_last, const char** problem) {
+  fields_.clear();
+  const char* p = begin;
+  while (true) {
+    FieldSpan field{p, p, false, false};
+    if (p != end && *p == '"') {
+      field.quoted = true;
+      field.begin = ++p;
+      while (true) {
+        if (p == end) {
+          if (!is_last) return nullptr;
+          *problem = "a quoted field is not closed";
+          return end;
+        }
+        if (*p == '"') {
+          if (p + 1 == end && !is_last) return nullptr;
+          if (p + 1 != end && p[1] == '"') {
+            field.doubled = true;
+            p += 2;
+            continue;
+          }
+          break;
+        }
+        if (*p == '\n' && !options_.multiline) {
+          *problem = "a quoted field is not closed on its line (line ends inside quotes need multiline)";
+          return p + 1;
+        }
+        ++p;
+      }
+      field.end = p++;
+      if (p != end && *p == '\r' && p + 1 != end && p[1] == '\n') ++p;
+      if (p != end && *p != ',' && *p != '\n') {
+        *problem = "text follows the closing quote of a field";
+        const void* line = std::memchr(p, '\n', static_cast<std::size_t>(end - p));
+        if (line == nullptr) return is_last ? end : nullptr;
+        return static_cast<const char*>(line) + 1;
+      }
+    } else {
+      while (p != end && *p != ',' && *p != '\n') ++p;
+      field.end = p;
+      if (field.end != field.begin && field.end[-1] == '\r' && (p == end || *p == '\n')) --field.end;
+    }
+    if (p == end && !is_last) return nullptr;
+    fields_.push_back(field);
+    if (p == end) return end;
+    if (*p++ == '\n') return p;
+  }
+}
+
+bool CsvParser::store_row(const char* row, const char* base, data::BatchBuilder& builder, CsvError* error) {
+  auto bad = [&](std::string column, std::string what) {
+    *error = {static_cast<std::uint64_t>(row - base), std::move(column), std::move(what)};
+    return false;
+  };
+  if (fields_.size() != field_count_) {
+    return bad("", fmt::format("the row has {} fields where {} are expected", fields_.size(), field_count_));
+  }
+  const std::uint32_t at = builder.rows();
+  for (std::size_t c = 0; c < field_of_column_.size(); ++c) {
+    const FieldSpan& field = fields_[field_of_column_[c]];
+    drey_builder_column& column = builder.abi().columns[c];
+    std::string_view text(field.begin, static_cast<std::size_t>(field.end - field.begin));
+    const data::Field& declared = schema_[c];
+    if (!field.quoted) {
+      const bool is_null = options_.null_text ? text == *options_.null_text
+                                              : text.empty() && declared.type.kind != data::TypeKind::kText;
+      const bool empty_is_null = text.empty() && declared.nullable;
+      if (is_null || empty_is_null) {
+        if (!declared.nullable) return bad(declared.name, "is null but the column is not optional");
+        builder.set_null(c, at);
+        continue;
+      }
+    } else if (field.doubled) {
+      char* copy = builder.text(text.size());
+      std::size_t n = 0;
+      for (std::size_t i = 0; i < text.size(); ++i) {
+        copy[n++] = text[i];
+        if (text[i] == '"') ++i;
+      }
+      text = {copy, n};
+    }
+    if (const char* problem = values_.parse(text, declared.type, column, at)) {
+      return bad(declared.name, fmt::format("{}: value={}", problem, shorten(text)));
+    }
+  }
+  builder.abi().rows = at + 1;
+  return true;
+}
+
+CsvParser::Outcome CsvParser::parse(std::string_view input, bool is_last, data::BatchBuilder& builder) {
+  const char* const base = input.data();
+  const char* const end = base + input.size();
+  const char* row = base;
+  Outcome outcome;
+  while (row != end && !builder.is_full()) {
+    const char* problem = nullptr;
+    const char* next = split_row(row, end, is_last, &problem);
+    if (next == nullptr) {
+      outcome.needs_more = true;
+      break;
+    }
+    CsvError error;
+    bool good = false;
+    if (problem != nullptr) {
+      error = {static_cast<std::uint64_t>(row - base), fmt::format("{}", fields_.size() + 1), problem};
+    } else if (fields_.size() == 1 && fields_[0].begin == fields_[0].end && !fields_[0].quoted && field_count_ != 1) {
+      good = true;  // an empty line is no row
+    } else {
+      // A bad row must leave no trace of nulls behind.
+      good = store_row(row, base, builder, &error);
+      if (!good) {
+        for (std::size_t c = 0; c < schema_.size(); ++c) {
+          data::set_bit(builder.abi().columns[c].validity, builder.rows(), true);
+        }
+      }
+    }
+    row = next;
+    if (!good) {
+      outcome.error = std::move(error);
+      break;
+    }
+  }
+  outcome.consumed = static_cast<std::size_t>(row - base);
+  return outcome;
+}
+
+void append_csv(std::string& out, std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) {
+    out += text;
+    return;
+  }
+  out += '"';
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  out += '"';
+}
+
+}  // namespace drey::connectors::files

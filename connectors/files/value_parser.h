@@ -1,0 +1,35 @@
+// From the text of one field to a column's value. Shared by the CSV and JSON readers.
+//
+// Threading: one owner (it caches the last dates it saw).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "data/row_batch.h"
+
+namespace drey::connectors::files {
+
+bool is_ascii(std::string_view text);
+bool is_utf8(std::string_view text);
+
+class ValueParser {
+ public:
+  // Writes `text` as row `row` of `column`. Text columns get a view of `text` itself: it must live in an
+  // arena of the batch. Returns null on success, else what is wrong ("is not a whole number").
+  const char* parse(std::string_view text, const data::Type& type, drey_builder_column& column, std::uint32_t row);
+
+  // Moves a timestamp by whole calendar years (29 February becomes 28 in a common year).
+  std::int64_t shift_years(std::int64_t millis, std::int64_t years);
+
+ private:
+  const char* parse_timestamp(std::string_view text, std::int64_t* millis);
+  char date_text_[10] = {};
+  std::int64_t date_millis_ = 0;
+  std::int64_t shifted_day_ = INT64_MIN;
+  std::int64_t shifted_years_ = 0;
+  std::int64_t shifted_by_ = 0;
+};
+
+}  // namespace drey::connectors::files

@@ -1,0 +1,77 @@
+#include <charconv>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "base/time.h"
+#include "data/text.h"
+#include "operators/builtin.h"
+#include "operators/options.h"
+
+namespace drey::operators {
+namespace {
+
+// sink.discard: takes rows and forgets them.
+class Discard final : public Operator {
+ public:
+  Status process(std::uint32_t, const data::BatchRef&, Emitter&) override { return {}; }
+};
+
+// sink.print: one line a row on standard output: "+I[a, 1]" as Flink's print sink writes rows, with the
+// subtask in front when there are several.
+class Print final : public Operator {
+ public:
+  explicit Print(OperatorContext& context) : context_(context) {
+    const std::string prefix = Options(context.node()).text("prefix");
+    if (!prefix.empty()) prefix_ = prefix;
+    if (context.parallelism() > 1) {
+      prefix_ += prefix_.empty() ? "" : ":";
+      prefix_ += fmt::format("{}", context.subtask() + 1);
+    }
+    if (!prefix_.empty()) prefix_ += "> ";
+  }
+
+  Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
+    static constexpr const char* kKinds[] = {"+I", "-U", "+U", "-D"};
+    const data::Schema& schema = context_.input_schema(0);
+    std::string lines;
+    for (std::uint32_t i = 0; i < batch->rows(); ++i) {
+      const std::uint32_t row = batch->physical(i);
+      lines += prefix_;
+      lines += kKinds[batch->row_kinds() != nullptr ? batch->row_kinds()[row] & 3 : 0];
+      lines += '[';
+      for (std::size_t c = 0; c < schema.size(); ++c) {
+        if (c > 0) lines += ", ";
+        if (!data::append_text(lines, schema[c].type, batch->column(c), row)) lines += "null";
+      }
+      lines += "]\n";
+    }
+    std::fwrite(lines.data(), 1, lines.size(), stdout);
+    std::fflush(stdout);
+    return {};
+  }
+
+ private:
+  OperatorContext& context_;
+  std::string prefix_;
+};
+
+template <typename T>
+OperatorKind sink(std::string_view name, std::string_view doc) {
+  return {name, doc,
+          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
+            if constexpr (std::is_constructible_v<T, OperatorContext&>) {
+              return std::unique_ptr<Operator>(std::make_unique<T>(context));
+            } else {
+              return std::unique_ptr<Operator>(std::make_unique<T>());
+            }
+          },
+          nullptr};
+}
+
+}  // namespace
+
+OperatorKind discard_kind() { return sink<Discard>("sink.discard", "Takes rows and forgets them."); }
+OperatorKind print_kind() { return sink<Print>("sink.print", "One line a row on standard output."); }
+
+}  // namespace drey::operators

@@ -1,0 +1,110 @@
+#include "operators/builtin.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "operators/options.h"
+#include "operators/user_code.h"
+
+namespace drey::operators {
+namespace {
+
+// watermarks: gives rows their event time and follows it: after each batch the watermark is the largest time
+// seen, less the bound, less 1 ms (a row with the watermark's own time is late, as in Flink).
+class Watermarks final : public Operator {
+ public:
+  explicit Watermarks(OperatorContext& context) : context_(context) {}
+
+  Status open(OperatorContext& context) override {
+    Options options(context.node());
+    DREY_TRY_ASSIGN(time_column_, options.whole("time_column", -1));
+    DREY_TRY_ASSIGN(bound_ms_, options.whole("out_of_orderness_ms", 0));
+    DREY_TRY_ASSIGN(idle_ms_, options.whole("idle_timeout_ms", 0));
+    if (time_column_ < 0) {
+      return code_.create(context, "row_times", context.functions() && context.functions()->row_times);
+    }
+    const data::Schema& schema = context.input_schema(0);
+    if (time_column_ >= static_cast<std::int64_t>(schema.size()) ||
+        schema[static_cast<std::size_t>(time_column_)].type.kind != data::TypeKind::kTimestamp) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("Operator '{}': column {} is not a timestamp", context.node().name, time_column_));
+    }
+    return {};
+  }
+
+  Status process(std::uint32_t, const data::BatchRef& batch, Emitter& out) override {
+    if (idle_) {
+      idle_ = false;
+      DREY_TRY(out.set_idle(false));
+    }
+    const std::uint32_t rows = batch->rows();
+    times_.resize(batch->physical_rows());
+    if (time_column_ >= 0) {
+      const auto column = static_cast<std::size_t>(time_column_);
+      const std::int64_t* values = batch->values<std::int64_t>(column);
+      const std::uint64_t* valid = batch->validity(column);
+      for (std::uint32_t i = 0; i < rows; ++i) {
+        const std::uint32_t row = batch->physical(i);
+        if (!data::is_valid(valid, row)) {
+          return fail(Code::kInvalidArgument,
+                      fmt::format("Operator '{}': a row has no event time: column '{}' is null", context_.node().name,
+                                  context_.input_schema(0)[column].name));
+        }
+        times_[row] = values[row];
+      }
+    } else {
+      scratch_.resize(rows);
+      DREY_TRY(code_.call(&drey_functions::row_times, &out, &batch, &batch->abi(), scratch_.data()));
+      for (std::uint32_t i = 0; i < rows; ++i) times_[batch->physical(i)] = scratch_[i];
+    }
+    for (std::uint32_t i = 0; i < rows; ++i) largest_ = std::max(largest_, times_[batch->physical(i)]);
+    DREY_TRY(out.emit(data::RowBatch::with_times(batch, times_, context_.pool())));
+    if (largest_ > kMinWatermark + bound_ms_) DREY_TRY(out.advance(largest_ - bound_ms_ - 1));
+    if (idle_ms_ > 0) {
+      active_until_ = context_.processing_time() + idle_ms_;
+      context_.wake_at(active_until_);
+    }
+    return {};
+  }
+
+  // Watermarks from upstream do not count, but the end of the input does.
+  Status on_watermark(std::int64_t watermark, Emitter& out) override {
+    return watermark == kMaxWatermark ? out.advance(watermark) : Status();
+  }
+
+  Status on_processing_time(std::int64_t now, Emitter& out) override {
+    if (idle_ms_ <= 0 || idle_) return {};
+    if (now < active_until_) {
+      context_.wake_at(active_until_);
+      return {};
+    }
+    idle_ = true;
+    return out.set_idle(true);
+  }
+
+ private:
+  OperatorContext& context_;
+  UserCode code_;
+  std::int64_t time_column_ = -1;
+  std::int64_t bound_ms_ = 0;
+  std::int64_t idle_ms_ = 0;
+  std::int64_t active_until_ = 0;
+  std::int64_t largest_ = kMinWatermark;
+  bool idle_ = false;
+  std::vector<std::int64_t> times_;
+  std::vector<std::int64_t> scratch_;
+};
+
+}  // namespace
+
+OperatorKind watermarks_kind() {
+  return {"watermarks", "Event times and watermarks bounded by disorder.",
+          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
+            return std::unique_ptr<Operator>(std::make_unique<Watermarks>(context));
+          },
+          nullptr};
+}
+
+}  // namespace drey::operators
