@@ -1,0 +1,36 @@
+#include "env/file_system.h"
+
+namespace drey::env {
+
+Result<std::string> FileSystem::read_all(const std::string& path) {
+  DREY_TRY_ASSIGN(auto file, open(path));
+  std::string bytes(file->size(), '\0');
+  DREY_TRY_ASSIGN(const std::size_t got, file->read_at(0, bytes.data(), bytes.size()));
+  bytes.resize(got);
+  return bytes;
+}
+
+Status FileSystem::write_atomic(const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".tmp";
+  {
+    DREY_TRY_ASSIGN(auto file, create(temporary));
+    DREY_TRY(file->append(bytes));
+    DREY_TRY(file->sync());
+    DREY_TRY(file->close());
+  }
+  DREY_TRY(rename(temporary, path));
+  return sync_directory(directory_of(path));
+}
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string base_name_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+}  // namespace drey::env

@@ -1,0 +1,122 @@
+#include <pthread.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "env/env.h"
+#include "env/posix/posix_files.h"
+#include "env/posix/posix_loop.h"
+#include "env/posix/posix_network.h"
+#include "env/posix/posix_process.h"
+
+namespace drey::env {
+namespace {
+
+class PosixClock final : public Clock {
+ public:
+  Instant wall() override {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return {now.tv_sec * 1000LL + now.tv_nsec / 1'000'000};
+  }
+  Ticks ticks() override { return {monotonic_nanos()}; }
+};
+
+class PosixRandom final : public Random {
+ public:
+  std::uint64_t next() override {
+    std::uint64_t value = 0;
+    DREY_CHECK_EQ(getrandom(&value, sizeof value, 0), static_cast<ssize_t>(sizeof value));
+    return value;
+  }
+};
+
+class ThreadPool final : public IoPool {
+ public:
+  explicit ThreadPool(int threads) {
+    for (int i = 0; i < threads; ++i) {
+      threads_.push_back(start_thread("drey-io", [this] { run(); }));
+    }
+  }
+  ~ThreadPool() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    condition_.notify_all();
+    threads_.clear();
+  }
+  void post(std::function<void()> job) override {
+    {
+      std::lock_guard lock(mutex_);
+      jobs_.push_back(std::move(job));
+    }
+    condition_.notify_one();
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      condition_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      auto job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      job = nullptr;
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  std::deque<std::function<void()>> jobs_;  // guarded by mutex_
+  bool stopping_ = false;                   // guarded by mutex_
+  std::vector<std::unique_ptr<Thread>> threads_;
+};
+
+class PosixThread final : public Thread {
+ public:
+  PosixThread(const std::string& name, std::function<void()> body)
+      : thread_([name, body = std::move(body)] {
+          pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+          body();
+        }) {}
+  ~PosixThread() override { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Thread> start_thread(const std::string& name, std::function<void()> body) {
+  return std::make_unique<PosixThread>(name, std::move(body));
+}
+
+std::string environment_variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value != nullptr ? value : "";
+}
+
+Env& posix() {
+  // Never destroyed: detached work may use it until the process ends.
+  static auto* clock = new PosixClock();
+  static auto* random = new PosixRandom();
+  static auto* files = new PosixFileSystem();
+  static auto* network = new PosixNetwork();
+  static auto* processes = new PosixProcesses();
+  static auto* io = new ThreadPool(2);
+  static auto* env = new Env{*clock, *random, *files, *network, *processes, *io};
+  return *env;
+}
+
+}  // namespace drey::env

@@ -1,0 +1,354 @@
+#include "env/posix/posix_network.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <mutex>
+
+#include <fmt/format.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "env/posix/posix_loop.h"
+
+namespace drey::env {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 8;
+constexpr std::size_t kReadBytes = 256u << 10;
+
+Status system_error(std::string_view what) {
+  return fail(Code::kIo, fmt::format("{}: errno={} ({})", what, errno, std::strerror(errno)));
+}
+
+class TcpConnection final : public Connection, public std::enable_shared_from_this<TcpConnection> {
+ public:
+  TcpConnection(PosixLoop& loop, int descriptor) : loop_(loop), descriptor_(descriptor) {}
+  ~TcpConnection() override {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+
+  // On the loop.
+  void start() {
+    const int one = 1;
+    setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    self_ = shared_from_this();
+    loop_.watch(descriptor_, EPOLLIN, [this](std::uint32_t events) { on_events(events); });
+    watching_ = EPOLLIN;
+    if (!closed_) flush();
+  }
+
+  void set_handler(Handler handler) override {
+    handler_ = std::move(handler);
+    has_handler_ = true;
+    // Frames that came before the handler are delivered from the loop, not from within this call.
+    loop_.post([self = shared_from_this()] { self->deliver(); });
+  }
+
+  void send(std::string frame) override {
+    char header[kHeaderBytes];
+    const auto size = static_cast<std::uint32_t>(frame.size());
+    const std::uint32_t checksum = XXH32(frame.data(), frame.size(), 0);
+    std::memcpy(header, &size, 4);
+    std::memcpy(header + 4, &checksum, 4);
+    bool first = false;
+    {
+      std::lock_guard lock(mutex_);
+      first = queue_.empty();
+      queue_.emplace_back(header, kHeaderBytes);
+      queue_.push_back(std::move(frame));
+    }
+    if (!first) return;
+    if (loop_.is_current()) {
+      if (self_) flush();
+    } else {
+      loop_.post([self = shared_from_this()] {
+        if (self->self_) self->flush();
+      });
+    }
+  }
+
+  void close() override {
+    loop_.post([self = shared_from_this()] {
+      self->has_handler_ = false;
+      self->handler_ = {};
+      self->shut({});
+    });
+  }
+
+ private:
+  void on_events(std::uint32_t events) {
+    const auto keep = shared_from_this();
+    if ((events & EPOLLOUT) != 0) flush();
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !closed_) read();
+  }
+
+  void read() {
+    while (!closed_) {
+      if (input_.size() - filled_ < kReadBytes) input_.resize(std::max(input_.size() * 2, filled_ + kReadBytes));
+      const ssize_t got = ::recv(descriptor_, input_.data() + filled_, input_.size() - filled_, 0);
+      if (got > 0) {
+        filled_ += static_cast<std::size_t>(got);
+        deliver();
+        if (filled_ < input_.size()) {
+          // A short read usually means an empty socket; epoll says when there is more.
+          if (static_cast<std::size_t>(got) < kReadBytes) return;
+        }
+        continue;
+      }
+      if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      deliver();
+      shut(got == 0 ? fail(Code::kIo, "The peer closed the connection") : system_error("Cannot read from a connection"));
+      return;
+    }
+  }
+
+  void deliver() {
+    if (!has_handler_ || delivering_) return;
+    delivering_ = true;
+    std::size_t at = 0;
+    while (has_handler_ && filled_ - at >= kHeaderBytes) {
+      std::uint32_t size = 0;
+      std::uint32_t checksum = 0;
+      std::memcpy(&size, input_.data() + at, 4);
+      std::memcpy(&checksum, input_.data() + at + 4, 4);
+      if (size > kFrameBytesMax) {
+        shut(fail(Code::kCorrupt, fmt::format("A peer sent no valid frame: size={}", size)));
+        break;
+      }
+      if (filled_ - at - kHeaderBytes < size) {
+        if (input_.size() < kHeaderBytes + size) reserve_ = kHeaderBytes + size;
+        break;
+      }
+      const std::string_view frame(input_.data() + at + kHeaderBytes, size);
+      if (XXH32(frame.data(), frame.size(), 0) != checksum) {
+        shut(fail(Code::kCorrupt, "A peer sent a damaged frame"));
+        break;
+      }
+      at += kHeaderBytes + size;
+      const auto on_frame = handler_.on_frame;
+      if (on_frame) on_frame(frame);
+    }
+    if (at > 0) {
+      std::memmove(input_.data(), input_.data() + at, filled_ - at);
+      filled_ -= at;
+    }
+    if (reserve_ > input_.size()) input_.resize(reserve_ + kReadBytes);
+    delivering_ = false;
+    if (has_handler_ && closed_ && !why_.ok()) tell_closed();
+  }
+
+  void flush() {
+    if (closed_) return;
+    std::unique_lock lock(mutex_);
+    while (!queue_.empty()) {
+      iovec parts[32];
+      int count = 0;
+      std::size_t skip = sent_;
+      for (const std::string& part : queue_) {
+        if (count == 32) break;
+        parts[count].iov_base = const_cast<char*>(part.data()) + skip;
+        parts[count].iov_len = part.size() - skip;
+        skip = 0;
+        ++count;
+      }
+      msghdr message{};
+      message.msg_iov = parts;
+      message.msg_iovlen = static_cast<std::size_t>(count);
+      lock.unlock();
+      const ssize_t sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
+      const int error = errno;
+      lock.lock();
+      if (sent < 0) {
+        if (error == EAGAIN) break;
+        if (error == EINTR) continue;
+        lock.unlock();
+        errno = error;
+        shut(system_error("Cannot write to a connection"));
+        return;
+      }
+      std::size_t left = static_cast<std::size_t>(sent);
+      while (!queue_.empty() && left >= queue_.front().size() - sent_) {
+        left -= queue_.front().size() - sent_;
+        sent_ = 0;
+        queue_.pop_front();
+      }
+      sent_ += left;
+    }
+    const std::uint32_t wanted = EPOLLIN | (queue_.empty() ? 0u : static_cast<std::uint32_t>(EPOLLOUT));
+    if (wanted != watching_) {
+      watching_ = wanted;
+      loop_.change(descriptor_, wanted);
+    }
+  }
+
+  void shut(Status why) {
+    if (closed_) return;
+    flush_before_close();
+    closed_ = true;
+    why_ = std::move(why);
+    loop_.unwatch(descriptor_);
+    ::close(descriptor_);
+    descriptor_ = -1;
+    const auto keep = std::move(self_);
+    if (has_handler_ && !delivering_ && !why_.ok()) tell_closed();
+  }
+
+  void flush_before_close() {
+    if (why_.ok() && !queue_.empty()) flush();
+  }
+
+  void tell_closed() {
+    const auto on_closed = std::move(handler_.on_closed);
+    handler_.on_closed = nullptr;
+    if (on_closed) on_closed(why_);
+  }
+
+  PosixLoop& loop_;
+  int descriptor_;
+  std::shared_ptr<TcpConnection> self_;  // while open
+  Handler handler_;
+  bool has_handler_ = false;
+  bool delivering_ = false;
+  bool closed_ = false;
+  Status why_;
+  std::uint32_t watching_ = 0;
+  std::string input_;
+  std::size_t filled_ = 0;
+  std::size_t reserve_ = 0;
+  std::mutex mutex_;
+  std::deque<std::string> queue_;  // guarded by mutex_; headers and payloads in turn
+  std::size_t sent_ = 0;           // bytes of queue_.front() that are gone
+};
+
+class TcpListener final : public Listener {
+ public:
+  TcpListener(PosixLoop& loop, int descriptor, std::uint16_t port, std::function<void(ConnectionRef)> on_accept)
+      : shared_(std::make_shared<Shared>(Shared{loop, descriptor, std::move(on_accept)})), port_(port) {
+    loop.post([shared = shared_] {
+      shared->loop.watch(shared->descriptor, EPOLLIN, [shared](std::uint32_t) { accept_all(*shared); });
+    });
+  }
+  ~TcpListener() override {
+    shared_->loop.post([shared = shared_] {
+      shared->loop.unwatch(shared->descriptor);
+      ::close(shared->descriptor);
+    });
+  }
+  std::uint16_t port() const override { return port_; }
+
+ private:
+  struct Shared {
+    PosixLoop& loop;
+    int descriptor;
+    std::function<void(ConnectionRef)> on_accept;
+  };
+  static void accept_all(Shared& shared) {
+    while (true) {
+      const int peer = accept4(shared.descriptor, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (peer < 0) return;
+      auto connection = std::make_shared<TcpConnection>(shared.loop, peer);
+      connection->start();
+      shared.on_accept(connection);
+    }
+  }
+  std::shared_ptr<Shared> shared_;
+  std::uint16_t port_;
+};
+
+Result<sockaddr_in> address_of(const std::string& host, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  const std::string name = host == "localhost" ? "127.0.0.1" : host;
+  if (inet_pton(AF_INET, name.c_str(), &address.sin_addr) == 1) return address;
+  addrinfo hints{};
+  hints.ai_family = AF_INET;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(name.c_str(), nullptr, &hints, &found) != 0 || found == nullptr) {
+    return fail(Code::kInvalidArgument, fmt::format("Unknown host: {}", host));
+  }
+  address.sin_addr = reinterpret_cast<sockaddr_in*>(found->ai_addr)->sin_addr;
+  freeaddrinfo(found);
+  return address;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Listener>> PosixNetwork::listen(Loop& loop, const std::string& host, std::uint16_t port,
+                                                       std::function<void(ConnectionRef)> on_accept) {
+  DREY_TRY_ASSIGN(sockaddr_in address, address_of(host, port));
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return system_error("Cannot make a socket");
+  const int one = 1;
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  socklen_t length = sizeof address;
+  if (bind(descriptor, reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(descriptor, 256) != 0 ||
+      getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    const Status status = errno == EADDRINUSE
+                              ? fail(Code::kUnavailable, fmt::format("Port {} on {} is in use: choose another one, or 0 "
+                                                                     "for any free one",
+                                                                     port, host))
+                              : system_error(fmt::format("Cannot listen on {}:{}", host, port));
+    ::close(descriptor);
+    return status;
+  }
+  return std::unique_ptr<Listener>(std::make_unique<TcpListener>(static_cast<PosixLoop&>(loop), descriptor,
+                                                                 ntohs(address.sin_port), std::move(on_accept)));
+}
+
+void PosixNetwork::connect(Loop& any_loop, const std::string& host, std::uint16_t port, Nanos timeout,
+                           std::function<void(Result<ConnectionRef>)> done) {
+  auto& loop = static_cast<PosixLoop&>(any_loop);
+  loop.post([&loop, host, port, timeout, done = std::move(done)] {
+    auto address = address_of(host, port);
+    if (!address.ok()) return done(address.status());
+    const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0) return done(system_error("Cannot make a socket"));
+    const int result = ::connect(descriptor, reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_in));
+    if (result != 0 && errno != EINPROGRESS) {
+      const Status status = system_error(fmt::format("Cannot connect to {}:{}", host, port));
+      ::close(descriptor);
+      return done(status);
+    }
+    // Whichever comes first, the socket or the deadline, decides; the other finds `decided`.
+    auto decided = std::make_shared<bool>(false);
+    const TimerId timer = loop.after(timeout, [&loop, descriptor, decided, done, host, port] {
+      if (*decided) return;
+      *decided = true;
+      loop.unwatch(descriptor);
+      ::close(descriptor);
+      done(fail(Code::kTimeout, fmt::format("Cannot connect to {}:{} in time", host, port)));
+    });
+    loop.watch(descriptor, EPOLLOUT, [&loop, descriptor, decided, done, timer, host, port](std::uint32_t) {
+      if (*decided) return;
+      *decided = true;
+      loop.cancel(timer);
+      loop.unwatch(descriptor);
+      int error = 0;
+      socklen_t length = sizeof error;
+      getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+      if (error != 0) {
+        ::close(descriptor);
+        errno = error;
+        return done(system_error(fmt::format("Cannot connect to {}:{}", host, port)));
+      }
+      auto connection = std::make_shared<TcpConnection>(loop, descriptor);
+      connection->start();
+      done(ConnectionRef(connection));
+    });
+  });
+}
+
+}  // namespace drey::env
