@@ -1,0 +1,207 @@
+// Sources and sinks.
+//
+//   auto flights = env.from(drey::csv<Flight>("/data/flights.csv.zst").null("NA"));
+//   auto lines   = env.from(drey::text_lines("/data/words"));
+//   auto rows    = env.from(drey::generator<Row>(1'000'000, [](std::int64_t n) { return Row{n}; }).rate(50'000));
+//   auto few     = env.from(drey::from<std::int64_t>({1, 2, 3}));
+//   results.to(drey::csv_files("/out/results").overwrite());
+#pragma once
+
+#include "drey/graph.h"
+
+namespace drey {
+inline namespace api {
+namespace detail {
+inline std::string last_part(const std::string& path) {
+  const auto at = path.find_last_of('/', path.size() < 2 ? 0 : path.size() - 2);
+  std::string name = at == std::string::npos ? path : path.substr(at + 1);
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  return name;
+}
+inline std::string number(double v) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.17g", v);
+  return text;
+}
+}  // namespace detail
+
+// Files: one, or all of a directory; plain, gzip or zstd (told by content). The columns that are decoded
+// are those of T, found by name (csv with header, json) or in order (csv without header).
+template <class T>
+class FileSource {
+ public:
+  using Row = T;
+  FileSource(const char* format, std::string path) : format_(format), path_(std::move(path)) { set("path", path_); }
+
+  // Text that is read as null. Default: an empty field without quotes.
+  FileSource& null(std::string text) { return set("null", std::move(text)); }
+  // Newlines inside quotes. Makes each file one split.
+  FileSource& multiline() { return set("multiline", "true"); }
+  // Rows that cannot be read are counted and left out. Default: the job fails with file, line and column.
+  FileSource& on_error_skip() { return set("on_error", "skip"); }
+  FileSource& header(bool has) { return set("header", has ? "true" : "false"); }
+  // Looks for new files in the directory at this interval, without end.
+  FileSource& watch(Millis interval) { return set("watch_ms", std::to_string(interval.count())); }
+  // Rows a second over all subtasks.
+  FileSource& rate(double rows_per_second) { return set("rate", detail::number(rows_per_second)); }
+  // Reads everything n times; in pass k the member is moved by k calendar years.
+  template <class M>
+  FileSource& passes(std::int64_t n, M T::*time) {
+    static_assert(std::is_same_v<M, Timestamp> || std::is_same_v<M, std::optional<Timestamp>>,
+                  "drey: passes(n, &T::time): the member must be a drey::Timestamp");
+    set("passes", std::to_string(n));
+    return set("pass_shift_years_column", std::to_string(detail::column_of<T>(time)));
+  }
+  FileSource& passes(std::int64_t n) { return set("passes", std::to_string(n)); }
+  FileSource& set(const char* key, std::string value) {
+    options_.push_back({key, std::move(value)});
+    return *this;
+  }
+
+  detail::Node& build(detail::Graph& g) const {
+    detail::Node& n = g.add("source.files", "Source: " + detail::last_part(path_));
+    n.set("format", format_);
+    for (const auto& [k, v] : options_) n.set(k.c_str(), v);
+    return n;
+  }
+
+ private:
+  const char* format_;
+  std::string path_;
+  std::vector<std::pair<std::string, std::string>> options_;
+};
+
+template <class T>
+FileSource<T> csv(std::string path) {
+  return {"csv", std::move(path)};
+}
+template <class T>
+FileSource<T> json_lines(std::string path) {
+  return {"json", std::move(path)};
+}
+inline FileSource<Text> text_lines(std::string path) { return {"text", std::move(path)}; }
+
+// Rows number 0 .. rows-1 (without end: rows = -1) as a function of the number. Each subtask makes a
+// contiguous range of the numbers.
+template <class T, class F>
+class GeneratorSource {
+ public:
+  using Row = T;
+  GeneratorSource(std::int64_t rows, F fn) : rows_(rows), fn_(std::move(fn)) {}
+  GeneratorSource& rate(double rows_per_second) {
+    rate_ = rows_per_second;
+    return *this;
+  }
+  detail::Node& build(detail::Graph& g) const {
+    detail::Node& n = g.add("source.generator", "Source: generator");
+    n.set("rows", std::to_string(rows_));
+    if (rate_ > 0) n.set("rate", detail::number(rate_));
+    n.code<detail::GenerateOp<F, T>>(fn_);
+    return n;
+  }
+
+ private:
+  std::int64_t rows_;
+  F fn_;
+  double rate_ = 0;
+};
+template <class T, class F>
+GeneratorSource<T, F> generator(std::int64_t rows, F fn) {
+  static_assert(std::is_convertible_v<std::invoke_result_t<F&, std::int64_t>, T>,
+                "drey::generator<T>(rows, fn): fn(std::int64_t number) must return a T");
+  return {rows, std::move(fn)};
+}
+
+// The given rows. Text in them must outlive the job's main (literals do).
+template <class T>
+class CollectionSource {
+ public:
+  using Row = T;
+  explicit CollectionSource(std::vector<T> rows) : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
+  detail::Node& build(detail::Graph& g) const {
+    detail::Node& n = g.add("source.generator", "Source: collection");
+    n.set("rows", std::to_string(rows_->size()));
+    n.parallelism = 1;
+    n.code<detail::GenerateOp<detail::Collection<T>, T>>(detail::Collection<T>{rows_});
+    return n;
+  }
+
+ private:
+  std::shared_ptr<const std::vector<T>> rows_;
+};
+template <class T>
+CollectionSource<T> from(std::vector<T> rows) {
+  return CollectionSource<T>(std::move(rows));
+}
+template <class T>
+CollectionSource<T> from(std::initializer_list<T> rows) {
+  return CollectionSource<T>(std::vector<T>(rows));
+}
+
+// Lines of text over TCP. Parallelism 1; not replayed after a failure.
+class SocketSource {
+ public:
+  using Row = Text;
+  SocketSource(std::string host, int port) : host_(std::move(host)), port_(port) {}
+  detail::Node& build(detail::Graph& g) const {
+    detail::Node& n = g.add("source.socket", "Source: socket " + host_ + ":" + std::to_string(port_));
+    n.set("host", host_);
+    n.set("port", std::to_string(port_));
+    n.parallelism = 1;
+    return n;
+  }
+
+ private:
+  std::string host_;
+  int port_;
+};
+inline SocketSource socket_text(std::string host, int port) { return {std::move(host), port}; }
+
+// A sink is its kind and options.
+class Sink {
+ public:
+  Sink(const char* kind, std::string name) : kind_(kind), name_(std::move(name)) {}
+  Sink& set(const char* key, std::string value) {
+    options_.push_back({key, std::move(value)});
+    return *this;
+  }
+  // Files: removes what lies in the directory before the job writes. Default: it stays.
+  Sink& overwrite(bool yes = true) { return yes ? set("overwrite", "true") : *this; }
+  detail::Node& build(detail::Graph& g) const {
+    detail::Node& n = g.add(kind_, name_);
+    for (const auto& [k, v] : options_) n.set(k.c_str(), v);
+    return n;
+  }
+
+ private:
+  const char* kind_;
+  std::string name_;
+  std::vector<std::pair<std::string, std::string>> options_;
+};
+// Exactly-once files in a directory: visible when the checkpoint that covers them is complete.
+inline Sink csv_files(std::string path) {
+  Sink s("sink.files", "Sink: " + detail::last_part(path));
+  s.set("format", "csv").set("path", std::move(path));
+  return s;
+}
+inline Sink json_files(std::string path) {
+  Sink s("sink.files", "Sink: " + detail::last_part(path));
+  s.set("format", "json").set("path", std::move(path));
+  return s;
+}
+// One line a row on the TaskManager's standard output.
+inline Sink print(std::string prefix = "") {
+  Sink s("sink.print", "Sink: Print to Std. Out");
+  if (!prefix.empty()) s.set("prefix", std::move(prefix));
+  return s;
+}
+inline Sink discard() { return Sink("sink.discard", "Sink: discard"); }
+// Hands rows to drey/testing.h under a name.
+inline Sink collect(std::string name) {
+  Sink s("sink.collect", "Sink: collect " + name);
+  s.set("name", std::move(name));
+  return s;
+}
+
+}  // namespace api
+}  // namespace drey
