@@ -46,7 +46,7 @@ class FileSource {
   FileSource& rate(double rows_per_second) { return set("rate", detail::number(rows_per_second)); }
   // Reads everything n times; in pass k the member is moved by k calendar years.
   template <class M>
-  FileSource& passes(std::int64_t n, M T::*time) {
+  FileSource& passes(std::int64_t n, M detail::ClassOf<T>::*time) {
     static_assert(std::is_same_v<M, Timestamp> || std::is_same_v<M, std::optional<Timestamp>>,
                   "drey: passes(n, &T::time): the member must be a drey::Timestamp");
     set("passes", std::to_string(n));

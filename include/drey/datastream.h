@@ -190,7 +190,7 @@ class WatermarkStrategy {
   void build(detail::Node& n) const {
     n.set("out_of_orderness_ms", detail::ms(bound_));
     if (idle_.count() > 0) n.set("idle_timeout_ms", detail::ms(idle_));
-    if constexpr (std::is_same_v<At, Timestamp T::*>) {
+    if constexpr (std::is_same_v<At, Timestamp detail::ClassOf<T>::*>) {
       n.set("time_column", std::to_string(detail::column_of<T>(at_)));
     } else {
       static_assert(std::is_invocable_v<const At&, const T&>,
@@ -355,7 +355,7 @@ class WindowedStream {
     return DataStream<O>(detail::streams_of(*in_.graph, n));
   }
   template <class M>
-  auto sum(M T::*member) const {
+  auto sum(M detail::ClassOf<T>::*member) const {
     return reduce([member](const T& a, const T& b) {
       T r = a;
       r.*member = static_cast<M>(a.*member + b.*member);
@@ -611,12 +611,11 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
 
   // By members (columns), or by a function of the row (a hidden column).
   template <class M>
-    requires std::is_member_object_pointer_v<M T::*>
-  KeyedStream<T, M> key_by(M T::*member) const {
+  KeyedStream<T, M> key_by(M detail::ClassOf<T>::*member) const {
     return KeyedStream<T, M>(keyed({detail::column_of<T>(member)}), {detail::column_of<T>(member)});
   }
   template <class M, class N, class... More>
-  KeyedStream<T, std::tuple<M, N, More...>> key_by(M T::*first, N T::*second, More T::*... more) const {
+  KeyedStream<T, std::tuple<M, N, More...>> key_by(M detail::ClassOf<T>::*first, N detail::ClassOf<T>::*second, More detail::ClassOf<T>::*... more) const {
     std::vector<std::uint32_t> columns{detail::column_of<T>(first), detail::column_of<T>(second), detail::column_of<T>(more)...};
     return KeyedStream<T, std::tuple<M, N, More...>>(keyed(columns), columns);
   }
@@ -808,15 +807,15 @@ class KeyedStream {
   }
   // The member's running sum, minimum or maximum; other members are those of the key's first row.
   template <class M>
-  DataStream<T> sum(M T::*member) const {
+  DataStream<T> sum(M detail::ClassOf<T>::*member) const {
     return fold("Keyed Sum", member, [](const M& a, const M& b) { return static_cast<M>(a + b); });
   }
   template <class M>
-  DataStream<T> min(M T::*member) const {
+  DataStream<T> min(M detail::ClassOf<T>::*member) const {
     return fold("Keyed Min", member, [](const M& a, const M& b) { return b < a ? b : a; });
   }
   template <class M>
-  DataStream<T> max(M T::*member) const {
+  DataStream<T> max(M detail::ClassOf<T>::*member) const {
     return fold("Keyed Max", member, [](const M& a, const M& b) { return a < b ? b : a; });
   }
   // {key, rows so far} for every row.
@@ -865,7 +864,7 @@ class KeyedStream {
     return n;
   }
   template <class M, class Fold>
-  DataStream<T> fold(const char* name, M T::*member, Fold f) const {
+  DataStream<T> fold(const char* name, M detail::ClassOf<T>::*member, Fold f) const {
     static_assert(std::is_arithmetic_v<M> || detail::kIsDecimal<M> || std::is_same_v<M, Timestamp> || std::is_same_v<M, Date>,
                   "drey: sum, min and max need a member that is a number (or a time, for min and max)");
     const std::uint32_t at = detail::column_of<T>(member);

@@ -173,9 +173,14 @@ class Graph {
   std::vector<std::unique_ptr<Node>> nodes_;
 };
 
+// A pointer to a member of T can be written for scalar T, too (and never be had).
+struct NoClass {};
+template <class T>
+using ClassOf = std::conditional_t<std::is_class_v<T>, T, NoClass>;
+
 // Number of the column that a member is.
 template <class T, class M>
-std::uint32_t column_of(M T::*member) {
+std::uint32_t column_of(M ClassOf<T>::*member) {
   static_assert(HasFields<T>, "drey: a member names a column only in a record with a table (DREY_FIELDS or fields())");
   std::uint32_t found = UINT32_MAX;
   for_columns<T>([&](auto i) {
