@@ -1,0 +1,91 @@
+#include "state/page.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace drey::state {
+namespace {
+
+constexpr std::size_t kHugePage = 2u << 20;
+constexpr std::size_t kChunkBytesMin = 2u << 20;
+constexpr std::size_t kChunkBytesMax = 64u << 20;
+
+// Aligned to huge pages, so that the kernel can back it with them.
+char* map_memory(std::size_t bytes) {
+  void* raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  DREY_CHECK(raw != MAP_FAILED);
+  auto address = reinterpret_cast<std::uintptr_t>(raw);
+  const std::uintptr_t aligned = (address + kHugePage - 1) & ~(kHugePage - 1);
+  if (aligned != address) munmap(raw, aligned - address);
+  const std::uintptr_t end = address + bytes + kHugePage;
+  if (end != aligned + bytes) munmap(reinterpret_cast<void*>(aligned + bytes), end - aligned - bytes);
+  auto* memory = reinterpret_cast<char*>(aligned);
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+}  // namespace
+
+void Page::release() {
+  if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) pool->give_back(this);
+}
+
+PagePool::~PagePool() {
+  DREY_CHECK_EQ(used_bytes(), 0u);
+  trim();
+}
+
+void PagePool::grow() {
+  // Doubles with what is there, so that small jobs stay small and large ones grow in few, populated steps.
+  std::size_t total = 0;
+  for (const auto& chunk : chunks_) total += chunk.second;
+  const std::size_t bytes = std::clamp(total, kChunkBytesMin, kChunkBytesMax);
+  char* memory = map_memory(bytes);
+  if (bytes > kChunkBytesMin) madvise(memory, bytes, MADV_POPULATE_WRITE);
+  chunks_.emplace_back(memory, bytes);
+  for (std::size_t at = bytes; at > 0; at -= kPageBytes) free_.push_back(memory + at - kPageBytes);
+}
+
+Page* PagePool::allocate(std::uint32_t bytes) {
+  DREY_CHECK_EQ(bytes % kPageBytes, 0u);
+  auto* page = new Page();
+  page->bytes = bytes;
+  page->pool = this;
+  used_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (bytes == kPageBytes) {
+    std::lock_guard lock(mutex_);
+    if (free_.empty()) grow();
+    page->memory = free_.back();
+    free_.pop_back();
+  } else {
+    page->memory = map_memory(bytes);
+  }
+  return page;
+}
+
+void PagePool::give_back(Page* page) {
+  if (page->bytes == kPageBytes) {
+    std::lock_guard lock(mutex_);
+    free_.push_back(page->memory);
+  } else {
+    munmap(page->memory, page->bytes);
+  }
+  used_bytes_.fetch_sub(page->bytes, std::memory_order_relaxed);
+  delete page;
+}
+
+bool PagePool::trim() {
+  std::lock_guard lock(mutex_);
+  std::size_t total = 0;
+  for (const auto& chunk : chunks_) total += chunk.second;
+  if (free_.size() * kPageBytes != total) return false;
+  for (const auto& chunk : chunks_) munmap(chunk.first, chunk.second);
+  chunks_.clear();
+  free_.clear();
+  return true;
+}
+
+}  // namespace drey::state

@@ -1,0 +1,54 @@
+// Page: 64 KiB of rows of one size, the unit of copy-on-write and of checkpoints.
+//
+// A page is shared with a snapshot that is being written by its reference count: whoever wants to write and finds
+// more than one reference copies the page first. PagePool reserves address space in large steps, advises huge
+// pages, and recycles. Threading: a page's bytes belong to the task; references and the pool to any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+namespace drey::state {
+
+inline constexpr std::uint32_t kPageBytes = 64u << 10;
+
+class PagePool;
+
+struct Page {
+  std::atomic<std::uint32_t> references{1};
+  std::uint32_t bytes = kPageBytes;  // a multiple of kPageBytes; larger for one large row
+  char* memory = nullptr;
+  PagePool* pool = nullptr;
+
+  void retain() { references.fetch_add(1, std::memory_order_relaxed); }
+  void release();
+  bool is_shared() const { return references.load(std::memory_order_acquire) > 1; }
+};
+
+class PagePool {
+ public:
+  PagePool() = default;
+  ~PagePool();
+  PagePool(const PagePool&) = delete;
+  PagePool& operator=(const PagePool&) = delete;
+
+  // Contents are undefined. Never null: out of memory ends the process; budgets are kept above (TaskState).
+  Page* allocate(std::uint32_t bytes = kPageBytes);
+  // Gives all memory back when no page is in use; otherwise does nothing. Returns whether it did.
+  bool trim();
+  std::uint64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  friend struct Page;
+  void give_back(Page* page);
+  void grow();
+
+  std::mutex mutex_;
+  std::vector<char*> free_;                                // of kPageBytes
+  std::vector<std::pair<char*, std::size_t>> chunks_;
+  std::atomic<std::uint64_t> used_bytes_{0};
+};
+
+}  // namespace drey::state

@@ -1,0 +1,332 @@
+// Files of a task's snapshot.
+//
+//   file := image* manifest
+//   image := magic u32, bytes u32, checksum u64, rows       (one page up to its last slot used)
+//   manifest := wire encoding of TaskState::Manifest        (where it is and its checksum: in the handle)
+//
+// A page that was not written since an earlier checkpoint is named in the manifest with that checkpoint's file.
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "state/task_state.h"
+#include "state/task_state_entry.h"
+#include "wire/binary/codec.h"
+
+namespace drey::state {
+namespace {
+
+constexpr std::size_t kWriteBytes = 1u << 20;
+// A file of which less than this share is still needed is given up: its last pages are written again.
+constexpr std::uint64_t kLivePercentMin = 30;
+constexpr std::uint32_t kFormat = 1;
+
+Status corrupt(const std::string& path, std::string_view what) {
+  return fail(Code::kCorrupt, fmt::format("Checkpoint file is damaged: {}: path={}", what, path));
+}
+
+}  // namespace
+
+class SnapshotWriter final : public SnapshotJob {
+ public:
+  ~SnapshotWriter() override {
+    for (const Image& image : images_) image.page->release();
+  }
+
+  Result<TaskStateHandle> run(env::FileSystem& files) override {
+    DREY_TRY_ASSIGN(auto file, files.create(path_));
+    std::string buffer;
+    buffer.reserve(kWriteBytes + kPageBytes * 2);
+    for (const Image& image : images_) {
+      PageImageHeader header{kPageMagic, image.bytes, XXH3_64bits(image.page->memory, image.bytes)};
+      buffer.append(reinterpret_cast<const char*>(&header), sizeof header);
+      buffer.append(image.page->memory, image.bytes);
+      if (buffer.size() >= kWriteBytes) {
+        DREY_TRY(file->append(buffer));
+        buffer.clear();
+      }
+    }
+    const std::string manifest = wire::encode(manifest_);
+    buffer += manifest;
+    DREY_TRY(file->append(buffer));
+    DREY_TRY(file->sync());
+    DREY_TRY(file->close());
+    DREY_TRY(files.sync_directory(env::directory_of(path_)));
+    TaskStateHandle handle = handle_;
+    handle.manifest = {path_, handle.manifest_offset + manifest.size()};
+    handle.manifest_checksum = XXH3_64bits(manifest.data(), manifest.size());
+    handle.written_bytes = handle.manifest.bytes;
+    handle.state_bytes += manifest.size();
+    handle.files = manifest_.files;
+    // The new file is always the first one.
+    handle.files[0].bytes = handle.manifest.bytes;
+    return handle;
+  }
+
+ private:
+  friend class TaskState;
+  struct Image {
+    Page* page;
+    std::uint32_t bytes;
+  };
+  std::string path_;
+  std::vector<Image> images_;
+  TaskState::Manifest manifest_;
+  TaskStateHandle handle_;
+};
+
+std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, const std::string& path) {
+  auto job = std::make_unique<SnapshotWriter>();
+  job->path_ = path;
+  auto file = std::make_shared<PageFile>();
+  file->path = path;
+  Manifest& manifest = job->manifest_;
+  manifest.max_parallelism = options_.max_parallelism;
+  manifest.files.push_back({path, 0});
+  std::map<const PageFile*, std::uint32_t> file_numbers;
+
+  // Which old files are hardly needed any more.
+  std::map<PageFile*, std::uint64_t> live;
+  for (const auto& [name, e] : entries_) {
+    if (e->table == nullptr) continue;
+    for (const Table::PageEntry& page : e->table->pages()) {
+      if (page.page != nullptr && !page.dirty && page.live > 0) {
+        live[page.file.get()] += std::uint64_t{page.slots} * page.slot_bytes;
+      }
+    }
+  }
+
+  for (const auto& [name, e] : entries_) {
+    EntryRecord record;
+    record.name = name;
+    record.kind = e->kind;
+    record.list = e->list.elements();
+    record.broadcast.insert(e->broadcast.begin(), e->broadcast.end());
+    if (e->table != nullptr) {
+      record.fixed_bytes = e->table->spec().fixed_bytes;
+      record.grouped = e->table->spec().grouped;
+      record.group_is_key = e->table->spec().group_is_key;
+      auto& pages = e->table->pages();
+      for (std::uint32_t id = 1; id < pages.size(); ++id) {
+        Table::PageEntry& page = pages[id];
+        if (page.page == nullptr || page.live == 0) continue;
+        const std::uint32_t bytes = page.slots * page.slot_bytes;
+        const bool sparse = !page.dirty && live[page.file.get()] * 100 < page.file->bytes * kLivePercentMin;
+        if (page.dirty || sparse) {
+          page.page->retain();
+          job->images_.push_back({page.page, bytes});
+          page.dirty = false;
+          page.file = file;
+          page.offset = file->bytes;
+          file->bytes += sizeof(PageImageHeader) + bytes;
+        }
+        std::uint32_t number = 0;
+        if (page.file != file) {
+          const auto [at, added] = file_numbers.emplace(page.file.get(), static_cast<std::uint32_t>(manifest.files.size()));
+          if (added) manifest.files.push_back({page.file->path, page.file->bytes});
+          number = at->second;
+        }
+        record.pages.push_back({id, page.slot_bytes, page.slots, page.page->bytes, number, page.offset});
+        job->handle_.state_bytes += bytes;
+      }
+    }
+    manifest.entries.push_back(std::move(record));
+  }
+  job->handle_.manifest_offset = file->bytes;
+  const data::KeyGroupRange range = key_groups();
+  job->handle_.first_key_group = range.first;
+  job->handle_.last_key_group = range.last;
+  file_of_checkpoint_[checkpoint_id] = file;
+  while (file_of_checkpoint_.size() > 16) file_of_checkpoint_.erase(file_of_checkpoint_.begin());
+  return job;
+}
+
+void TaskState::discard(std::int64_t checkpoint_id) {
+  const auto found = file_of_checkpoint_.find(checkpoint_id);
+  if (found == file_of_checkpoint_.end()) return;
+  for (const auto& [name, e] : entries_) {
+    if (e->table == nullptr) continue;
+    for (Table::PageEntry& page : e->table->pages()) {
+      if (page.page != nullptr && page.file == found->second) page.dirty = true;
+    }
+  }
+  file_of_checkpoint_.erase(found);
+}
+
+namespace {
+
+// Open files of one restore, and reading of page images.
+class ImageReader {
+ public:
+  explicit ImageReader(env::FileSystem& files) : files_(files) {}
+
+  Status read(const std::string& path, const PageRecord& record, char* out) {
+    auto& file = open_[path];
+    if (file == nullptr) {
+      auto opened = files_.open(path);
+      if (!opened.ok()) return corrupt(path, opened.status().message());
+      file = std::move(*opened);
+    }
+    PageImageHeader header{};
+    const std::uint64_t bytes = std::uint64_t{record.slots} * record.slot_bytes;
+    auto got = file->read_at(record.offset, reinterpret_cast<char*>(&header), sizeof header);
+    if (!got.ok()) return got.status();
+    if (*got != sizeof header || header.magic != kPageMagic || header.bytes != bytes) return corrupt(path, "no page image where one should be");
+    got = file->read_at(record.offset + sizeof header, out, bytes);
+    if (!got.ok()) return got.status();
+    if (*got != bytes) return corrupt(path, "it ends within a page image");
+    if (XXH3_64bits(out, bytes) != header.checksum) return corrupt(path, "the checksum of a page image does not match");
+    return {};
+  }
+
+ private:
+  env::FileSystem& files_;
+  std::map<std::string, std::unique_ptr<env::ReadableFile>> open_;
+};
+
+bool is_sound(const PageRecord& p) {
+  return p.id != 0 && p.id < (1u << 30) && p.slot_bytes >= 16 && p.page_bytes % kPageBytes == 0 && p.page_bytes != 0 &&
+         std::uint64_t{p.slots} * p.slot_bytes <= p.page_bytes && p.slots > 0 && p.slots <= 0x10000;
+}
+
+}  // namespace
+
+Status TaskState::restore(const std::vector<TaskStateHandle>& handles, bool own, env::FileSystem& files) {
+  const data::KeyGroupRange range = key_groups();
+  const bool whole = handles.size() == 1 && handles[0].first_key_group == range.first &&
+                     handles[0].last_key_group == range.last;
+  std::map<std::string, std::vector<std::string>> split_lists;
+  bool first = true;
+  for (const TaskStateHandle& handle : handles) {
+    if (handle.manifest.path.empty()) continue;
+    const std::string& path = handle.manifest.path;
+    auto opened = files.open(path);
+    if (!opened.ok()) return corrupt(path, opened.status().message());
+    if ((*opened)->size() != handle.manifest.bytes || handle.manifest_offset > handle.manifest.bytes) {
+      return corrupt(path, fmt::format("it has {} bytes instead of {}", (*opened)->size(), handle.manifest.bytes));
+    }
+    std::string bytes(handle.manifest.bytes - handle.manifest_offset, '\0');
+    DREY_TRY_ASSIGN(const std::size_t got, (*opened)->read_at(handle.manifest_offset, bytes.data(), bytes.size()));
+    if (got != bytes.size() || XXH3_64bits(bytes.data(), bytes.size()) != handle.manifest_checksum) {
+      return corrupt(path, "the checksum of its manifest does not match");
+    }
+    auto manifest = wire::decode<Manifest>(bytes);
+    if (!manifest.ok()) return corrupt(path, "its manifest cannot be read");
+    if (manifest->format != kFormat || manifest->key_version != data::kKeyVersion) {
+      return fail(Code::kIncompatible, fmt::format("Checkpoint has format {} and key version {}, this version reads {} and {}: path={}",
+                                                   manifest->format, manifest->key_version, kFormat, data::kKeyVersion, path));
+    }
+    for (const StateFile& file : manifest->files) {
+      // Sizes are known for all but the manifest's own file.
+      if (file.bytes == 0) continue;
+      const auto stat = files.stat(file.path);
+      if (!stat.ok() || stat->size < file.bytes) return corrupt(file.path, "it is missing or too short");
+    }
+    for (const EntryRecord& record : manifest->entries) {
+      auto& slot = entries_[record.name];
+      if (slot == nullptr) slot = std::make_unique<Entry>();
+      slot->kind = record.kind;
+      if (record.kind == EntryKind::kTable && slot->table == nullptr) {
+        slot->table = std::make_unique<Table>(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, pool_, budget_);
+      }
+      for (const PageRecord& page : record.pages) {
+        if (!is_sound(page) || page.file >= manifest->files.size()) return corrupt(path, "its manifest is not sound");
+      }
+      if (record.kind == EntryKind::kUnion || (record.kind == EntryKind::kSplit && whole)) {
+        std::vector<std::string> all = slot->list.elements();
+        all.insert(all.end(), record.list.begin(), record.list.end());
+        slot->list.assign(std::move(all));
+      } else if (record.kind == EntryKind::kSplit) {
+        auto& all = split_lists[record.name];
+        all.insert(all.end(), record.list.begin(), record.list.end());
+      } else if (record.kind == EntryKind::kBroadcast && first) {
+        slot->broadcast.insert(record.broadcast.begin(), record.broadcast.end());
+      }
+    }
+    first = false;
+    DREY_TRY(whole ? adopt_pages(*manifest, own, files) : insert_rows(*manifest, files));
+  }
+  for (auto& [name, all] : split_lists) {
+    std::vector<std::string> mine;
+    for (std::size_t i = options_.subtask; i < all.size(); i += options_.parallelism) mine.push_back(all[i]);
+    entries_[name]->list.assign(std::move(mine));
+  }
+  restored_ = !handles.empty();
+  return {};
+}
+
+Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSystem& files) {
+  ImageReader reader(files);
+  std::vector<std::shared_ptr<PageFile>> page_files;
+  for (const StateFile& file : manifest.files) {
+    page_files.push_back(std::make_shared<PageFile>(PageFile{file.path, file.bytes, 0}));
+  }
+  for (const EntryRecord& record : manifest.entries) {
+    if (record.kind != EntryKind::kTable) continue;
+    Table& table = *entries_[record.name]->table;
+    for (const PageRecord& page : record.pages) {
+      Table::PageEntry entry;
+      entry.page = pool_.allocate(page.page_bytes);
+      entry.slot_bytes = page.slot_bytes;
+      entry.slots = page.slots;
+      entry.dirty = !own;
+      entry.file = page_files[page.file];
+      entry.offset = page.offset;
+      // The first file's page bytes are not in the manifest (it was not finished when that was made).
+      entry.file->bytes = std::max(entry.file->bytes, page.offset + std::uint64_t{page.slots} * page.slot_bytes);
+      char* memory = entry.page->memory;
+      table.adopt(page.id, std::move(entry));
+      DREY_TRY(reader.read(manifest.files[page.file].path, page, memory));
+    }
+    if (budget_.used_bytes > budget_.bytes_max) {
+      return fail(Code::kResourceExhausted, fmt::format("The checkpoint's state does not fit the slot's managed memory: {} bytes. "
+                                                        "Raise taskmanager.memory.managed.size",
+                                                        budget_.bytes_max));
+    }
+    table.rebuild();
+  }
+  return {};
+}
+
+Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files) {
+  const data::KeyGroupRange range = key_groups();
+  ImageReader reader(files);
+  PagePool scratch_pool;
+  for (const EntryRecord& record : manifest.entries) {
+    if (record.kind != EntryKind::kTable) continue;
+    Table& table = *entries_[record.name]->table;
+    Budget unlimited;
+    for (const PageRecord& page : record.pages) {
+      // One page at a time through a table of its own, which knows the layout of rows.
+      Table source(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, scratch_pool, unlimited);
+      Table::PageEntry entry;
+      entry.page = scratch_pool.allocate(page.page_bytes);
+      entry.slot_bytes = page.slot_bytes;
+      entry.slots = page.slots;
+      char* memory = entry.page->memory;
+      source.adopt(1, std::move(entry));
+      DREY_TRY(reader.read(manifest.files[page.file].path, page, memory));
+      Status status;
+      source.for_each([&](Address row) {
+        const data::View key = source.key_of(row);
+        const std::uint64_t hash = data::hash_of(key);
+        const std::uint64_t owner = record.group_is_key ? static_cast<std::uint64_t>(source.group_of(row)) : hash;
+        if (!status.ok() || !range.contains(data::key_group_of(owner, manifest.max_parallelism))) return;
+        const std::string_view value = source.value_of(row);
+        auto target = table.upsert(key, hash, source.group_of(row), static_cast<std::uint32_t>(value.size()));
+        if (!target.ok()) {
+          status = target.status();
+          return;
+        }
+        if (!value.empty()) std::memcpy(table.writable_value(*target), value.data(), value.size());
+      });
+      DREY_TRY(std::move(status));
+    }
+  }
+  return {};
+}
+
+}  // namespace drey::state

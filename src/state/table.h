@@ -1,0 +1,160 @@
+// Table: rows by key in pages, with an index that is rebuilt, never stored.
+//
+//   row := u32 key_size, u32 value_size, [i64 group, u32 position, u32 0], key, padding to 8, value
+//
+// key_size 0xffffffff marks a free slot, 0xfffffffe the null key. Rows lie in slots of one size per page; a row that grows moves to a larger
+// slot. A grouped table keeps, beside the index, the rows of each group (a window, a timer's time, the key of a map
+// state) in order of insertion; the key of a row is then unique within its group. `position` is only of use in
+// memory: it is written anew when a table is restored.
+//
+// Threading: one task. Bounds: the Budget says when there is too much.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "data/key.h"
+#include "state/page.h"
+
+namespace drey::state {
+
+using Address = std::uint64_t;  // page << 16 | slot; 0: none
+inline constexpr Address kNoRow = 0;
+
+struct TableSpec {
+  std::uint32_t fixed_bytes = 0;  // 0: values have their own sizes
+  bool grouped = false;
+  bool group_is_key = false;  // the group is the hash of the user's key (map state): it decides the key group
+  friend bool operator==(const TableSpec&, const TableSpec&) = default;
+};
+
+// Managed memory of a slot, shared by the tables of its tasks. Threading: any thread.
+struct Budget {
+  std::atomic<std::uint64_t> used_bytes{0};
+  std::uint64_t bytes_max = UINT64_MAX;
+};
+
+// A file of page images that tables refer to; shared by the pages that lie in it.
+struct PageFile {
+  std::string path;
+  std::uint64_t bytes = 0;       // page images written
+  std::uint64_t live_bytes = 0;  // of those, still the current image of a page (counted at each snapshot)
+};
+
+class Table {
+ public:
+  Table(std::string owner, TableSpec spec, PagePool& pool, Budget& budget);
+  ~Table();
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  const TableSpec& spec() const { return spec_; }
+  std::uint64_t rows() const { return rows_; }
+  std::uint64_t bytes() const { return page_bytes_; }
+
+  // Row of a key (in a group), or kNoRow.
+  Address find(const data::View& key, std::uint64_t hash, std::int64_t group = 0) const;
+  // Finds or makes the row. A new one has a value of `value_bytes` zeroes. FAILS WITH: kResourceExhausted.
+  Result<Address> upsert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_bytes,
+                         bool* fresh = nullptr);
+  // Addresses of the (writable) values of n keys in one group; see drey_host.state_rows. Tables of fixed size.
+  Status values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::int64_t group, bool upsert,
+                void** out, std::uint8_t* fresh);
+
+  data::View key_of(Address row) const;  // far keys point into the page
+  std::int64_t group_of(Address row) const;
+  std::string_view value_of(Address row) const;
+  char* writable_value(Address row);
+  // Gives the value another size, keeping its first bytes. Returns where the row is now.
+  Result<Address> resize(Address row, std::uint32_t value_bytes);
+  void erase(Address row);
+
+  // Groups in ascending order; rows of a group in order of insertion (an erase may move the last one).
+  const std::map<std::int64_t, std::vector<Address>>& groups() const { return groups_; }
+  void erase_group(std::int64_t group);
+
+  // Rows in order of pages.
+  void for_each(const std::function<void(Address)>& visit) const;
+
+  // --- for snapshots and restore (state/snapshot.cc) ---
+  struct PageEntry {
+    Page* page = nullptr;  // null: id is free
+    std::uint32_t slot_bytes = 0;
+    std::uint32_t slots = 0;   // handed out so far; later ones were never used
+    std::uint32_t live = 0;
+    bool dirty = true;
+    std::shared_ptr<PageFile> file;  // durable image when not dirty
+    std::uint64_t offset = 0;
+  };
+  std::vector<PageEntry>& pages() { return pages_; }
+  // Takes over a page image (with its rows) at this id. REQUIRES: the id is free.
+  void adopt(std::uint32_t id, PageEntry entry);
+  // After the last adopt: counts rows, free slots, groups, and builds the index.
+  void rebuild();
+
+ private:
+  struct Row {
+    std::uint32_t key_size;
+    std::uint32_t value_size;
+  };
+  struct GroupPart {
+    std::int64_t group;
+    std::uint32_t position;
+    std::uint32_t zero;
+  };
+  static constexpr std::uint32_t kFree = 0xffffffff;
+  static constexpr std::uint32_t kNull = 0xfffffffe;  // the null key, which is not the empty one
+  static std::uint32_t stored_size(const data::View& key) {
+    return key.size == 0 && key.u.inlined[0] != 0 ? kNull : key.size;
+  }
+  static std::uint32_t key_length(const Row& row) { return row.key_size == kNull ? 0 : row.key_size; }
+
+  char* row_at(Address row) const {
+    const PageEntry& entry = pages_[row >> 16];
+    return entry.page->memory + (row & 0xffff) * entry.slot_bytes;
+  }
+  Row& header(char* row) const { return *reinterpret_cast<Row*>(row); }
+  GroupPart& group_part(char* row) const { return *reinterpret_cast<GroupPart*>(row + sizeof(Row)); }
+  char* key_bytes(char* row) const { return row + sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0); }
+  char* value_bytes(char* row) const { return key_bytes(row) + ((key_length(header(row)) + 7) & ~7u); }
+  std::uint64_t row_bytes(std::uint32_t key_size, std::uint64_t value_size) const {
+    return sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0) + ((std::uint64_t{key_size} + 7) & ~std::uint64_t{7}) + value_size;
+  }
+  // Makes the row's page private and dirty. Every write goes through here.
+  char* for_write(Address row);
+  bool matches(Address row, const data::View& key, std::int64_t group) const;
+  std::uint64_t index_hash(std::uint64_t hash, std::int64_t group) const {
+    return spec_.grouped ? mix_group(hash, group) : hash;
+  }
+  static std::uint64_t mix_group(std::uint64_t hash, std::int64_t group);
+  std::uint64_t* locate(std::uint64_t index_hash_value, Address row);
+  void index_insert(std::uint64_t index_hash_value, Address row);
+  void reindex(std::size_t capacity);
+  Result<Address> allocate_slot(std::uint64_t bytes);
+  void free_slot(Address row);
+  void leave_group(Address row);
+
+  const std::string owner_;  // "operator 'x', state 'y'" for messages
+  const TableSpec spec_;
+  PagePool& pool_;
+  Budget& budget_;
+  std::vector<PageEntry> pages_;  // [0] is never used
+  std::vector<std::uint32_t> free_ids_;
+  std::map<std::uint32_t, std::vector<Address>> free_slots_;  // by slot size
+  std::map<std::uint32_t, std::uint32_t> open_page_;          // by slot size: page with slots never used
+  std::vector<std::uint64_t> index_;                          // tag << 48 | address; 0 empty, 1 erased
+  std::size_t index_used_ = 0;                                // entries that are not empty
+  std::uint64_t rows_ = 0;
+  std::uint64_t page_bytes_ = 0;
+  std::map<std::int64_t, std::vector<Address>> groups_;
+};
+
+}  // namespace drey::state

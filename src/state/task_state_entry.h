@@ -1,0 +1,73 @@
+// What one registered state is, and the manifest that a snapshot ends with. Internal to state/.
+#pragma once
+
+#include "state/task_state.h"
+
+namespace drey::state {
+
+enum class EntryKind { kNone, kTable, kSplit, kUnion, kBroadcast };
+
+struct TaskState::Entry {
+  EntryKind kind = EntryKind::kNone;
+  std::unique_ptr<Table> table;
+  OperatorList list;
+  BroadcastMap broadcast;
+};
+
+// Where the image of a page lies.
+struct PageRecord {
+  std::uint32_t id = 0;
+  std::uint32_t slot_bytes = 0;
+  std::uint32_t slots = 0;
+  std::uint32_t page_bytes = 0;
+  std::uint32_t file = 0;  // index into the manifest's files
+  std::uint64_t offset = 0;
+  static constexpr auto fields() {
+    using M = PageRecord;
+    return std::tuple{field("id", &M::id),       field("slot-bytes", &M::slot_bytes), field("slots", &M::slots),
+                      field("page-bytes", &M::page_bytes), field("file", &M::file),   field("offset", &M::offset)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<PageRecord>);
+
+struct EntryRecord {
+  std::string name;  // key of TaskState::entries_
+  EntryKind kind = EntryKind::kNone;
+  std::uint32_t fixed_bytes = 0;
+  bool grouped = false;
+  bool group_is_key = false;
+  std::vector<PageRecord> pages;
+  std::vector<std::string> list;
+  std::map<std::string, std::string> broadcast;
+  static constexpr auto fields() {
+    using M = EntryRecord;
+    return std::tuple{field("name", &M::name),       field("kind", &M::kind),   field("fixed-bytes", &M::fixed_bytes),
+                      field("grouped", &M::grouped), field("group-is-key", &M::group_is_key), field("pages", &M::pages), field("list", &M::list),
+                      field("broadcast", &M::broadcast)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<EntryRecord>);
+
+struct TaskState::Manifest {
+  std::uint32_t format = 1;
+  std::uint32_t key_version = data::kKeyVersion;
+  std::uint32_t max_parallelism = 0;
+  std::vector<StateFile> files;
+  std::vector<EntryRecord> entries;
+  static constexpr auto fields() {
+    using M = Manifest;
+    return std::tuple{field("format", &M::format), field("key-version", &M::key_version),
+                      field("max-parallelism", &M::max_parallelism), field("files", &M::files),
+                      field("entries", &M::entries)};
+  }
+};
+
+// Every page image in a file begins with this.
+struct PageImageHeader {
+  std::uint32_t magic;
+  std::uint32_t bytes;  // of the image behind the header
+  std::uint64_t checksum;  // XXH3 of the image
+};
+inline constexpr std::uint32_t kPageMagic = 0x59455244;  // "DREY"
+
+}  // namespace drey::state

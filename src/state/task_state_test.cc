@@ -1,0 +1,229 @@
+#include "state/task_state.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/prng.h"
+#include "env/env.h"
+
+namespace drey::state {
+namespace {
+
+const OperatorId kOp = OperatorId::from_halves(1, 1);
+
+data::View view(const std::string& text) { return data::make_view(text); }
+
+class TaskStateTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fmt::format("{}/scratch/state-{}", DREY_BINARY_DIR, getpid());
+    ASSERT_TRUE(files_.remove_tree(dir_).ok());
+    ASSERT_TRUE(files_.make_directories(dir_).ok());
+  }
+  void TearDown() override { ASSERT_TRUE(files_.remove_tree(dir_).ok()); }
+
+  std::unique_ptr<TaskState> make(std::uint32_t subtask = 0, std::uint32_t parallelism = 1) {
+    return std::make_unique<TaskState>(TaskStateOptions{subtask, parallelism, 128, "test"}, pool_, budget_);
+  }
+  Result<TaskStateHandle> checkpoint(TaskState& state, std::int64_t id) {
+    return state.snapshot(id, fmt::format("{}/{}", dir_, id))->run(files_);
+  }
+
+  env::FileSystem& files_ = env::posix().files;
+  std::string dir_;
+  PagePool pool_;
+  Budget budget_;
+};
+
+using Model = std::map<std::pair<std::int64_t, std::string>, std::string>;
+
+Model contents(const Table& table) {
+  Model model;
+  table.for_each([&](Address row) {
+    model[{table.group_of(row), std::string(data::text_of(table.key_of(row)))}] = std::string(table.value_of(row));
+  });
+  return model;
+}
+
+// Random writes against a map, with snapshots taken in between and run later.
+TEST_F(TaskStateTest, SnapshotsHoldTheMomentTheyWereTakenWhileWritingGoesOn) {
+  for (const bool grouped : {false, true}) {
+    Prng random(grouped ? 1 : 2);
+    auto state = make();
+    Table* table = *state->table(kOp, "op", "t", {0, grouped, false});
+    Model model;
+    std::vector<std::tuple<std::unique_ptr<SnapshotJob>, Model>> snapshots;
+    for (int step = 0; step < 60'000; ++step) {
+      const std::string key = fmt::format("key-{}", random.below(4000) * (random.chance(0.5) ? 1 : 1'000'003));
+      const std::int64_t group = grouped ? static_cast<std::int64_t>(random.below(5)) : 0;
+      const data::View k = view(key);
+      const std::uint64_t hash = data::hash_of(k);
+      Address row = table->find(k, hash, group);
+      ASSERT_EQ(row != kNoRow, model.contains({group, key}));
+      if (row != kNoRow && random.chance(0.2)) {
+        table->erase(row);
+        model.erase({group, key});
+      } else {
+        const std::string value(random.below(random.chance(0.01) ? 90'000 : 60), static_cast<char>('a' + random.below(26)));
+        row = *table->upsert(k, hash, group, static_cast<std::uint32_t>(value.size()));
+        row = *table->resize(row, static_cast<std::uint32_t>(value.size()));
+        std::memcpy(table->writable_value(row), value.data(), value.size());
+        model[{group, key}] = value;
+      }
+      if (grouped && step % 9973 == 0) {
+        table->erase_group(3);
+        std::erase_if(model, [](const auto& e) { return e.first.first == 3; });
+      }
+      if (step % 20'000 == 19'999) {
+        snapshots.emplace_back(state->snapshot(step, fmt::format("{}/{}-{}", dir_, grouped, step)), model);
+      }
+    }
+    EXPECT_EQ(contents(*table), model);
+    for (auto& [job, expected] : snapshots) {
+      const auto handle = job->run(files_);
+      ASSERT_TRUE(handle.ok());
+      auto restored = make();
+      ASSERT_TRUE(restored->restore({*handle}, true, files_).ok());
+      EXPECT_EQ(contents(**restored->table(kOp, "op", "t", {0, grouped, false})), expected);
+      for (const auto& [id, value] : expected) {
+        const data::View k = view(id.second);
+        ASSERT_NE((*restored->table(kOp, "op", "t", {0, grouped, false}))->find(k, data::hash_of(k), id.first), kNoRow);
+      }
+    }
+  }
+}
+
+TEST_F(TaskStateTest, LaterCheckpointsWriteOnlyWhatChanged) {
+  auto state = make();
+  Table* table = *state->table(kOp, "op", "t", {8, false, false});
+  std::vector<std::string> keys;
+  for (int i = 0; i < 100'000; ++i) keys.push_back(fmt::format("{:08}", i));
+  for (const std::string& key : keys) ASSERT_TRUE(table->upsert(view(key), data::hash_of(view(key)), 0, 8).ok());
+  const auto first = checkpoint(*state, 1);
+  *table->writable_value(table->find(view(keys[5]), data::hash_of(view(keys[5])))) = 'x';
+  const auto second = checkpoint(*state, 2);
+  EXPECT_LT(second->written_bytes, first->written_bytes / 10);
+  EXPECT_EQ(second->files.size(), 2u);
+  auto restored = make();
+  ASSERT_TRUE(restored->restore({*second}, true, files_).ok());
+  Table* again = *restored->table(kOp, "op", "t", {8, false, false});
+  EXPECT_EQ(contents(*again), contents(*table));
+  // And incremental again after the restore.
+  const auto third = checkpoint(*restored, 3);
+  EXPECT_LT(third->written_bytes, first->written_bytes / 10);
+  // A discarded checkpoint's pages are written again.
+  restored->discard(3);
+  *again->writable_value(again->find(view(keys[6]), data::hash_of(view(keys[6])))) = 'y';
+  const auto fourth = checkpoint(*restored, 4);
+  restored->discard(4);
+  const auto fifth = checkpoint(*restored, 5);
+  EXPECT_EQ(fifth->written_bytes, fourth->written_bytes);
+}
+
+TEST_F(TaskStateTest, DamageIsFoundAndNamed) {
+  auto state = make();
+  Table* table = *state->table(kOp, "op", "t", {8, false, false});
+  for (int i = 0; i < 5000; ++i) {
+    const std::string key = fmt::format("{:08}", i);
+    ASSERT_TRUE(table->upsert(view(key), data::hash_of(view(key)), 0, 8).ok());
+  }
+  const auto handle = checkpoint(*state, 1);
+  const std::string good = *files_.read_all(handle->manifest.path);
+  const auto restore_of = [&](const std::string& bytes) {
+    EXPECT_TRUE(files_.write_atomic(handle->manifest.path, bytes).ok());
+    return make()->restore({*handle}, true, files_);
+  };
+  for (std::size_t at = 0; at < good.size(); at += good.size() / 97) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x10);
+    const Status status = restore_of(bad);
+    EXPECT_EQ(status.code(), Code::kCorrupt) << at;
+    EXPECT_NE(status.message().find(handle->manifest.path), std::string::npos);
+  }
+  EXPECT_EQ(restore_of(good.substr(0, good.size() - 1)).code(), Code::kCorrupt);
+  EXPECT_TRUE(restore_of(good).ok());
+  ASSERT_TRUE(files_.remove(handle->manifest.path).ok());
+  EXPECT_EQ(make()->restore({*handle}, true, files_).code(), Code::kCorrupt);
+}
+
+TEST_F(TaskStateTest, RescalingMovesEveryRowListAndTimerOnce) {
+  auto one = make();
+  Table* table = *one->table(kOp, "op", "t", {0, false, false});
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = fmt::format("a key that is longer than a view {}", i);
+    ASSERT_TRUE(table->upsert(view(key), data::hash_of(view(key)), 0, 4).ok());
+    ASSERT_TRUE((*one->timers(kOp))->set(TimeKind::kEvent, view(key), data::hash_of(view(key)), i % 7).ok());
+  }
+  (*one->operator_list(kOp, "split", false))->assign({"1", "2", "3", "4", "5"});
+  (*one->operator_list(kOp, "union", true))->assign({"u"});
+  (**one->broadcast(kOp, "b"))["k"] = "v";
+  std::vector<TaskStateHandle> handles{*checkpoint(*one, 1)};
+  for (const std::uint32_t p : {2u, 3u, 1u}) {
+    std::vector<TaskStateHandle> next;
+    Model all;
+    std::size_t split = 0;
+    std::size_t timers = 0;
+    for (std::uint32_t s = 0; s < p; ++s) {
+      auto state = make(s, p);
+      ASSERT_TRUE(state->restore(handles, true, files_).ok());
+      const Model mine = contents(**state->table(kOp, "op", "t", {0, false, false}));
+      for (const auto& [key, value] : mine) {
+        EXPECT_TRUE(state->key_groups().contains(data::key_group_of(data::hash_of(view(key.second)), 128)));
+      }
+      all.insert(mine.begin(), mine.end());
+      split += (*state->operator_list(kOp, "split", false))->elements().size();
+      EXPECT_GE((*state->operator_list(kOp, "union", true))->elements().size(), 1u);
+      (*state->operator_list(kOp, "union", true))->assign(s == 0 ? std::vector<std::string>{"u"} : std::vector<std::string>{});
+      EXPECT_EQ((**state->broadcast(kOp, "b")).at("k"), "v");
+      next.push_back(*state->snapshot(10 * p + s, fmt::format("{}/{}-{}", dir_, p, s))->run(files_));
+      std::vector<drey_timer> due;
+      (*state->timers(kOp))->pop_due(TimeKind::kEvent, 100, 10'000, due);
+      EXPECT_TRUE(std::is_sorted(due.begin(), due.end(), [](const auto& a, const auto& b) { return a.time < b.time; }));
+      timers += due.size();
+    }
+    EXPECT_EQ(all.size(), 3000u);
+    EXPECT_EQ(split, 5u);
+    EXPECT_EQ(timers, 3000u);
+    handles = next;
+  }
+}
+
+TEST_F(TaskStateTest, SaysWhoOutgrewItsMemory) {
+  budget_.bytes_max = 4 * kPageBytes;
+  auto state = make();
+  Table* table = *state->table(kOp, "joins", "left", {1000, false, false});
+  Status status;
+  for (int i = 0; i < 1000 && status.ok(); ++i) {
+    const std::string key = fmt::format("{}", i);
+    const auto row = table->upsert(view(key), data::hash_of(view(key)), 0, 1000);
+    if (!row.ok()) status = row.status();
+  }
+  EXPECT_EQ(status.code(), Code::kResourceExhausted);
+  EXPECT_NE(status.message().find("operator 'joins', state 'left'"), std::string::npos);
+}
+
+TEST_F(TaskStateTest, BatchedAccessGivesOneAddressToEqualKeysAndKnowsNullFromEmpty) {
+  auto state = make();
+  Table* table = *state->table(kOp, "op", "t", {8, false, false});
+  data::View null{};
+  std::memset(null.u.inlined, 0xff, 4);
+  const std::vector<data::View> keys{view("a"), view(""), null, view("a"), view("b")};
+  std::vector<std::uint64_t> hashes;
+  for (const data::View& k : keys) hashes.push_back(data::hash_of(k));
+  void* rows[5];
+  std::uint8_t fresh[5];
+  ASSERT_TRUE(table->values(keys, hashes, 0, true, rows, fresh).ok());
+  EXPECT_EQ(rows[0], rows[3]);
+  EXPECT_NE(rows[1], rows[2]);
+  EXPECT_EQ(std::vector<int>(fresh, fresh + 5), (std::vector<int>{1, 1, 1, 0, 1}));
+  ASSERT_TRUE(table->values(std::span(keys).subspan(4), std::span(hashes).subspan(4), 0, false, rows, nullptr).ok());
+  EXPECT_NE(rows[0], nullptr);
+}
+
+}  // namespace
+}  // namespace drey::state
