@@ -1,0 +1,157 @@
+#include "operators/window.h"
+
+#include <charconv>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "operators/builtin.h"
+
+namespace drey::operators {
+
+Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
+  Options options(node);
+  WindowOptions out;
+  const std::string assigner = options.text("assigner", "tumbling");
+  const auto bad = [&](std::string_view what) {
+    return fail(Code::kInvalidArgument, fmt::format("Window operator '{}': {}", node.name, what));
+  };
+  if (assigner == "tumbling") {
+    out.assigner = Assigner::kTumbling;
+  } else if (assigner == "sliding") {
+    out.assigner = Assigner::kSliding;
+  } else if (assigner == "session") {
+    out.assigner = Assigner::kSession;
+  } else if (assigner == "global") {
+    out.assigner = Assigner::kGlobal;
+  } else {
+    return bad("unknown assigner: " + assigner);
+  }
+  out.event_time = options.text("time", "event") != "processing";
+  DREY_TRY_ASSIGN(out.size_ms, options.whole("size_ms", 0));
+  DREY_TRY_ASSIGN(out.slide_ms, options.whole("slide_ms", out.size_ms));
+  DREY_TRY_ASSIGN(out.offset_ms, options.whole("offset_ms", 0));
+  DREY_TRY_ASSIGN(out.gap_ms, options.whole("gap_ms", 0));
+  DREY_TRY_ASSIGN(out.allowed_lateness_ms, options.whole("allowed_lateness_ms", 0));
+  DREY_TRY_ASSIGN(out.late_output, options.whole("late_output", -1));
+  out.purge = options.flag("purge");
+  const std::string trigger = options.text("trigger", "default");
+  if (trigger.starts_with("count:")) {
+    out.trigger = Trigger::kCount;
+    std::from_chars(trigger.data() + 6, trigger.data() + trigger.size(), out.count);
+    if (out.count <= 0) return bad("a count trigger needs a positive count");
+  } else if (trigger == "custom") {
+    out.trigger = Trigger::kCustom;
+  } else if (trigger != "default") {
+    return bad("unknown trigger: " + trigger);
+  }
+  const bool timed = out.assigner == Assigner::kTumbling || out.assigner == Assigner::kSliding;
+  if (timed && (out.size_ms <= 0 || out.slide_ms <= 0)) return bad("size and slide must be positive");
+  if (out.assigner == Assigner::kSession && out.gap_ms <= 0) return bad("the session gap must be positive");
+  return out;
+}
+
+Status Accumulators::open(OperatorContext& context) {
+  const graph::OperatorNode& node = context.node();
+  const drey_functions* f = context.functions();
+  fixed_bytes_ = node.accumulator_bytes;
+  const std::string form = Options(node).text("accumulate", fixed_bytes_ > 0 ? "fixed" : "encoded");
+  form_ = form == "elements" ? Form::kElements : form == "encoded" ? Form::kEncoded : Form::kFixed;
+  const bool there = f != nullptr && f->fire != nullptr &&
+                     (form_ == Form::kFixed ? f->accumulate != nullptr
+                                            : form_ == Form::kEncoded ? f->accumulate_encoded != nullptr
+                                                                      : f->encode_element != nullptr);
+  DREY_TRY(code_.create(context, "fire and accumulate", there));
+  scratch_.resize((fixed_bytes_ + 7) / 8);
+  return {};
+}
+
+Status Accumulators::add(const data::BatchRef& batch, std::uint32_t n, const std::uint32_t* ids, void* const* rows,
+                         const std::uint8_t* fresh, Emitter& out) {
+  return code_.call(&drey_functions::accumulate, &out, &batch, &batch->abi(), n, ids, rows, fresh);
+}
+
+Status Accumulators::element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes, Emitter& out) {
+  drey_span span{};
+  DREY_TRY(code_.call(&drey_functions::encode_element, &out, &batch, &batch->abi(), id, &span));
+  bytes = {span.data, span.size};
+  return {};
+}
+
+Status Accumulators::add_one(const data::BatchRef& batch, std::uint32_t id, std::string& bytes, Emitter& out) {
+  if (form_ == Form::kElements) {
+    std::string_view one;
+    DREY_TRY(element(batch, id, one, out));
+    const auto size = static_cast<std::uint32_t>(one.size());
+    bytes.append(reinterpret_cast<const char*>(&size), 4).append(one);
+    return {};
+  }
+  if (form_ == Form::kEncoded) {
+    drey_span after{};
+    DREY_TRY(code_.call(&drey_functions::accumulate_encoded, &out, &batch, &batch->abi(), id,
+                        drey_span{bytes.data(), bytes.size()}, &after));
+    bytes = std::string(after.data, after.size);
+    return {};
+  }
+  const std::uint8_t fresh = bytes.empty() ? 1 : 0;
+  bytes.resize(fixed_bytes_);
+  std::memcpy(scratch_.data(), bytes.data(), fixed_bytes_);
+  void* row = scratch_.data();
+  DREY_TRY(add(batch, 1, &id, &row, &fresh, out));
+  std::memcpy(bytes.data(), scratch_.data(), fixed_bytes_);
+  return {};
+}
+
+Status Accumulators::merge(std::string& into, std::string_view from, Emitter& out) {
+  if (form_ == Form::kElements) {
+    into += from;
+    return {};
+  }
+  if (form_ == Form::kEncoded) {
+    drey_span merged{};
+    DREY_TRY(code_.call(&drey_functions::merge_encoded, &out, nullptr, drey_span{into.data(), into.size()},
+                        drey_span{from.data(), from.size()}, &merged));
+    into = std::string(merged.data, merged.size);
+    return {};
+  }
+  std::vector<std::uint64_t> other(scratch_.size());
+  std::memcpy(scratch_.data(), into.data(), fixed_bytes_);
+  std::memcpy(other.data(), from.data(), fixed_bytes_);
+  DREY_TRY(code_.call(&drey_functions::merge, &out, nullptr, static_cast<void*>(scratch_.data()),
+                      static_cast<const void*>(other.data())));
+  std::memcpy(into.data(), scratch_.data(), fixed_bytes_);
+  return {};
+}
+
+Status Accumulators::fire(drey_window window, const std::vector<drey_view>& keys,
+                          const std::vector<std::string_view>& accumulators, Emitter& out) {
+  if (keys.empty()) return {};
+  std::vector<const void*> pointers(keys.size());
+  std::vector<drey_span> spans(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    spans[i] = {accumulators[i].data(), accumulators[i].size()};
+    pointers[i] = form_ == Form::kFixed ? static_cast<const void*>(accumulators[i].data()) : &spans[i];
+  }
+  return code_.call(&drey_functions::fire, &out, nullptr, window, static_cast<std::uint32_t>(keys.size()), keys.data(),
+                    pointers.data());
+}
+
+OperatorKind window_kind() {
+  return {"window", "Keyed windows: tumbling, sliding, session, global.",
+          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
+            DREY_TRY_ASSIGN(const WindowOptions options, WindowOptions::parse(context.node()));
+            if (context.key_columns(0).empty()) {
+              return fail(Code::kInvalidArgument, fmt::format("Window operator '{}' has no key: call key_by first", context.node().name));
+            }
+            switch (options.assigner) {
+              case WindowOptions::Assigner::kSession: return make_session_windows(context, options);
+              case WindowOptions::Assigner::kGlobal: return make_global_windows(context, options);
+              case WindowOptions::Assigner::kTumbling:
+              case WindowOptions::Assigner::kSliding: break;
+            }
+            return make_time_windows(context, options);
+          },
+          nullptr};
+}
+
+}  // namespace drey::operators

@@ -1,0 +1,73 @@
+// Parts that window operators share. Internal to operators/.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "operators/operator_context.h"
+#include "operators/options.h"
+#include "operators/user_code.h"
+
+namespace drey::operators {
+
+struct WindowOptions {
+  enum class Assigner { kTumbling, kSliding, kSession, kGlobal };
+  enum class Trigger { kDefault, kCount, kCustom };
+  Assigner assigner = Assigner::kTumbling;
+  bool event_time = true;
+  std::int64_t size_ms = 0;
+  std::int64_t slide_ms = 0;
+  std::int64_t offset_ms = 0;
+  std::int64_t gap_ms = 0;
+  Trigger trigger = Trigger::kDefault;
+  std::int64_t count = 0;
+  bool purge = false;
+  std::int64_t allowed_lateness_ms = 0;
+  std::int64_t late_output = -1;
+
+  // FAILS WITH: kInvalidArgument naming operator and option.
+  static Result<WindowOptions> parse(const graph::OperatorNode& node);
+};
+
+// The user's accumulator behind one face, whether it lies in place, is encoded, or is the list of elements.
+class Accumulators {
+ public:
+  enum class Form { kFixed, kEncoded, kElements };
+
+  Status open(OperatorContext& context);
+  Form form() const { return form_; }
+  std::uint32_t fixed_bytes() const { return fixed_bytes_; }
+  UserCode& code() { return code_; }
+
+  // Fixed: adds physical rows ids[i] to the accumulators at rows[i].
+  Status add(const data::BatchRef& batch, std::uint32_t n, const std::uint32_t* ids, void* const* rows,
+             const std::uint8_t* fresh, Emitter& out);
+  // Any form: `bytes` is the accumulator (empty: none yet) before and after.
+  Status add_one(const data::BatchRef& batch, std::uint32_t id, std::string& bytes, Emitter& out);
+  Status merge(std::string& into, std::string_view from, Emitter& out);
+  // The bytes that one element adds behind the others (elements form).
+  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes, Emitter& out);
+  // Calls fire for accumulators[i] (bytes of each).
+  Status fire(drey_window window, const std::vector<drey_view>& keys, const std::vector<std::string_view>& accumulators,
+              Emitter& out);
+
+ private:
+  UserCode code_;
+  Form form_ = Form::kFixed;
+  std::uint32_t fixed_bytes_ = 0;
+  std::vector<std::uint64_t> scratch_;
+};
+
+// Start of the tumbling window of that slide which holds `time`.
+inline std::int64_t window_start(std::int64_t time, std::int64_t offset, std::int64_t slide) {
+  const std::int64_t rest = (time - offset) % slide;
+  return time - (rest < 0 ? rest + slide : rest);
+}
+
+Result<std::unique_ptr<Operator>> make_time_windows(OperatorContext& context, WindowOptions options);
+Result<std::unique_ptr<Operator>> make_session_windows(OperatorContext& context, WindowOptions options);
+Result<std::unique_ptr<Operator>> make_global_windows(OperatorContext& context, WindowOptions options);
+
+}  // namespace drey::operators
