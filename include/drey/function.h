@@ -658,12 +658,16 @@ class Context {
  public:
   explicit Context(detail::Runtime& rt) : rt_(rt) {}
 
-  // The current key: K is the type of the key_by (one member's type, std::tuple of several).
+  // The current key: K is the type of the key_by (one member's type, std::tuple of several); for an optional
+  // member also the type inside (a null key reads as an empty value).
   template <class K>
   K key() const {
     rt_.need_key("key");
-    if (rt_.key_type != nullptr && rt_.key_type != detail::type_tag<K>()) {
-      throw std::logic_error("ctx.key<K>(): the stream is keyed by another type");
+    const bool same = rt_.key_type == detail::type_tag<K>() ||
+                      (detail::Scalar<K> && rt_.key_type == detail::type_tag<std::optional<K>>());
+    if (!same) throw std::logic_error("ctx.key<K>(): the stream is keyed by another type");
+    if constexpr (detail::Scalar<K>) {
+      if (rt_.key->size == 0) return K{};
     }
     return detail::decode_key<K>(*rt_.key);
   }
