@@ -20,15 +20,14 @@ struct Env {
   Network& network;
   Processes& processes;
   IoPool& io;
+  Threads& threads;
 };
 
 // The real one; lives until the process ends.
 Env& posix();
 
-// A loop with a thread of its own, named for `top -H`. Destruction waits for the function that runs.
-std::unique_ptr<Loop> make_posix_loop(const std::string& name);
-
-// A thread that runs `body`; destruction joins.
+// A thread that runs `body`; destruction joins. Only for rooms that the simulation leaves out (net, apps): the
+// others use Env::threads.
 class Thread {
  public:
   virtual ~Thread() = default;

@@ -18,7 +18,7 @@ std::string scratch(const std::string& name) {
 }
 
 TEST(Loop, RunsPostsInOrderAndTimersByTime) {
-  auto loop = make_posix_loop("test");
+  auto loop = posix().threads.make_loop("test");
   std::promise<std::string> done;
   auto* text = new std::string();
   loop->post([&, text] {
@@ -36,7 +36,7 @@ TEST(Loop, RunsPostsInOrderAndTimersByTime) {
 }
 
 TEST(Network, CarriesFramesOfAnySizeInOrder) {
-  auto loop = make_posix_loop("test");
+  auto loop = posix().threads.make_loop("test");
   std::promise<void> done;
   std::vector<std::size_t> sizes;
   ConnectionRef server;
@@ -67,7 +67,7 @@ TEST(Network, CarriesFramesOfAnySizeInOrder) {
 }
 
 TEST(Network, SaysWhenThePeerGoes) {
-  auto loop = make_posix_loop("test");
+  auto loop = posix().threads.make_loop("test");
   std::promise<Status> closed;
   auto listener = posix().network.listen(*loop, "127.0.0.1", 0, [&](ConnectionRef c) { c->close(); });
   ASSERT_TRUE(listener.ok());
@@ -93,7 +93,7 @@ TEST(Files, WriteAtomicReplacesAndListSorts) {
 }
 
 TEST(Processes, ReportHowTheyEnd) {
-  auto loop = make_posix_loop("test");
+  auto loop = posix().threads.make_loop("test");
   std::promise<ExitStatus> exit;
   const std::string dir = scratch("process");
   SpawnOptions options;

@@ -52,6 +52,8 @@ class FileSystem {
   virtual Result<FileStat> stat(const std::string& path) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Status hard_link(const std::string& from, const std::string& to) = 0;
+  // Of the file system that holds the path.
+  virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
 
   // Whole files. write_atomic: temporary file, fsync, rename, fsync of the directory.
   Result<std::string> read_all(const std::string& path);

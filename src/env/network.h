@@ -24,12 +24,15 @@ class Connection {
  public:
   struct Handler {
     std::function<void(std::string_view frame)> on_frame;
-    std::function<void(const Status& why)> on_closed;  // once; not after close()
+    std::function<void(const Status& why)> on_closed = {};  // once; not after close()
+    std::function<void()> on_drained = {};                  // a queue that had to wait has gone to the system
   };
   virtual ~Connection() = default;
   // Frames that came before wait for the handler.
   virtual void set_handler(Handler handler) = 0;
   virtual void send(std::string frame) = 0;
+  // Bytes that wait in this process. Any thread.
+  virtual std::size_t queued_bytes() const = 0;
   // What is queued is still sent when possible; no handler is called afterwards.
   virtual void close() = 0;
 };
@@ -49,6 +52,8 @@ class Network {
                                                    std::function<void(ConnectionRef)> on_accept) = 0;
   virtual void connect(Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                        std::function<void(Result<ConnectionRef>)> done) = 0;
+  // Frames that were too large or damaged, since the start. Any thread.
+  virtual std::uint64_t frames_refused() const = 0;
 };
 
 }  // namespace drey::env

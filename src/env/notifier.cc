@@ -12,7 +12,8 @@ void Notifier::wait(Nanos timeout) {
     const Nanos bounded = std::min<Nanos>(timeout, std::chrono::hours(1));
     condition_.wait_for(lock, bounded, [&] { return state_.load(std::memory_order_acquire) == kTold; });
   }
-  state_.store(kAwake, std::memory_order_release);
+  // An exchange, not a store: what a late waker wrote before waking must be seen by the owner's next look.
+  state_.exchange(kAwake, std::memory_order_acq_rel);
 }
 
 }  // namespace drey::env

@@ -1,7 +1,10 @@
 #include <pthread.h>
+#include <sched.h>
 #include <sys/random.h>
 #include <time.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
@@ -11,6 +14,7 @@
 
 #include "base/check.h"
 #include "env/env.h"
+#include "env/notifier.h"
 #include "env/posix/posix_files.h"
 #include "env/posix/posix_loop.h"
 #include "env/posix/posix_network.h"
@@ -96,6 +100,52 @@ class PosixThread final : public Thread {
   std::thread thread_;
 };
 
+class ThreadDriver final : public Driver {
+ public:
+  ThreadDriver(const DriverOptions& options, StepFunction step) : step_(std::move(step)) {
+    thread_ = start_thread(options.name, [this, core = options.core] {
+      if (core >= 0) pin(core);
+      while (!stopping_.load(std::memory_order_acquire)) {
+        const Nanos parked = step_();
+        if (parked < Nanos::zero()) return;
+        if (parked > Nanos::zero()) notifier_.wait(parked);
+      }
+    });
+  }
+  ~ThreadDriver() override {
+    stopping_.store(true, std::memory_order_release);
+    notifier_.wake();
+    thread_.reset();
+  }
+  void wake() override { notifier_.wake(); }
+
+ private:
+  static void pin(int core) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(static_cast<std::size_t>(core), &cores);
+    // Refused when the core is not ours: the driver then runs anywhere.
+    pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
+  }
+  StepFunction step_;
+  Notifier notifier_;
+  std::atomic<bool> stopping_{false};
+  std::unique_ptr<Thread> thread_;
+};
+
+class PosixThreads final : public Threads {
+ public:
+  std::unique_ptr<Loop> make_loop(const std::string& name) override { return std::make_unique<PosixLoop>(name); }
+  std::unique_ptr<Driver> make_driver(const DriverOptions& options, StepFunction step) override {
+    return std::make_unique<ThreadDriver>(options, std::move(step));
+  }
+  int core_count() const override {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(CPU_COUNT(&cores), 1) : 1;
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Thread> start_thread(const std::string& name, std::function<void()> body) {
@@ -115,7 +165,8 @@ Env& posix() {
   static auto* network = new PosixNetwork();
   static auto* processes = new PosixProcesses();
   static auto* io = new ThreadPool(2);
-  static auto* env = new Env{*clock, *random, *files, *network, *processes, *io};
+  static auto* threads = new PosixThreads();
+  static auto* env = new Env{*clock, *random, *files, *network, *processes, *io, *threads};
   return *env;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -146,6 +147,12 @@ Status PosixFileSystem::sync_directory(const std::string& path) {
   const int error = errno;
   ::close(descriptor);
   return result == 0 ? Status() : failure("Cannot sync a directory", path, error);
+}
+
+Result<std::uint64_t> PosixFileSystem::free_bytes(const std::string& path) {
+  struct ::statvfs info{};
+  if (::statvfs(path.c_str(), &info) != 0) return failure("Cannot look at a file system", path, errno);
+  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 Status PosixFileSystem::hard_link(const std::string& from, const std::string& to) {

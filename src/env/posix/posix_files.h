@@ -17,6 +17,7 @@ class PosixFileSystem final : public FileSystem {
   Result<FileStat> stat(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Status hard_link(const std::string& from, const std::string& to) override;
+  Result<std::uint64_t> free_bytes(const std::string& path) override;
 };
 
 }  // namespace drey::env

@@ -148,6 +148,4 @@ void PosixLoop::run() {
   }
 }
 
-std::unique_ptr<Loop> make_posix_loop(const std::string& name) { return std::make_unique<PosixLoop>(name); }
-
 }  // namespace drey::env

@@ -30,7 +30,7 @@ class PosixLoop final : public Loop {
   void watch(int descriptor, std::uint32_t events, std::function<void(std::uint32_t)> callback);
   void change(int descriptor, std::uint32_t events);
   void unwatch(int descriptor);
-  bool is_current() const { return std::this_thread::get_id() == thread_.get_id(); }
+  bool is_current() const override { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
   void run();

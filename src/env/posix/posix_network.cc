@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -26,6 +27,9 @@ namespace {
 
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kReadBytes = 256u << 10;
+constexpr std::size_t kIdleInputBytesMax = 4u << 20;  // a larger buffer is given back when it is empty
+constexpr int kReadsMax = 16;                         // in a row: other connections of the loop want their turn
+std::atomic<std::uint64_t> g_frames_refused{0};
 
 Status system_error(std::string_view what) {
   return fail(Code::kIo, fmt::format("{}: errno={} ({})", what, errno, std::strerror(errno)));
@@ -56,6 +60,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   }
 
   void send(std::string frame) override {
+    if (closed_) return;
     char header[kHeaderBytes];
     const auto size = static_cast<std::uint32_t>(frame.size());
     const std::uint32_t checksum = XXH32(frame.data(), frame.size(), 0);
@@ -65,6 +70,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     {
       std::lock_guard lock(mutex_);
       first = queue_.empty();
+      queued_bytes_.fetch_add(kHeaderBytes + frame.size(), std::memory_order_relaxed);
       queue_.emplace_back(header, kHeaderBytes);
       queue_.push_back(std::move(frame));
     }
@@ -77,6 +83,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       });
     }
   }
+
+  std::size_t queued_bytes() const override { return queued_bytes_.load(std::memory_order_relaxed); }
 
   void close() override {
     loop_.post([self = shared_from_this()] {
@@ -94,7 +102,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   }
 
   void read() {
-    while (!closed_) {
+    for (int reads = 0; reads < kReadsMax && !closed_; ++reads) {
       if (input_.size() - filled_ < kReadBytes) input_.resize(std::max(input_.size() * 2, filled_ + kReadBytes));
       const ssize_t got = ::recv(descriptor_, input_.data() + filled_, input_.size() - filled_, 0);
       if (got > 0) {
@@ -123,15 +131,14 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       std::memcpy(&size, input_.data() + at, 4);
       std::memcpy(&checksum, input_.data() + at + 4, 4);
       if (size > kFrameBytesMax) {
+        ++g_frames_refused;
         shut(fail(Code::kCorrupt, fmt::format("A peer sent no valid frame: size={}", size)));
         break;
       }
-      if (filled_ - at - kHeaderBytes < size) {
-        if (input_.size() < kHeaderBytes + size) reserve_ = kHeaderBytes + size;
-        break;
-      }
+      if (filled_ - at - kHeaderBytes < size) break;
       const std::string_view frame(input_.data() + at + kHeaderBytes, size);
       if (XXH32(frame.data(), frame.size(), 0) != checksum) {
+        ++g_frames_refused;
         shut(fail(Code::kCorrupt, "A peer sent a damaged frame"));
         break;
       }
@@ -143,13 +150,31 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       std::memmove(input_.data(), input_.data() + at, filled_ - at);
       filled_ -= at;
     }
-    if (reserve_ > input_.size()) input_.resize(reserve_ + kReadBytes);
+    if (filled_ == 0 && input_.size() > kIdleInputBytesMax) std::string().swap(input_);
     delivering_ = false;
     if (has_handler_ && closed_ && !why_.ok()) tell_closed();
   }
 
   void flush() {
     if (closed_) return;
+    if (const int error = write_queue(); error != 0) {
+      errno = error;
+      shut(system_error("Cannot write to a connection"));
+      return;
+    }
+    const bool is_empty = queued_bytes() == 0;
+    const std::uint32_t wanted = EPOLLIN | (is_empty ? 0u : static_cast<std::uint32_t>(EPOLLOUT));
+    if (wanted == watching_) return;
+    watching_ = wanted;
+    loop_.change(descriptor_, wanted);
+    if (is_empty && has_handler_ && handler_.on_drained) {
+      const auto on_drained = handler_.on_drained;
+      on_drained();
+    }
+  }
+
+  // As much as the system takes; 0 or errno.
+  int write_queue() {
     std::unique_lock lock(mutex_);
     while (!queue_.empty()) {
       iovec parts[32];
@@ -165,18 +190,16 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       msghdr message{};
       message.msg_iov = parts;
       message.msg_iovlen = static_cast<std::size_t>(count);
+      // Only this thread takes from the queue, and a deque keeps its elements in place: no lock while sending.
       lock.unlock();
       const ssize_t sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
       const int error = errno;
       lock.lock();
       if (sent < 0) {
-        if (error == EAGAIN) break;
         if (error == EINTR) continue;
-        lock.unlock();
-        errno = error;
-        shut(system_error("Cannot write to a connection"));
-        return;
+        return error == EAGAIN ? 0 : error;
       }
+      queued_bytes_.fetch_sub(static_cast<std::size_t>(sent), std::memory_order_relaxed);
       std::size_t left = static_cast<std::size_t>(sent);
       while (!queue_.empty() && left >= queue_.front().size() - sent_) {
         left -= queue_.front().size() - sent_;
@@ -185,27 +208,19 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       }
       sent_ += left;
     }
-    const std::uint32_t wanted = EPOLLIN | (queue_.empty() ? 0u : static_cast<std::uint32_t>(EPOLLOUT));
-    if (wanted != watching_) {
-      watching_ = wanted;
-      loop_.change(descriptor_, wanted);
-    }
+    return 0;
   }
 
   void shut(Status why) {
     if (closed_) return;
-    flush_before_close();
     closed_ = true;
+    if (why.ok()) write_queue();
     why_ = std::move(why);
     loop_.unwatch(descriptor_);
     ::close(descriptor_);
     descriptor_ = -1;
     const auto keep = std::move(self_);
     if (has_handler_ && !delivering_ && !why_.ok()) tell_closed();
-  }
-
-  void flush_before_close() {
-    if (why_.ok() && !queue_.empty()) flush();
   }
 
   void tell_closed() {
@@ -220,15 +235,15 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   Handler handler_;
   bool has_handler_ = false;
   bool delivering_ = false;
-  bool closed_ = false;
+  std::atomic<bool> closed_{false};  // written on the loop
   Status why_;
   std::uint32_t watching_ = 0;
   std::string input_;
   std::size_t filled_ = 0;
-  std::size_t reserve_ = 0;
   std::mutex mutex_;
   std::deque<std::string> queue_;  // guarded by mutex_; headers and payloads in turn
   std::size_t sent_ = 0;           // bytes of queue_.front() that are gone
+  std::atomic<std::size_t> queued_bytes_{0};
 };
 
 class TcpListener final : public Listener {
@@ -307,6 +322,8 @@ Result<std::unique_ptr<Listener>> PosixNetwork::listen(Loop& loop, const std::st
   return std::unique_ptr<Listener>(std::make_unique<TcpListener>(static_cast<PosixLoop&>(loop), descriptor,
                                                                  ntohs(address.sin_port), std::move(on_accept)));
 }
+
+std::uint64_t PosixNetwork::frames_refused() const { return g_frames_refused.load(); }
 
 void PosixNetwork::connect(Loop& any_loop, const std::string& host, std::uint16_t port, Nanos timeout,
                            std::function<void(Result<ConnectionRef>)> done) {

@@ -11,6 +11,7 @@ class PosixNetwork final : public Network {
                                            std::function<void(ConnectionRef)> on_accept) override;
   void connect(Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                std::function<void(Result<ConnectionRef>)> done) override;
+  std::uint64_t frames_refused() const override;
 };
 
 }  // namespace drey::env

@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -28,7 +29,20 @@ struct Prepared {
   std::vector<char*> environment;
 };
 
-[[noreturn]] void run_child(const Prepared& prepared, const SpawnOptions& options, pid_t parent) {
+// What is in the pipe now goes to the callback; false at its end.
+bool drain(int pipe, const std::function<void(std::string_view)>& on_output) {
+  char buffer[16 << 10];
+  while (true) {
+    const ssize_t got = ::read(pipe, buffer, sizeof buffer);
+    if (got > 0) {
+      on_output(std::string_view(buffer, static_cast<std::size_t>(got)));
+    } else if (got == 0 || (errno != EINTR)) {
+      return got != 0 && errno == EAGAIN;
+    }
+  }
+}
+
+[[noreturn]] void run_child(const Prepared& prepared, const SpawnOptions& options, pid_t parent, int output) {
   if (options.dies_with_parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
@@ -43,7 +57,9 @@ struct Prepared {
   signal(SIGTERM, SIG_DFL);
   const int null_in = ::open("/dev/null", O_RDONLY);
   if (null_in >= 0) dup2(null_in, 0);
-  if (!options.stdout_path.empty()) {
+  if (output >= 0) {
+    dup2(output, 1);
+  } else if (!options.stdout_path.empty()) {
     const int out = ::open(options.stdout_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (out >= 0) dup2(out, 1);
   }
@@ -81,23 +97,46 @@ Result<std::int64_t> PosixProcesses::spawn(Loop& loop, const SpawnOptions& optio
   prepared.arguments.push_back(nullptr);
   prepared.environment.push_back(nullptr);
 
+  int pipe[2] = {-1, -1};
+  if (options.on_output && pipe2(pipe, O_CLOEXEC) != 0) {
+    return fail(Code::kIo, fmt::format("Cannot make a pipe: errno={} ({})", errno, std::strerror(errno)));
+  }
   const pid_t parent = getpid();
   const pid_t pid = fork();
-  if (pid == 0) run_child(prepared, options, parent);
+  if (pid == 0) run_child(prepared, options, parent, pipe[1]);
+  if (pipe[1] >= 0) ::close(pipe[1]);
+  if (pid < 0 && pipe[0] >= 0) ::close(pipe[0]);
   if (pid < 0) return fail(Code::kIo, fmt::format("Cannot start a process: errno={} ({})", errno, std::strerror(errno)));
   const int watch = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (watch < 0) {
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
+    if (pipe[0] >= 0) ::close(pipe[0]);
     return fail(Code::kIo, fmt::format("Cannot watch a process: errno={} ({})", errno, std::strerror(errno)));
   }
   auto& posix_loop = static_cast<PosixLoop&>(loop);
-  posix_loop.post([&posix_loop, watch, pid, on_exit = std::move(on_exit)] {
-    posix_loop.watch(watch, EPOLLIN, [&posix_loop, watch, pid, on_exit](std::uint32_t) {
+  posix_loop.post([&posix_loop, watch, pid, output = pipe[0], on_output = options.on_output,
+                   on_exit = std::move(on_exit)] {
+    auto open_output = std::make_shared<int>(output);
+    const auto close_output = [&posix_loop, open_output] {
+      if (*open_output < 0) return;
+      posix_loop.unwatch(*open_output);
+      ::close(std::exchange(*open_output, -1));
+    };
+    if (output >= 0) {
+      fcntl(output, F_SETFL, O_NONBLOCK);
+      posix_loop.watch(output, EPOLLIN, [output, on_output, close_output](std::uint32_t) {
+        if (!drain(output, on_output)) close_output();
+      });
+    }
+    posix_loop.watch(watch, EPOLLIN, [&posix_loop, watch, pid, open_output, on_output, close_output, on_exit](std::uint32_t) {
       int status = 0;
       if (waitpid(pid, &status, WNOHANG) != pid) return;
       posix_loop.unwatch(watch);
       ::close(watch);
+      // Its own children may hold the pipe: what is there now is all that is waited for.
+      if (*open_output >= 0) drain(*open_output, on_output);
+      close_output();
       ExitStatus exit;
       if (WIFEXITED(status)) exit.code = WEXITSTATUS(status);
       if (WIFSIGNALED(status)) exit.signal = WTERMSIG(status);
