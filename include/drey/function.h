@@ -592,7 +592,13 @@ template <class N>
 class Accumulator : public detail::Bound {
  public:
   explicit Accumulator(const char* name) : Bound(name) {}
-  void add(N n) { sum_ += n; }
+  void add(N n) {
+    if constexpr (std::is_integral_v<N>) {  // wraps
+      sum_ = static_cast<N>(static_cast<std::uint64_t>(sum_) + static_cast<std::uint64_t>(n));
+    } else {
+      sum_ += n;
+    }
+  }
   void call_ended() override {
     if (sum_ == N{}) return;
     if constexpr (std::is_floating_point_v<N>) {
