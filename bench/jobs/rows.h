@@ -100,7 +100,7 @@ struct Tally : drey::Process<T, T> {
   void process(const T& row, drey::Context&, drey::Out<T>& out) {
     count.add(1);
     sum.add(static_cast<std::int64_t>(digest(row)));
-    out.emit(row);
+    out.pass();
   }
 };
 

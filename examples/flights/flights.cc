@@ -43,7 +43,7 @@ struct OnTime : drey::Process<Flight, Flight> {
   drey::Counter late_metric{"lateRows"};
 
   void process(const Flight& f, Context& ctx, Out& out) {
-    if (ctx.time() > ctx.watermark()) return out.emit(f);
+    if (ctx.time() > ctx.watermark()) return out.pass();
     late.add(1);
     late_metric.add(1);
     ctx.emit(kLate, f);

@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <memory>
+#include <stdexcept>
 
 #include "drey/record.h"
 
@@ -145,11 +146,17 @@ class Output {
   }
   // The batch that is being processed: its text may be passed on. Null: none.
   void input(const drey_batch* batch) { input_ = batch; }
-  // Row time of what is emitted from now on.
+  // Row time of what is emitted from now on: a fixed one, or that of row(i) of a batch.
   void time(bool has, std::int64_t at) {
+    from_ = nullptr;
     has_time_ = has;
     time_ = at;
   }
+  void times_from(const drey_batch& b) {
+    from_ = b.row_times;
+    has_time_ = b.row_times != nullptr;
+  }
+  DREY_INLINE_ void row(std::uint32_t physical) { at_ = physical; }
   DREY_INLINE_ drey_view keep(const drey_view& v) {
     return v.size <= DREY_VIEW_INLINE_MAX ? v : keep_far(v);
   }
@@ -232,12 +239,14 @@ class Output {
   const drey_batch* input_ = nullptr;
   drey_builder* builder_ = nullptr;
   std::int64_t* times_ = nullptr;
+  const std::int64_t* from_ = nullptr;
   std::int64_t time_ = 0;
   char* text_ = nullptr;
   char* text_end_ = nullptr;
   const char* last_ = nullptr;
   std::size_t last_size_ = 0;
   std::uint32_t output_ = 0;
+  std::uint32_t at_ = 0;
   std::uint32_t row_ = 0;
   std::uint32_t capacity_ = 0;
   bool own_ = true;
@@ -355,9 +364,18 @@ template <class T>
 class Out final : public detail::Output {
  public:
   // Emits with the time of the row (or timer, or window) that is being processed.
-  DREY_INLINE_ void emit(const T& value) { emit_at(value, has_time_, time_); }
+  DREY_INLINE_ void emit(const T& value) { emit_at(value, has_time_, from_ != nullptr ? from_[at_] : time_); }
   DREY_INLINE_ void emit(const T& value, Timestamp at) { emit_at(value, true, at.ms); }
   void operator()(const T& value) { emit(value); }
+  // Emits the row that is being processed as it is: without copying, where its columns are those of T.
+  // Only in a process function whose input and output have the same type.
+  DREY_INLINE_ void pass() {
+    if (passes_) [[likely]] {
+      passed_.push_back(at_);
+    } else {
+      pass_copy();
+    }
+  }
 
   // --- for operators ---
   // Emits f(physical row, k) for all rows of the batch: the tight loop behind map.
@@ -387,7 +405,14 @@ class Out final : public detail::Output {
     end();
   }
   void flush() {
+    if (!passed_.empty()) pass_on();
     if (builder_ != nullptr) end();
+  }
+  // Whether rows of the batch are of type T, and have no more columns than T.
+  void may_pass(bool same_type, bool same_columns) {
+    passes_ = same_type && same_columns;
+    may_copy_ = same_type;
+    if (passes_) passed_.reserve(input_->rows);
   }
   void discard() {
     if (builder_ == nullptr) return;
@@ -399,7 +424,7 @@ class Out final : public detail::Output {
 
  private:
   DREY_INLINE_ void emit_at(const T& value, bool has_time, std::int64_t at) {
-    if (builder_ == nullptr) [[unlikely]] begin(kCapacity);
+    if (builder_ == nullptr) [[unlikely]] start();
     const std::uint32_t row = row_;
     columns_.put(row, value, *this);
     if (has_time) {
@@ -412,12 +437,32 @@ class Out final : public detail::Output {
     row_ = row + 1;
     if (row_ == capacity_ && own_) [[unlikely]] flush();
   }
+  // What has been passed on goes first; what comes after is copied, to keep the order.
+  void start() {
+    if (!passed_.empty()) pass_on();
+    passes_ = false;
+    begin(kCapacity);
+  }
+  void pass_on() {
+    const int rc = host_->emit_rows(task_, output_, input_, passed_.data(), static_cast<std::uint32_t>(passed_.size()));
+    passed_.clear();
+    detail::check(rc);
+  }
+  void pass_copy() {
+    if (!may_copy_ || input_ == nullptr) {
+      throw std::logic_error("out.pass(): there is no row of this type to pass on");
+    }
+    emit(RowReader<T>(*input_).read(at_));
+  }
   void backfill() {
     for (std::uint32_t k = 0; k < row_; ++k) times_[k] = INT64_MIN;
   }
   void bind() override { columns_.bind(builder_->columns); }
 
   detail::Writers<T> columns_;
+  std::vector<std::uint32_t> passed_;
+  bool passes_ = false;
+  bool may_copy_ = false;
 };
 
 }  // namespace api

@@ -89,12 +89,14 @@ class Bound;
 struct Runtime {
   drey_task* task = nullptr;
   const drey_host* host = nullptr;
-  const drey_view* key = nullptr;   // of the current row or timer
-  std::uint64_t hash = 0;
-  std::uint32_t at = 0;             // its number among the prepared keys
+  const drey_view* keys = nullptr;        // of the rows or timers of this call; null: no key
+  const std::uint64_t* hashes = nullptr;
+  std::uint32_t at = 0;                   // the current one's number
   std::uint32_t input = 0;
+  const std::int64_t* times = nullptr;    // of the physical rows, else `fixed_time`
+  std::int64_t fixed_time = 0;
+  std::uint32_t row = 0;                  // the current physical row
   bool has_time = false;
-  std::int64_t time = 0;
   const drey_batch* batch = nullptr;
   const void* key_type = nullptr;
   std::vector<Bound*> bound;
@@ -108,8 +110,11 @@ struct Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
+  const drey_view* key() const { return keys + at; }
+  const std::uint64_t& hash() const { return hashes[at]; }
+  std::int64_t time() const { return times != nullptr ? times[row] : fixed_time; }
   void need_key(const char* what) const {
-    if (key == nullptr) [[unlikely]] {
+    if (keys == nullptr) [[unlikely]] {
       throw std::logic_error(std::string(what) + ": there is no current key (the input is not keyed)");
     }
   }
@@ -162,7 +167,7 @@ class StateBase : public Bound {
   }
   const drey_view* key() const {
     rt().need_key(name_);
-    return rt_->key;
+    return rt_->key();
   }
   drey_state* state_ = nullptr;
 };
@@ -197,7 +202,7 @@ class ValueState : public detail::StateBase {
       return find();
     } else {
       drey_span s{};
-      if (host().value_get(state_, rt_->key, rt_->hash, &s) != 0) return nullptr;
+      if (host().value_get(state_, rt_->key(), rt_->hash(), &s) != 0) return nullptr;
       bytes_.assign(s.data, s.size);
       value_ = detail::decode_value<T>(bytes_, &rt_->scratch);
       return &*value_;
@@ -235,7 +240,7 @@ class ValueState : public detail::StateBase {
       new (p != nullptr ? static_cast<void*>(p) : insert()) T(v);
     } else {
       const drey_span s = detail::value_span(v, rt_->buffer);
-      detail::check(host().value_put(state_, rt_->key, rt_->hash, s));
+      detail::check(host().value_put(state_, rt_->key(), rt_->hash(), s));
     }
   }
   void clear() {
@@ -244,7 +249,7 @@ class ValueState : public detail::StateBase {
       if (find() == nullptr) return;
       prepared_ = 0;  // erasing a key moves others
     }
-    detail::check(host().state_clear(state_, rt_->key, rt_->hash));
+    detail::check(host().state_clear(state_, rt_->key(), rt_->hash()));
   }
 
   void open(detail::Runtime& rt) override {
@@ -278,7 +283,7 @@ class ValueState : public detail::StateBase {
   }
   void* probe(int upsert) {
     void* row = nullptr;
-    detail::check(host().state_rows(state_, 1, rt_->key, &rt_->hash, upsert, &row, nullptr));
+    detail::check(host().state_rows(state_, 1, rt_->key(), &rt_->hash(), upsert, &row, nullptr));
     return row;
   }
 
@@ -297,7 +302,7 @@ class ListState : public detail::StateBase {
 
   void add(const T& v) {
     key();
-    detail::check(host().list_add(state_, rt_->key, rt_->hash, detail::value_span(v, rt_->buffer)));
+    detail::check(host().list_add(state_, rt_->key(), rt_->hash(), detail::value_span(v, rt_->buffer)));
   }
   // All elements; text in them is valid until the end of the call.
   std::vector<T> get() {
@@ -340,11 +345,11 @@ class ListState : public detail::StateBase {
     if (ends.empty()) return clear();
     std::vector<drey_span> spans(ends.size());
     for (std::size_t i = 0, at = 0; i < ends.size(); at = ends[i++]) spans[i] = {all.data() + at, ends[i] - at};
-    detail::check(host().list_assign(state_, rt_->key, rt_->hash, static_cast<std::uint32_t>(spans.size()), spans.data()));
+    detail::check(host().list_assign(state_, rt_->key(), rt_->hash(), static_cast<std::uint32_t>(spans.size()), spans.data()));
   }
   void clear() {
     key();
-    detail::check(host().state_clear(state_, rt_->key, rt_->hash));
+    detail::check(host().state_clear(state_, rt_->key(), rt_->hash()));
   }
 
   void open(detail::Runtime& rt) override {
@@ -360,7 +365,7 @@ class ListState : public detail::StateBase {
       F* f;
       std::exception_ptr failed;
     } call{&f, nullptr};
-    const int rc = host().list_each(state_, rt_->key, rt_->hash, [](void* self, drey_span s) -> int {
+    const int rc = host().list_each(state_, rt_->key(), rt_->hash(), [](void* self, drey_span s) -> int {
       auto* c = static_cast<Call*>(self);
       try {
         return (*c->f)(detail::view(s)) ? 0 : 2;
@@ -455,20 +460,20 @@ class MapState : public detail::MapBase<K, V> {
 
  public:
   explicit MapState(const char* name) : Base(name) {}
-  std::optional<V> get(const K& k) { return this->get_of(this->key(), this->rt_->hash, k); }
+  std::optional<V> get(const K& k) { return this->get_of(this->key(), this->rt_->hash(), k); }
   bool contains(const K& k) { return get(k).has_value(); }
-  void put(const K& k, const V& v) { this->put_of(this->key(), this->rt_->hash, k, v); }
-  void remove(const K& k) { this->remove_of(this->key(), this->rt_->hash, k); }
+  void put(const K& k, const V& v) { this->put_of(this->key(), this->rt_->hash(), k, v); }
+  void remove(const K& k) { this->remove_of(this->key(), this->rt_->hash(), k); }
   // f(const K&, const V&) for each; f may return false to stop; it must not change the map.
   template <class F>
   void each(F&& f) {
     const drey_view* key = this->key();
-    this->each_of(key, this->rt_->hash, f);
+    this->each_of(key, this->rt_->hash(), f);
   }
-  std::vector<std::pair<K, V>> entries() { return this->entries_of(this->key(), this->rt_->hash); }
+  std::vector<std::pair<K, V>> entries() { return this->entries_of(this->key(), this->rt_->hash()); }
   void clear() {
     const drey_view* key = this->key();
-    detail::check(this->host().state_clear(this->state_, key, this->rt_->hash));
+    detail::check(this->host().state_clear(this->state_, key, this->rt_->hash()));
   }
   void open(detail::Runtime& rt) override {
     this->rt_ = &rt;
@@ -648,11 +653,11 @@ class Timers {
  private:
   void set(drey_time_kind kind, Timestamp at) {
     rt_.need_key("timers");
-    detail::check(rt_.host->timer_set(rt_.task, kind, rt_.key, rt_.hash, at.ms));
+    detail::check(rt_.host->timer_set(rt_.task, kind, rt_.key(), rt_.hash(), at.ms));
   }
   void remove(drey_time_kind kind, Timestamp at) {
     rt_.need_key("timers");
-    detail::check(rt_.host->timer_delete(rt_.task, kind, rt_.key, rt_.hash, at.ms));
+    detail::check(rt_.host->timer_delete(rt_.task, kind, rt_.key(), rt_.hash(), at.ms));
   }
   detail::Runtime& rt_;
 };
@@ -673,15 +678,15 @@ class Context {
                       (detail::Scalar<K> && rt_.key_type == detail::type_tag<std::optional<K>>());
     if (!same) throw std::logic_error("ctx.key<K>(): the stream is keyed by another type");
     if constexpr (detail::Scalar<K>) {
-      if (rt_.key->size == 0) return K{};
+      if (rt_.key()->size == 0) return K{};
     }
-    return detail::decode_key<K>(*rt_.key);
+    return detail::decode_key<K>(*rt_.key());
   }
   // Event time of the row, or the time of the timer.
   bool has_time() const { return rt_.has_time; }
   Timestamp time() const {
     if (!rt_.has_time) throw std::logic_error("the rows have no event time: call watermarks() on the stream before");
-    return {rt_.time};
+    return {rt_.time()};
   }
   Timestamp watermark() const { return {rt_.host->watermark(rt_.task)}; }
   Timestamp processing_time() const { return {rt_.host->processing_time(rt_.task)}; }
@@ -738,7 +743,7 @@ class Context {
     }
     auto& out = static_cast<Out<T>&>(*rt_.side_outs[i]);
     out.input(rt_.batch);
-    out.time(rt_.has_time, rt_.time);
+    out.time(rt_.has_time, rt_.has_time ? rt_.time() : 0);
     return out;
   }
   detail::Runtime& rt_;

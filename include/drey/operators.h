@@ -166,8 +166,9 @@ struct FlatMapOp : Instance<F> {
   void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
     const RowReader<In> in(b);
     out.input(&b);
+    out.times_from(b);
     for_rows(b, [&](std::uint32_t i, std::uint32_t) {
-      out.time(b.row_times != nullptr, b.row_times == nullptr ? 0 : b.row_times[i]);
+      out.row(i);
       if constexpr (std::is_invocable_v<F&, const In&, Out<O>&>) {
         this->fn(in.read(i), out);
       } else {
@@ -291,14 +292,15 @@ struct ReduceOp<F, T> : Instance<F> {
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     const RowReader<T> in(b);
     out.input(&b);
+    out.times_from(b);
     for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
+      out.row(i);
       drey_span before{};
       const bool fresh = this->host->value_get(state, &keys->keys[k], keys->hashes[k], &before) != 0;
       T next = in.read(i);
       if (!fresh) next = this->fn(decode_value<T>(view(before), &scratch), next);
       buffer.clear();
       encode(buffer, next);
-      out.time(b.row_times != nullptr, b.row_times == nullptr ? 0 : b.row_times[i]);
       out.emit(next);  // before the put: `before` may be replaced
       check(this->host->value_put(state, &keys->keys[k], keys->hashes[k], {buffer.data(), buffer.size()}));
     });
@@ -432,6 +434,7 @@ struct ProcessOp {
     rt.batch = &b;
     rt.input = input;
     out.input(&b);
+    if constexpr (std::is_same_v<In, O>) out.may_pass(input == 0, b.column_count == Shape<In>::kColumns);
     if (keys != nullptr) {
       for (Bound* x : rt.bound) x->prepare(b.rows, keys->keys, keys->hashes);
     }
@@ -458,11 +461,11 @@ struct ProcessOp {
       hashes_[k] = timers[k].hash;
     }
     for (Bound* x : rt.bound) x->prepare(n, keys_.data(), hashes_.data());
+    rt.keys = keys_.data();
+    rt.hashes = hashes_.data();
     for (std::uint32_t k = 0; k < n; ++k) {
       rt.at = k;
-      rt.key = &keys_[k];
-      rt.hash = hashes_[k];
-      rt.time = timers[k].time;
+      rt.fixed_time = timers[k].time;
       out.time(timers[k].kind == DREY_EVENT_TIME, timers[k].time);
       if constexpr (requires { fn.on_timer(Timestamp{}, ctx, out); }) {
         fn.on_timer(Timestamp{timers[k].time}, ctx, out);
@@ -502,27 +505,25 @@ struct ProcessOp {
   template <class Row, class Call>
   DREY_INLINE_ void rows(const drey_batch& b, const drey_keys* keys, Call&& call) {
     const RowReader<Row> in(b);
-    const std::int64_t* times = b.row_times;
-    rt.has_time = times != nullptr;
-    rt.key = nullptr;
+    rt.times = b.row_times;
+    rt.has_time = b.row_times != nullptr;
+    rt.keys = keys == nullptr ? nullptr : keys->keys;
+    rt.hashes = keys == nullptr ? nullptr : keys->hashes;
+    out.times_from(b);
     for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
       rt.at = k;
-      if (keys != nullptr) {
-        rt.key = &keys->keys[k];
-        rt.hash = keys->hashes[k];
-      }
-      if (times != nullptr) rt.time = times[i];
-      out.time(times != nullptr, rt.time);
+      rt.row = i;
+      out.row(i);
       call(in.read(i));
     });
+    no_row(false, 0);
   }
   void no_row(bool timed, std::int64_t time) {
-    rt.batch = nullptr;
-    rt.key = nullptr;
+    rt.keys = nullptr;
     rt.at = UINT32_MAX;
+    rt.times = nullptr;
     rt.has_time = timed;
-    rt.time = time;
-    out.input(nullptr);
+    rt.fixed_time = time;
     out.time(timed, time);
   }
   void end_call() {
@@ -531,8 +532,9 @@ struct ProcessOp {
       if (rt.side_outs[i] != nullptr) rt.side_flush[i](*rt.side_outs[i]);
     }
     for (Bound* b : rt.bound) b->call_ended();
-    rt.key = nullptr;
     rt.batch = nullptr;
+    out.input(nullptr);
+    out.may_pass(false, false);
     rt.scratch.clear();
   }
 };

@@ -236,6 +236,20 @@ TEST(Streams, SideOutputs) {
   EXPECT_EQ(r.accumulators["late"], 3);
 }
 
+DREY_JOB("pass", env, args) {
+  auto rows = env.from(drey::generator<Row>(6, [](std::int64_t i) { return Row{i, i}; }));
+  auto some = [](const Row& r, drey::Context&, drey::Out<Row>& out) {
+    if (r.key == 3) out.emit({3, 33});
+    if (r.key % 2 == 1) out.pass();
+  };
+  rows.process(some).to(drey::collect("plain"));
+  rows.key_by(&Row::key).process(some).to(drey::collect("keyed"));
+  rows.key_by([](const Row& r) { return r.key; }).process(some).to(drey::collect("hidden"));
+}
+TEST(Streams, RowsPassedOnKeepTheirOrder) {
+  for (const auto& [name, rows] : fake::run("pass").rows) EXPECT_THAT(rows, ElementsAre("1|1", "3|33", "3|3", "5|5")) << name;
+}
+
 namespace {
 struct Named {
   std::string page, name;
