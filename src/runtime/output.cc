@@ -1,0 +1,138 @@
+#include "runtime/output.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/prng.h"
+
+namespace drey::runtime {
+namespace {
+
+// Up to so many targets share a batch, each with a selection; more are gathered into batches of their own.
+constexpr std::size_t kSharedTargetsMax = 4;
+
+}  // namespace
+
+Output::Output(const data::Schema& schema, OutputOptions options, std::vector<std::shared_ptr<Channel>> channels,
+               data::BlockPool& pool)
+    : schema_(schema), options_(std::move(options)), channels_(std::move(channels)), pool_(pool) {
+  rows_of_.resize(channels_.size());
+  builders_.resize(channels_.size());
+  next_ = channels_.empty() ? 0 : options_.subtask % channels_.size();
+  if (options_.partitioner == graph::Partitioner::kHash) {
+    for (std::uint32_t group = 0; group < options_.max_parallelism; ++group) {
+      target_of_group_.push_back(static_cast<std::uint16_t>(
+          data::subtask_of(group, options_.consumer_parallelism, options_.max_parallelism)));
+    }
+  }
+}
+
+void Output::send(std::size_t target, data::BatchRef batch) {
+  ++batches_;
+  Item item;
+  item.batch = std::move(batch);
+  channels_[target]->push(std::move(item));
+}
+
+Status Output::emit(const data::BatchRef& batch, operators::Emitter& context) {
+  using graph::Partitioner;
+  const std::size_t count = channels_.size();
+  if (options_.partitioner == Partitioner::kBroadcast) {
+    for (std::size_t i = 0; i < count; ++i) send(i, batch);
+    return {};
+  }
+  if (count == 1) {
+    send(0, batch);
+    return {};
+  }
+  switch (options_.partitioner) {
+    case Partitioner::kForward:
+    case Partitioner::kGlobal: send(0, batch); return {};
+    case Partitioner::kRebalance:
+    case Partitioner::kRescale:
+    case Partitioner::kShuffle: {
+      send(next_, batch);
+      next_ = options_.partitioner == Partitioner::kShuffle ? mix64(next_ + batches_) % count : (next_ + 1) % count;
+      return {};
+    }
+    case Partitioner::kHash: {
+      keys_.encode(*batch, options_.key_columns);
+      targets_.resize(batch->rows());
+      const auto hashes = keys_.hashes();
+      for (std::uint32_t i = 0; i < batch->rows(); ++i) {
+        targets_[i] = target_of_group_[data::key_group_of(hashes[i], options_.max_parallelism)];
+      }
+      break;
+    }
+    case Partitioner::kCustom: {
+      targets_.resize(batch->rows());
+      DREY_TRY(options_.custom->call(&drey_functions::partition, &context, &batch, &batch->abi(),
+                                     static_cast<std::uint32_t>(count), targets_.data()));
+      for (const std::uint32_t target : targets_) {
+        if (target >= count) {
+          return fail(Code::kUserCode, fmt::format("A custom partitioner chose channel {} of {}", target, count));
+        }
+      }
+      break;
+    }
+    case Partitioner::kBroadcast: break;
+  }
+  scatter(batch);
+  return {};
+}
+
+void Output::scatter(const data::BatchRef& batch) {
+  for (auto& rows : rows_of_) rows.clear();
+  for (std::uint32_t i = 0; i < batch->rows(); ++i) rows_of_[targets_[i]].push_back(batch->physical(i));
+  for (std::size_t target = 0; target < channels_.size(); ++target) {
+    std::span<const std::uint32_t> rows = rows_of_[target];
+    if (rows.empty()) continue;
+    if (rows.size() == batch->rows()) {
+      send(target, batch);
+      return;
+    }
+    if (channels_.size() <= kSharedTargetsMax) {
+      send(target, data::RowBatch::select(batch, rows, pool_));
+      continue;
+    }
+    while (!rows.empty()) {
+      auto& builder = builders_[target];
+      if (builder == nullptr) builder = std::make_unique<data::BatchBuilder>(schema_, data::kBatchRows, pool_);
+      const std::size_t taken = std::min<std::size_t>(rows.size(), builder->capacity() - builder->rows());
+      builder->append(*batch, rows.first(taken));
+      rows = rows.subspan(taken);
+      if (builder->is_full()) {
+        send(target, builder->build());
+        builder.reset();
+      }
+    }
+  }
+}
+
+void Output::flush() {
+  for (std::size_t target = 0; target < builders_.size(); ++target) {
+    if (builders_[target] == nullptr) continue;
+    send(target, builders_[target]->build());
+    builders_[target].reset();
+  }
+}
+
+void Output::broadcast(const Item& item) {
+  flush();
+  for (const auto& channel : channels_) channel->push(item);
+}
+
+bool Output::has_credit() const {
+  return std::all_of(channels_.begin(), channels_.end(), [](const auto& c) { return c->has_credit(); });
+}
+
+bool Output::wait_for_credit() {
+  bool waits = false;
+  for (const auto& channel : channels_) {
+    if (!channel->has_credit() && channel->wait_for_credit()) waits = true;
+  }
+  return waits;
+}
+
+}  // namespace drey::runtime
