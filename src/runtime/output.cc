@@ -28,6 +28,20 @@ Output::Output(const data::Schema& schema, OutputOptions options, std::vector<st
   }
 }
 
+Output::~Output() {
+  if (partitioner_ != nullptr && options_.custom.functions->destroy != nullptr) options_.custom.functions->destroy(partitioner_);
+}
+
+Status Output::open_custom(operators::OperatorContext& context) {
+  partitioner_task_.user.context = &context;
+  const drey_functions& f = *options_.custom.functions;
+  if (f.create == nullptr || f.partition == nullptr) {
+    return fail(Code::kIncompatible, fmt::format("The custom partitioner after operator '{}' lacks its function", context.node().name));
+  }
+  partitioner_ = f.create(options_.custom.closure, &partitioner_task_, context.abi_host());
+  return partitioner_ != nullptr ? Status() : partitioner_task_.user.failure;
+}
+
 void Output::send(std::size_t target, data::BatchRef batch) {
   ++batches_;
   Item item;
@@ -35,7 +49,7 @@ void Output::send(std::size_t target, data::BatchRef batch) {
   channels_[target]->push(std::move(item));
 }
 
-Status Output::emit(const data::BatchRef& batch, operators::Emitter& context) {
+Status Output::emit(const data::BatchRef& batch) {
   using graph::Partitioner;
   const std::size_t count = channels_.size();
   if (options_.partitioner == Partitioner::kBroadcast) {
@@ -67,8 +81,10 @@ Status Output::emit(const data::BatchRef& batch, operators::Emitter& context) {
     }
     case Partitioner::kCustom: {
       targets_.resize(batch->rows());
-      DREY_TRY(options_.custom->call(&drey_functions::partition, &context, &batch, &batch->abi(),
-                                     static_cast<std::uint32_t>(count), targets_.data()));
+      if (options_.custom.functions->partition(partitioner_, &batch->abi(), static_cast<std::uint32_t>(count),
+                                               targets_.data()) != 0) {
+        return partitioner_task_.user.failure;
+      }
       for (const std::uint32_t target : targets_) {
         if (target >= count) {
           return fail(Code::kUserCode, fmt::format("A custom partitioner chose channel {} of {}", target, count));

@@ -8,8 +8,9 @@
 
 #include "data/key.h"
 #include "graph/job_graph.h"
-#include "operators/user_code.h"
 #include "runtime/channel.h"
+#include "runtime/module.h"
+#include "runtime/user_host.h"
 
 namespace drey::runtime {
 
@@ -19,8 +20,7 @@ struct OutputOptions {
   std::uint32_t subtask = 0;
   std::uint32_t max_parallelism = 128;
   std::uint32_t consumer_parallelism = 1;
-  // Task thread; valid while the output is. Only for kCustom.
-  operators::UserCode* custom = nullptr;
+  UserFunctions custom;  // only for kCustom
 };
 
 class Output {
@@ -29,7 +29,11 @@ class Output {
   Output(const data::Schema& schema, OutputOptions options, std::vector<std::shared_ptr<Channel>> channels,
          data::BlockPool& pool);
 
-  Status emit(const data::BatchRef& batch, operators::Emitter& context);
+  ~Output();
+
+  // kCustom: makes the instance of the user's partitioner, in the surroundings of the operator before it.
+  Status open_custom(operators::OperatorContext& context);
+  Status emit(const data::BatchRef& batch);
   // Rows that wait in builders are sent.
   void flush();
   void broadcast(const Item& item);
@@ -47,6 +51,8 @@ class Output {
   const OutputOptions options_;
   std::vector<std::shared_ptr<Channel>> channels_;
   data::BlockPool& pool_;
+  drey_task partitioner_task_;
+  void* partitioner_ = nullptr;
   std::size_t next_ = 0;
   std::uint64_t batches_ = 0;
   data::KeyVector keys_;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "env/log.h"
+#include "operators/operator.h"
 
 namespace drey::runtime {
 namespace {

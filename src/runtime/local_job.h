@@ -1,0 +1,57 @@
+// LocalJob: runs a job's graph to its end inside this process, without a cluster: benchmarks and drey/testing.h.
+//
+// With a checkpoint interval it coordinates checkpoints itself (one at a time, none kept), and a last one at the end of
+// input, so that exactly-once sinks commit. No restart after a failure. Threading: run() from one thread; it blocks.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "env/env.h"
+#include "operators/registry.h"
+#include "runtime/module.h"
+#include "runtime/task.h"
+
+namespace drey::runtime {
+
+struct LocalJobOptions {
+  std::int32_t parallelism = 1;
+  std::size_t workers = 1;
+  Millis checkpoint_interval{0};  // 0: only the last one
+  std::string state_directory;    // needed with checkpoints
+  std::uint64_t state_bytes_max = UINT64_MAX;
+  std::uint64_t channel_bytes = 512u << 10;
+};
+
+struct LocalJobResult {
+  std::map<std::string, AccumulatorValue> accumulators;
+  std::int64_t checkpoints = 0;
+  std::uint64_t checkpoint_bytes_last = 0;
+};
+
+Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJobOptions& options, env::Env& env,
+                                     const operators::Registry& registry);
+
+// All channels of a graph by (edge, from, to), made when first asked for. Threading: one thread.
+class ChannelTable {
+ public:
+  ChannelTable(const graph::JobGraph& graph, const graph::Plan& plan, std::uint64_t channel_bytes)
+      : graph_(graph), plan_(plan), channel_bytes_(channel_bytes) {}
+  // Adds the edges of one subtask to its spec.
+  void connect(TaskSpec& spec, std::uint32_t vertex);
+
+ private:
+  std::shared_ptr<Channel> at(std::uint32_t edge, std::uint32_t from, std::uint32_t to);
+
+  const graph::JobGraph& graph_;
+  const graph::Plan& plan_;
+  std::uint64_t channel_bytes_;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, std::shared_ptr<Channel>> channels_;
+};
+
+// Which consumers producer `from` of `producers` sends to: all, but for forward and rescale edges.
+std::vector<std::uint32_t> consumers_of(graph::Partitioner partitioner, std::uint32_t from, std::uint32_t producers,
+                                        std::uint32_t consumers);
+
+}  // namespace drey::runtime

@@ -1,0 +1,95 @@
+// Runner: one operator (or source) of a chain with its context and emitter. Internal to runtime/.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "operators/operator_context.h"
+#include "runtime/task.h"
+#include "runtime/user_host.h"
+
+namespace drey::runtime {
+
+class Task::Runner final : public operators::OperatorContext, public operators::Emitter {
+ public:
+  Runner(Task& task, std::uint32_t number, OperatorMetrics& metrics);
+  ~Runner() override;
+
+  Status open();
+  operators::Operator* op() { return operator_.get(); }
+  operators::Source* source() { return source_.get(); }
+  bool is_source() const { return node_.is_source(); }
+
+  // Chain in, with counting.
+  Status process(std::uint32_t input, const data::BatchRef& batch);
+  Status on_watermark(std::int64_t watermark);
+  Status on_idle(bool idle);
+  std::int64_t wake() const { return wake_at_; }
+  Status fire_wake(std::int64_t now_ms);
+
+  struct Route {
+    std::uint32_t output = 0;
+    Runner* next = nullptr;       // chained, or
+    Output* edge = nullptr;
+    std::uint32_t input = 0;
+  };
+  std::vector<Route> routes;
+
+  // operators::Emitter
+  Status emit(std::uint32_t output, data::BatchRef batch) override;
+  Status advance(std::int64_t watermark) override;
+  Status set_idle(bool idle) override;
+
+  // operators::OperatorContext
+  const graph::OperatorNode& node() const override { return node_; }
+  OperatorId operator_id() const override { return id_; }
+  JobId job_id() const override { return task_.spec_.job; }
+  std::uint32_t subtask() const override { return task_.spec_.subtask; }
+  std::uint32_t parallelism() const override { return static_cast<std::uint32_t>(task_.spec_.vertex.parallelism); }
+  std::uint32_t max_parallelism() const override { return static_cast<std::uint32_t>(task_.spec_.vertex.max_parallelism); }
+  std::uint32_t attempt() const override { return task_.spec_.attempt; }
+  const std::string& task_name() const override { return task_.name_; }
+  const data::Schema& output_schema(std::uint32_t output) const override { return outputs_.at(output); }
+  const data::Schema& input_schema(std::uint32_t input) const override { return inputs_.at(input); }
+  const std::vector<data::KeyColumn>& key_columns(std::uint32_t input) const override { return keys_.at(input); }
+  env::Env& env() override { return task_.around_.env; }
+  data::BlockPool& pool() override { return task_.around_.blocks; }
+  state::TaskState& state() override { return *task_.task_state_; }
+  std::int64_t watermark() const override { return watermark_in_; }
+  std::int64_t processing_time() const override { return task_.around_.env.clock.wall().millis; }
+  void wake_at(std::int64_t time_ms) override { wake_at_ = std::min(wake_at_, time_ms); }
+  std::function<void()> waker() override;
+  void accumulate(std::string_view name, drey_accumulator_kind kind, std::int64_t whole, double real) override;
+  std::int64_t* metric(std::string_view name, drey_metric_kind kind) override;
+  const drey_functions* functions() const override { return code_.functions; }
+  const void* closure() const override { return code_.closure; }
+  drey_task* abi_task() override { return &abi_; }
+  const drey_host* abi_host() override { return &user_host(); }
+  void enter_user_code(operators::Emitter* out, const data::BatchRef* batch) override {
+    abi_.user.out = out;
+    abi_.user.batch = batch;
+  }
+  Status take_failure() override;
+
+ private:
+  Task& task_;
+  const graph::OperatorNode& node_;
+  const OperatorId id_;
+  OperatorMetrics& metrics_;
+  UserFunctions code_;
+  std::vector<data::Schema> outputs_;
+  std::vector<data::Schema> inputs_;
+  std::vector<std::vector<data::KeyColumn>> keys_;
+  drey_task abi_;
+  std::int64_t watermark_in_ = kMinWatermark;
+  std::int64_t watermark_out_ = kMinWatermark;
+  std::int64_t wake_at_ = INT64_MAX;
+  // Last, so that they go before what they use.
+  std::unique_ptr<operators::Operator> operator_;
+  std::unique_ptr<operators::Source> source_;
+};
+
+}  // namespace drey::runtime

@@ -1,0 +1,448 @@
+#include "runtime/task.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "env/log.h"
+#include "runtime/runner.h"
+
+namespace drey::runtime {
+namespace {
+
+// One step: so many batches, then the worker turns to the next task (engine.md 1.6).
+constexpr int kBatchesPerStep = 4;
+constexpr const char* kWatermarkState = "~watermark";
+
+std::string name_of(const TaskSpec& spec) {
+  return fmt::format("{} ({}/{})#{}", spec.vertex.name, spec.subtask + 1, spec.vertex.parallelism, spec.attempt);
+}
+
+}  // namespace
+
+// Wakers held by channels and sources outlive the task: they reach it through this.
+struct Task::Link {
+  std::mutex mutex;
+  Task* task = nullptr;  // guarded by mutex; null when the task is gone
+  void wake() {
+    std::lock_guard lock(mutex);
+    if (task == nullptr) return;
+    task->woken_.store(true, std::memory_order_release);
+    std::lock_guard waker_lock(task->waker_mutex_);
+    if (task->waker_) task->waker_();
+  }
+};
+
+std::string_view to_text(TaskState state) {
+  static constexpr std::string_view kNames[] = {"CREATED", "INITIALIZING", "RUNNING", "FINISHED", "CANCELED", "FAILED"};
+  return kNames[static_cast<int>(state)];
+}
+
+Task::Task(TaskSpec spec, TaskSurroundings surroundings)
+    : spec_(std::move(spec)), around_(surroundings), name_(name_of(spec_)), link_(std::make_shared<Link>()) {
+  link_->task = this;
+  metrics_.watermark.set(kMinWatermark);
+  for (const std::uint32_t number : spec_.vertex.operators) {
+    auto metrics = std::make_unique<OperatorMetrics>();
+    const graph::OperatorNode& node = spec_.graph->operators[number];
+    metrics->name = node.is_source() ? "Source: " + node.name : node.name;
+    metrics->watermark_in.set(kMinWatermark);
+    metrics->watermark_out.set(kMinWatermark);
+    operator_metrics_.push_back(std::move(metrics));
+  }
+}
+
+Task::~Task() {
+  {
+    std::lock_guard lock(link_->mutex);
+    link_->task = nullptr;
+  }
+  chain_.clear();
+}
+
+void Task::set_waker(std::function<void()> wake) {
+  std::lock_guard lock(waker_mutex_);
+  waker_ = std::move(wake);
+}
+
+std::function<void()> Task::Runner::waker() {
+  return [link = task_.link_] { link->wake(); };
+}
+
+void Task::trigger_checkpoint(control::Barrier barrier) {
+  {
+    std::lock_guard lock(mail_mutex_);
+    mail_.push_back({Mail::Kind::kTrigger, barrier, {}});
+  }
+  has_mail_.store(true, std::memory_order_release);
+  link_->wake();
+}
+
+void Task::checkpoint_complete(std::int64_t checkpoint_id) {
+  {
+    std::lock_guard lock(mail_mutex_);
+    mail_.push_back({Mail::Kind::kComplete, {checkpoint_id, 0}, {}});
+  }
+  has_mail_.store(true, std::memory_order_release);
+  link_->wake();
+}
+
+void Task::checkpoint_aborted(std::int64_t checkpoint_id) {
+  {
+    std::lock_guard lock(mail_mutex_);
+    mail_.push_back({Mail::Kind::kAborted, {checkpoint_id, 0}, {}});
+  }
+  has_mail_.store(true, std::memory_order_release);
+  link_->wake();
+}
+
+void Task::cancel() {
+  {
+    std::lock_guard lock(mail_mutex_);
+    mail_.push_back({Mail::Kind::kCancel, {}, {}});
+  }
+  has_mail_.store(true, std::memory_order_release);
+  link_->wake();
+}
+
+void Task::fail_from_outside(Status why) {
+  {
+    std::lock_guard lock(mail_mutex_);
+    mail_.push_back({Mail::Kind::kFail, {}, std::move(why)});
+  }
+  has_mail_.store(true, std::memory_order_release);
+  link_->wake();
+}
+
+void Task::enter(TaskState state, const Status& why) {
+  state_.store(state, std::memory_order_release);
+  around_.listener.on_state(*this, state, why);
+}
+
+void Task::end(TaskState state, Status why) {
+  if (state == TaskState::kFailed) env::log_warn("runtime", "{} failed: {}", name_, why.to_string());
+  // Operators go before the channels they emit to; what user code does in destructors must not reach them.
+  chain_.clear();
+  Item item;
+  item.kind = Item::Kind::kEndOfChannel;
+  if (state == TaskState::kFinished) {
+    for (auto& output : outputs_) output->broadcast(item);
+  }
+  enter(state, why);
+}
+
+Status Task::initialize() {
+  task_state_ = std::make_unique<state::TaskState>(
+      state::TaskStateOptions{spec_.subtask, static_cast<std::uint32_t>(spec_.vertex.parallelism),
+                              static_cast<std::uint32_t>(spec_.vertex.max_parallelism), name_},
+      around_.pages, around_.budget);
+  if (!spec_.restore.empty()) {
+    DREY_TRY(task_state_->restore(spec_.restore, spec_.restore_own, around_.env.files)
+                 .with_context(fmt::format("while restoring {} from checkpoint {}", name_, spec_.restored_checkpoint)));
+  }
+  return build_chain();
+}
+
+Status Task::build_chain() {
+  const graph::JobGraph& graph = *spec_.graph;
+  // The lowest watermark that subtasks of this vertex had reached.
+  const OperatorId head = graph::operator_id_of(graph, spec_.vertex.operators[0]);
+  DREY_TRY_ASSIGN(state::OperatorList * marks, task_state_->operator_list(head, kWatermarkState, true));
+  if (!marks->elements().empty()) {
+    watermark_ = kMaxWatermark;
+    for (const std::string& mark : marks->elements()) watermark_ = std::min<std::int64_t>(watermark_, std::stoll(mark));
+  }
+  std::vector<InputChannel> channels;
+  const auto consumer_wake = [link = link_] { link->wake(); };
+  for (const TaskInputEdge& edge : spec_.inputs) {
+    for (const auto& channel : edge.channels) {
+      channel->set_consumer(consumer_wake);
+      channels.push_back({channel, graph.edges[edge.edge].input, edge.edge});
+    }
+  }
+  if (!channels.empty()) {
+    gate_ = std::make_unique<Gate>(std::move(channels), spec_.exactly_once);
+    gate_->restore_watermark(watermark_);
+  }
+  std::map<std::uint32_t, Runner*> runners;
+  for (std::size_t i = 0; i < spec_.vertex.operators.size(); ++i) {
+    const std::uint32_t number = spec_.vertex.operators[i];
+    chain_.push_back(std::make_unique<Runner>(*this, number, *operator_metrics_[i]));
+    runners[number] = chain_.back().get();
+  }
+  for (const TaskOutputEdge& out : spec_.outputs) {
+    const graph::OperatorEdge& edge = graph.edges[out.edge];
+    Runner* from = runners.at(edge.from);
+    OutputOptions options;
+    options.partitioner = edge.partitioner;
+    options.key_columns = data::key_columns(from->output_schema(edge.output), edge.key_columns);
+    options.subtask = spec_.subtask;
+    options.consumer_parallelism = out.consumer_parallelism;
+    options.max_parallelism = static_cast<std::uint32_t>(graph.operators[edge.to].max_parallelism);
+    if (edge.partitioner == graph::Partitioner::kCustom) options.custom = spec_.code->edges.at(out.edge);
+    for (const auto& channel : out.channels) channel->set_producer(consumer_wake);
+    outputs_.push_back(std::make_unique<Output>(from->output_schema(edge.output), options, out.channels, around_.blocks));
+    if (options.custom.functions != nullptr) DREY_TRY(outputs_.back()->open_custom(*from));
+    from->routes.push_back({edge.output, nullptr, outputs_.back().get(), 0});
+  }
+  std::vector<bool> crosses(graph.edges.size());
+  for (const TaskInputEdge& in : spec_.inputs) crosses[in.edge] = true;
+  for (const TaskOutputEdge& out : spec_.outputs) crosses[out.edge] = true;
+  for (std::size_t e = 0; e < graph.edges.size(); ++e) {
+    const graph::OperatorEdge& edge = graph.edges[e];
+    if (crosses[e] || !runners.contains(edge.from) || !runners.contains(edge.to)) continue;
+    runners[edge.from]->routes.push_back({edge.output, runners[edge.to], nullptr, edge.input});
+  }
+  // Tail first: whoever emits in open() finds its consumers open.
+  for (auto it = chain_.rbegin(); it != chain_.rend(); ++it) DREY_TRY((*it)->open());
+  if (spec_.restored_checkpoint >= 0) {
+    for (auto& runner : chain_) {
+      if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(spec_.restored_checkpoint));
+    }
+  }
+  return {};
+}
+
+bool Task::outputs_have_credit() const {
+  return std::all_of(outputs_.begin(), outputs_.end(), [](const auto& o) { return o->has_credit(); });
+}
+
+std::int64_t Task::next_wake() const {
+  std::int64_t wake = INT64_MAX;
+  for (const auto& runner : chain_) wake = std::min(wake, runner->wake());
+  return wake;
+}
+
+Task::Step Task::step() {
+  if (state_ == TaskState::kCreated) {
+    enter(TaskState::kInitializing);
+    if (Status status = initialize(); !status.ok()) {
+      end(TaskState::kFailed, status);
+      return {Progress::kDone};
+    }
+    enter(TaskState::kRunning);
+    return {Progress::kBusy};
+  }
+  woken_.store(false, std::memory_order_release);
+  bool did = false;
+  bool source_idle = false;
+  Status status = drain_mail(&did);
+  if (status.ok() && state_ == TaskState::kRunning) status = fire_wakes(&did);
+  for (int i = 0; status.ok() && state_ == TaskState::kRunning && i < kBatchesPerStep; ++i) {
+    if (has_mail_.load(std::memory_order_acquire)) {
+      did = true;
+      break;
+    }
+    if (!outputs_have_credit()) {
+      bool waits = false;
+      for (auto& output : outputs_) waits = output->wait_for_credit() || waits;
+      if (waits && !did) return {Progress::kBlocked, Ticks{INT64_MAX}};
+      if (waits) break;
+    }
+    bool progressed = false;
+    status = gate_ != nullptr ? process_one(&progressed) : poll_source(&progressed, &source_idle);
+    did = did || progressed;
+    if (!progressed) break;
+  }
+  if (!status.ok() && state_ == TaskState::kRunning) end(TaskState::kFailed, status);
+  if (state_ != TaskState::kRunning) return {Progress::kDone};
+  if (did) return {Progress::kBusy};
+  // Nothing left to do: rows that wait for company go now.
+  for (auto& output : outputs_) output->flush();
+  if (woken_.load(std::memory_order_acquire)) return {Progress::kBusy};
+  const std::int64_t wake = next_wake();
+  if (wake == INT64_MAX) return {Progress::kIdle, Ticks{INT64_MAX}};
+  const std::int64_t wait_ms = std::max<std::int64_t>(wake - around_.env.clock.wall().millis, 0);
+  return {Progress::kIdle, around_.env.clock.ticks() + Millis(std::min<std::int64_t>(wait_ms, 3'600'000))};
+}
+
+Status Task::drain_mail(bool* did) {
+  if (!has_mail_.exchange(false, std::memory_order_acq_rel)) return {};
+  std::vector<Mail> mail;
+  {
+    std::lock_guard lock(mail_mutex_);
+    mail.swap(mail_);
+  }
+  for (Mail& letter : mail) {
+    if (state_ != TaskState::kRunning) return {};
+    *did = true;
+    switch (letter.kind) {
+      case Mail::Kind::kCancel: end(TaskState::kCanceled, {}); return {};
+      case Mail::Kind::kFail: return letter.why;
+      case Mail::Kind::kTrigger:
+        if (letter.barrier.checkpoint_id > last_checkpoint_) DREY_TRY(start_checkpoint(letter.barrier, {}));
+        break;
+      case Mail::Kind::kComplete:
+        for (auto& runner : chain_) {
+          if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(letter.barrier.checkpoint_id));
+        }
+        if (letter.barrier.checkpoint_id >= ended_before_) end(TaskState::kFinished, {});
+        break;
+      case Mail::Kind::kAborted:
+        if (gate_ != nullptr) gate_->aligner().abort(letter.barrier.checkpoint_id);
+        task_state_->discard(letter.barrier.checkpoint_id);
+        break;
+    }
+  }
+  return {};
+}
+
+Status Task::fire_wakes(bool* did) {
+  if (next_wake() == INT64_MAX) return {};
+  const std::int64_t now = around_.env.clock.wall().millis;
+  for (auto& runner : chain_) {
+    if (runner->wake() > now) continue;
+    *did = true;
+    DREY_TRY(runner->fire_wake(now));
+  }
+  return {};
+}
+
+Status Task::poll_source(bool* did, bool*) {
+  if (source_done_) return {};
+  operators::Source* source = chain_[0]->source();
+  if (source == nullptr) return fail(Code::kInternal, fmt::format("{} has neither input nor source", name_));
+  if (chain_[0]->wake() != INT64_MAX) return {};  // parked until then
+  DREY_TRY_ASSIGN(const operators::Progress progress, source->poll(*chain_[0], operators::Budget{}));
+  if (progress == operators::Progress::kBusy) *did = true;
+  if (progress == operators::Progress::kDone) {
+    *did = true;
+    source_done_ = true;
+    DREY_TRY(chain_[0]->advance(kMaxWatermark));
+    DREY_TRY(end_of_data());
+  }
+  return {};
+}
+
+Status Task::process_one(bool* did) {
+  // The clock is read only while a checkpoint is being aligned or a barrier may come: once per event at most.
+  const Ticks now = gate_->aligner().pending() ? around_.env.clock.ticks() : Ticks{};
+  Gate::Event event = gate_->next(now);
+  using Kind = Gate::Event::Kind;
+  if (event.kind == Kind::kNone) return {};
+  *did = true;
+  Runner& head = *chain_[0];
+  switch (event.kind) {
+    case Kind::kBatch: {
+      metrics_.records_in.add(event.batch->rows());
+      metrics_.bytes_in.add(static_cast<std::int64_t>(event.batch->bytes()));
+      metrics_.batches_in.add(1);
+      Status status = head.process(event.input, event.batch);
+      gate_->finish(event);
+      return status;
+    }
+    case Kind::kWatermark:
+      watermark_ = event.watermark;
+      metrics_.watermark.set(event.watermark);
+      return head.on_watermark(event.watermark);
+    case Kind::kIdle: return head.on_idle(event.idle);
+    case Kind::kBarrier:
+      if (event.barrier.complete) {
+        DREY_TRY(start_checkpoint(*event.barrier.complete, event.barrier.alignment));
+      }
+      return {};
+    case Kind::kInputEnd: {
+      DREY_TRY(head.op()->on_input_end(event.input, head));
+      ended_inputs_ |= 1u << event.input;
+      bool all = true;
+      for (const InputChannel& channel : gate_->channels()) all = all && (ended_inputs_ >> channel.input & 1) != 0;
+      return all ? end_of_data() : Status();
+    }
+    case Kind::kEnd:
+    case Kind::kNone: return {};
+  }
+  return {};
+}
+
+Status Task::end_of_data() {
+  for (auto& runner : chain_) {
+    if (runner->op() == nullptr) continue;
+    // Inner operators of a chain have one input each, which ends with the chain's.
+    if (runner != chain_[0]) DREY_TRY(runner->op()->on_input_end(0, *runner));
+    DREY_TRY(runner->op()->finish(*runner));
+  }
+  data_ended_ = true;
+  Item item;
+  item.kind = Item::Kind::kEndOfData;
+  for (auto& output : outputs_) output->broadcast(item);
+  if (!spec_.waits_for_final_checkpoint) {
+    end(TaskState::kFinished, {});
+    return {};
+  }
+  around_.listener.on_end_of_data(*this);
+  return {};
+}
+
+Status Task::start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment) {
+  CheckpointNumbers numbers;
+  numbers.start_delay_nanos = std::max<std::int64_t>(around_.env.clock.wall().millis - barrier.trigger_time, 0) * 1'000'000;
+  numbers.alignment_nanos = alignment.duration.count();
+  numbers.processed_bytes = alignment.processed_bytes;
+  metrics_.checkpoint_start_delay_nanos.set(numbers.start_delay_nanos);
+  metrics_.alignment_nanos.set(numbers.alignment_nanos);
+  last_checkpoint_ = barrier.checkpoint_id;
+  if (data_ended_) ended_before_ = std::min(ended_before_, barrier.checkpoint_id);
+  for (auto& runner : chain_) {
+    if (runner->op() != nullptr) DREY_TRY(runner->op()->prepare_barrier(barrier.checkpoint_id, *runner));
+  }
+  // The barrier goes before the snapshot is taken: those behind can align meanwhile (engine.md, trap 7).
+  Item item;
+  item.kind = Item::Kind::kBarrier;
+  item.barrier = barrier;
+  for (auto& output : outputs_) output->broadcast(item);
+
+  const Ticks started = around_.env.clock.ticks();
+  for (auto& runner : chain_) {
+    DREY_TRY(runner->op() != nullptr ? runner->op()->snapshot(barrier.checkpoint_id)
+                                     : runner->source()->snapshot(barrier.checkpoint_id));
+  }
+  const OperatorId head = graph::operator_id_of(*spec_.graph, spec_.vertex.operators[0]);
+  DREY_TRY_ASSIGN(state::OperatorList * marks, task_state_->operator_list(head, kWatermarkState, true));
+  marks->assign({fmt::format("{}", watermark_)});
+  const std::string path = fmt::format("{}/{}-{}-{}-{}.state", spec_.state_directory, spec_.vertex.id.to_string().substr(0, 8),
+                                       spec_.subtask, barrier.checkpoint_id, spec_.attempt);
+  std::shared_ptr<state::SnapshotJob> job = task_state_->snapshot(barrier.checkpoint_id, path);
+  const Ticks synced = around_.env.clock.ticks();
+  numbers.sync_nanos = (synced - started).count();
+  // The listener outlives the job; the task may not.
+  around_.env.io.post([link = link_, job, barrier, numbers, synced, env = &around_.env]() mutable {
+    auto handle = job->run(env->files);
+    numbers.async_nanos = (env->clock.ticks() - synced).count();
+    std::lock_guard lock(link->mutex);
+    if (link->task != nullptr) link->task->around_.listener.on_snapshot(*link->task, barrier, std::move(handle), numbers);
+  });
+  return {};
+}
+
+void Task::read_own_metrics(
+    const std::function<void(const std::string&, const std::string&, drey_metric_kind, std::int64_t)>& visit) {
+  std::lock_guard lock(registry_mutex_);
+  for (const auto& metrics : operator_metrics_) {
+    for (const auto& [name, cell] : metrics->own) {
+      visit(metrics->name, name, cell.first, __atomic_load_n(cell.second.get(), __ATOMIC_RELAXED));
+    }
+  }
+}
+
+std::map<std::string, AccumulatorValue> Task::accumulators() {
+  std::lock_guard lock(registry_mutex_);
+  return accumulators_;
+}
+
+std::uint64_t Task::input_queue_items() const {
+  std::uint64_t items = 0;
+  for (const TaskInputEdge& edge : spec_.inputs) {
+    for (const auto& channel : edge.channels) items += channel->queued_items();
+  }
+  return items;
+}
+
+std::uint64_t Task::output_queue_items() const {
+  std::uint64_t items = 0;
+  for (const TaskOutputEdge& edge : spec_.outputs) {
+    for (const auto& channel : edge.channels) items += channel->queued_items();
+  }
+  return items;
+}
+
+}  // namespace drey::runtime

@@ -1,0 +1,215 @@
+// Task: one subtask of a vertex: a chain of operators behind a gate (or a source), before outputs.
+//
+// step() does a bounded amount of work and never blocks; who calls it (a worker's thread, the simulator) does not
+// matter. Other threads reach a task only through its mailbox (trigger, complete, abort, cancel) and wakers.
+//
+// Life: CREATED -> INITIALIZING (open, restore) -> RUNNING -> FINISHED, CANCELED or FAILED. When all input has ended,
+// operators finish and the task reports the end of its data; with a final checkpoint to come it stays RUNNING, takes part
+// in checkpoints, and finishes when one that was taken after the end is complete: sinks commit before FINISHED shows.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "env/env.h"
+#include "graph/job_graph.h"
+#include "operators/registry.h"
+#include "runtime/gate.h"
+#include "runtime/module.h"
+#include "runtime/output.h"
+#include "state/task_state.h"
+
+namespace drey::runtime {
+
+enum class TaskState { kCreated, kInitializing, kRunning, kFinished, kCanceled, kFailed };
+
+// Counters with one writer (the task), read at any time.
+struct Cell {
+  std::atomic<std::int64_t> value{0};
+  void add(std::int64_t n) { value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void set(std::int64_t n) { value.store(n, std::memory_order_relaxed); }
+  std::int64_t get() const { return value.load(std::memory_order_relaxed); }
+};
+
+struct TaskMetrics {
+  Cell records_in, records_out, bytes_in, bytes_out, batches_in, batches_out;
+  Cell busy_nanos, idle_nanos, backpressured_nanos;
+  Cell watermark, fired_timers, checkpoint_start_delay_nanos, alignment_nanos;
+};
+
+struct OperatorMetrics {
+  std::string name;
+  Cell records_in, records_out, bytes_in, bytes_out;
+  Cell watermark_in, watermark_out;
+  // What the operator registered, with the kind; guarded by the task's registry lock while it grows.
+  std::map<std::string, std::pair<drey_metric_kind, std::unique_ptr<std::int64_t>>> own;
+};
+
+struct AccumulatorValue {
+  drey_accumulator_kind kind = DREY_LONG_COUNTER;
+  std::int64_t whole = 0;
+  double real = 0;
+};
+
+struct CheckpointNumbers {
+  std::int64_t start_delay_nanos = 0;
+  std::int64_t alignment_nanos = 0;
+  std::uint64_t processed_bytes = 0;
+  std::int64_t sync_nanos = 0;
+  std::int64_t async_nanos = 0;
+};
+
+class Task;
+
+// What a task tells its TaskManager. Any thread.
+class TaskListener {
+ public:
+  virtual ~TaskListener() = default;
+  virtual void on_state(Task& task, TaskState state, const Status& why) = 0;
+  virtual void on_end_of_data(Task& task) = 0;
+  virtual void on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle,
+                           const CheckpointNumbers& numbers) = 0;
+};
+
+// An edge that leaves or enters the task, with its channels.
+struct TaskOutputEdge {
+  std::uint32_t edge = 0;  // number in JobGraph::edges
+  std::uint32_t consumer_parallelism = 1;
+  std::vector<std::shared_ptr<Channel>> channels;
+};
+struct TaskInputEdge {
+  std::uint32_t edge = 0;
+  std::vector<std::shared_ptr<Channel>> channels;
+};
+
+struct TaskSpec {
+  JobId job;
+  graph::Vertex vertex;
+  std::uint32_t subtask = 0;
+  std::uint32_t attempt = 0;
+  std::shared_ptr<const graph::JobGraph> graph;  // resolved
+  std::shared_ptr<JobCode> code;                 // closures; may be null when no operator has code
+  std::vector<TaskInputEdge> inputs;
+  std::vector<TaskOutputEdge> outputs;
+  bool exactly_once = true;
+  bool waits_for_final_checkpoint = false;
+  std::vector<state::TaskStateHandle> restore;
+  bool restore_own = true;
+  std::int64_t restored_checkpoint = -1;
+  std::string state_directory;                   // where snapshot files go
+};
+
+struct TaskSurroundings {
+  env::Env& env;
+  const operators::Registry& registry;
+  data::BlockPool& blocks;
+  state::PagePool& pages;
+  state::Budget& budget;
+  TaskListener& listener;
+};
+
+class Task {
+ public:
+  Task(TaskSpec spec, TaskSurroundings surroundings);
+  ~Task();
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  enum class Progress { kBusy, kIdle, kBlocked, kDone };
+  struct Step {
+    Progress progress = Progress::kIdle;
+    Ticks wake_at{INT64_MAX};  // kIdle: no later than this
+  };
+  // The owner alone. REQUIRES: not kDone before.
+  Step step();
+  // Before the first step; wakes the owner. Any thread may call it later, also when the task is done.
+  void set_waker(std::function<void()> wake);
+
+  // --- mail, any thread ---
+  void trigger_checkpoint(control::Barrier barrier);  // sources only
+  void checkpoint_complete(std::int64_t checkpoint_id);
+  void checkpoint_aborted(std::int64_t checkpoint_id);
+  void cancel();
+  // From elsewhere (a lost connection): fails the task.
+  void fail_from_outside(Status why);
+
+  const TaskSpec& spec() const { return spec_; }
+  const std::string& name() const { return name_; }  // "Source: a -> b (1/2)#0"
+  TaskState state() const { return state_.load(std::memory_order_acquire); }
+  bool is_source() const { return spec_.inputs.empty(); }
+
+  // --- any thread ---
+  const TaskMetrics& metrics() const { return metrics_; }
+  const std::vector<std::unique_ptr<OperatorMetrics>>& operator_metrics() const { return operator_metrics_; }
+  // Copies names and values that operators registered.
+  void read_own_metrics(const std::function<void(const std::string& op, const std::string& name, drey_metric_kind, std::int64_t)>& visit);
+  std::map<std::string, AccumulatorValue> accumulators();
+  std::uint64_t input_queue_items() const;
+  std::uint64_t output_queue_items() const;
+
+ private:
+  class Runner;
+
+  Status initialize();
+  Status build_chain();
+  Status drain_mail(bool* did);
+  Status process_one(bool* did);
+  Status poll_source(bool* did, bool* source_idle);
+  Status fire_wakes(bool* did);
+  Status start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment);
+  Status end_of_data();
+  void end(TaskState state, Status why);
+  void enter(TaskState state, const Status& why = {});
+  bool outputs_have_credit() const;
+  std::int64_t next_wake() const;
+
+  const TaskSpec spec_;
+  TaskSurroundings around_;
+  const std::string name_;
+  std::atomic<TaskState> state_{TaskState::kCreated};
+
+  // Task thread.
+  std::vector<std::unique_ptr<Runner>> chain_;  // head first
+  std::unique_ptr<Gate> gate_;
+  std::vector<std::unique_ptr<Output>> outputs_;
+  std::unique_ptr<state::TaskState> task_state_;
+  std::int64_t watermark_ = kMinWatermark;
+  bool source_done_ = false;
+  bool data_ended_ = false;
+  std::int64_t last_checkpoint_ = -1;              // newest barrier taken part in
+  std::int64_t ended_before_ = INT64_MAX;          // first checkpoint taken after the end of data
+  std::uint32_t ended_inputs_ = 0;                 // bit per input
+
+  TaskMetrics metrics_;
+  std::vector<std::unique_ptr<OperatorMetrics>> operator_metrics_;
+  std::mutex registry_mutex_;  // own metrics and accumulators: names
+  std::map<std::string, AccumulatorValue> accumulators_;
+
+  // Mailbox.
+  struct Mail {
+    enum class Kind { kTrigger, kComplete, kAborted, kCancel, kFail } kind;
+    control::Barrier barrier;
+    Status why;
+  };
+  std::mutex mail_mutex_;
+  std::vector<Mail> mail_;                // guarded by mail_mutex_
+  std::atomic<bool> has_mail_{false};
+  std::mutex waker_mutex_;
+  std::function<void()> waker_;           // guarded by waker_mutex_
+  // Shared with closures that may outlive the task (wakers of channels and sources).
+  struct Link;
+  std::shared_ptr<Link> link_;
+  std::atomic<bool> woken_{false};
+};
+
+std::string_view to_text(TaskState state);
+
+}  // namespace drey::runtime
