@@ -78,7 +78,7 @@ TEST(Streams, MapFilterMap) {
   EXPECT_THAT(fake::run("chain", {"--add", "5"}).rows["out"], ElementsAre("0|6", "3|96", "6|186", "9|276"));
 }
 
-DREY_JOB("words", env, args) {
+DREY_JOB("word_sums", env, args) {
   env.from<drey::Text>({"to be or not", "to be a-word-longer-than-twelve a-word-longer-than-twelve"})
       .flat_map([](const drey::Text& line, drey::Out<Word>& out) {
         std::string_view s = line;
@@ -93,7 +93,7 @@ DREY_JOB("words", env, args) {
       .to(drey::collect("out"));
 }
 TEST(Streams, FlatMapAndKeyedSum) {
-  EXPECT_THAT(fake::run("words").rows["out"],
+  EXPECT_THAT(fake::run("word_sums").rows["out"],
               ElementsAre("to|1", "be|1", "or|1", "not|1", "to|2", "be|2", "a-word-longer-than-twelve|1",
                           "a-word-longer-than-twelve|2"));
 }
@@ -133,7 +133,7 @@ TEST(Streams, Reduce) {
   EXPECT_THAT(r["text"], ElementsAre("x|1", std::string(kLong) + "|2", std::string(kLong) + "|23"));
 }
 
-DREY_JOB("windows", env, args) {
+DREY_JOB("all_windows", env, args) {
   auto keyed = hits(env).key_by(&Hit::page);
   auto make = [](const drey::Text& page, drey::Window w, const Sizes& s) { return PerPage{page, w.start, s.n, s.sum}; };
   keyed.window(drey::tumbling(1min)).aggregate<Sizes>(make).to(drey::collect("tumbling"));
@@ -161,7 +161,7 @@ DREY_JOB("windows", env, args) {
       .to(drey::collect("trigger"));
 }
 TEST(Streams, Windows) {
-  auto result = fake::run("windows");
+  auto result = fake::run("all_windows");
   EXPECT_EQ(result.failed, "");
   auto& r = result.rows;
   const std::string text = kLong;
