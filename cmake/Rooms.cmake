@@ -56,6 +56,10 @@ function(room)
 endfunction()
 
 # drey_test(name SOURCES ... LIBS ...): a GoogleTest program under bin/tests, run as one ctest entry.
+add_custom_target(drey_tests)           # every test program
+add_custom_target(drey_threaded_tests)  # those of rooms that have threads, for ThreadSanitizer
+set(DREY_THREADED env_test runtime_test net_test cluster_test)
+
 function(drey_test name)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
@@ -63,6 +67,10 @@ function(drey_test name)
   target_link_libraries(${name} PRIVATE ${T_LIBS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE
     DREY_SOURCE_DIR="${CMAKE_SOURCE_DIR}" DREY_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_dependencies(drey_tests ${name})
+  if(name IN_LIST DREY_THREADED)
+    add_dependencies(drey_threaded_tests ${name})
+  endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 600)
 endfunction()
