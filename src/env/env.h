@@ -1,4 +1,5 @@
-// Env: everything outside this program, in one bundle. Production uses posix(); the simulation has its own.
+// Env: everything outside this program, in one bundle. Production uses posix(); the simulation has
+// its own.
 #pragma once
 
 #include <functional>
@@ -26,8 +27,8 @@ struct Env {
 // The real one; lives until the process ends.
 Env& posix();
 
-// A thread that runs `body`; destruction joins. Only for rooms that the simulation leaves out (net, apps): the
-// others use Env::threads.
+// A thread that runs `body`; destruction joins. Only for rooms that the simulation leaves out (net,
+// apps): the others use Env::threads.
 class Thread {
  public:
   virtual ~Thread() = default;

@@ -1,6 +1,8 @@
-// FileSystem: files with the durability the words say. Threading: any thread; a file object has one owner.
+// FileSystem: files with the durability the words say. Threading: any thread; a file object has one
+// owner.
 //
-// Errors: kNotFound, kResourceExhausted (disk full), kForbidden (permission), kIo; the message carries path and errno.
+// Errors: kNotFound, kResourceExhausted (disk full), kForbidden (permission), kIo; the message
+// carries path and errno.
 #pragma once
 
 #include <cstdint>
@@ -43,10 +45,11 @@ class FileSystem {
   virtual ~FileSystem() = default;
   virtual Result<std::unique_ptr<ReadableFile>> open(const std::string& path) = 0;
   // Replaces the file, or appends to it.
-  virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path, bool append = false) = 0;
+  virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path,
+                                                       bool append = false) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
-  virtual Status remove(const std::string& path) = 0;        // a file; kNotFound when absent
-  virtual Status remove_tree(const std::string& path) = 0;   // fine when absent
+  virtual Status remove(const std::string& path) = 0;       // a file; kNotFound when absent
+  virtual Status remove_tree(const std::string& path) = 0;  // fine when absent
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
   virtual Status make_directories(const std::string& path, std::uint32_t mode = 0755) = 0;
   virtual Result<FileStat> stat(const std::string& path) = 0;

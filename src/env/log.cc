@@ -1,12 +1,12 @@
 #include "env/log.h"
 
-#include <atomic>
-#include <memory>
-#include <vector>
-
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
 
 namespace drey::env {
 namespace {
@@ -22,10 +22,14 @@ std::atomic<int> g_level{static_cast<int>(LogLevel::kError) + 1};
 
 spdlog::level::level_enum level_of(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarn: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -36,7 +40,8 @@ void open_log(const LogOptions& options) {
   std::vector<spdlog::sink_ptr> sinks;
   try {
     if (!options.path.empty()) {
-      sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.path, kFileBytesMax, kFilesMax));
+      sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
+          options.path, kFileBytesMax, kFilesMax));
     }
   } catch (const spdlog::spdlog_ex& problem) {
     fmt::print(stderr, "Cannot open the log file: {}\n", problem.what());
@@ -54,7 +59,9 @@ void close_log() {
   if (logger()) logger()->flush();
 }
 
-bool logs(LogLevel level) { return static_cast<int>(level) >= g_level.load(std::memory_order_relaxed); }
+bool logs(LogLevel level) {
+  return static_cast<int>(level) >= g_level.load(std::memory_order_relaxed);
+}
 
 void write_log(LogLevel level, std::string_view room, std::string_view text) {
   static constexpr const char* kNames[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
@@ -63,7 +70,8 @@ void write_log(LogLevel level, std::string_view room, std::string_view text) {
     if (static_cast<unsigned char>(c) >= 0x20 || c == '\t') {
       line += c;
     } else {
-      line += c == '\n' ? std::string("\\n") : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      line +=
+          c == '\n' ? std::string("\\n") : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
   logger()->log(level_of(level), line);

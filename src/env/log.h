@@ -1,11 +1,12 @@
-// The process's log: lines like `2026-01-01 10:00:00,123 INFO  room - text`, into a rotating file and, when asked
-// for, standard error. Threading: any thread. Bounds: file 100 MiB, 10 kept (log.file.bytes-max, log.file.count).
+// The process's log: lines like `2026-01-01 10:00:00,123 INFO  room - text`, into a rotating file
+// and, when asked for, standard error. Threading: any thread. Bounds: file 100 MiB, 10 kept
+// (log.file.bytes-max, log.file.count).
 #pragma once
+
+#include <fmt/core.h>
 
 #include <string>
 #include <string_view>
-
-#include <fmt/core.h>
 
 namespace drey::env {
 
@@ -24,7 +25,8 @@ void write_log(LogLevel level, std::string_view room, std::string_view text);
 bool logs(LogLevel level);
 
 template <typename... Args>
-void log(LogLevel level, std::string_view room, fmt::format_string<Args...> format, Args&&... args) {
+void log(LogLevel level, std::string_view room, fmt::format_string<Args...> format,
+         Args&&... args) {
   if (logs(level)) write_log(level, room, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>

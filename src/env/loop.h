@@ -1,7 +1,8 @@
-// Loop: a single-threaded executor; actors (JobMaster, TaskManager, ...) live on one and need no locks.
+// Loop: a single-threaded executor; actors (JobMaster, TaskManager, ...) live on one and need no
+// locks.
 //
-// Threading: post from any thread; the rest on the loop. Order: functions posted by one thread run in order.
-// Lifetime: functions that have not run when the loop is destroyed are dropped.
+// Threading: post from any thread; the rest on the loop. Order: functions posted by one thread run
+// in order. Lifetime: functions that have not run when the loop is destroyed are dropped.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +34,10 @@ class IoPool {
   virtual void post(std::function<void()> job) = 0;
 };
 
-// Driver: calls a step function over and over: the worker that runs tasks. On a thread of its own, or as events of
-// the simulation; the step must not know which. Threading: wake() from any thread; steps never overlap.
-// Lifetime: destruction waits for the step that runs; no step is called afterwards.
+// Driver: calls a step function over and over: the worker that runs tasks. On a thread of its own,
+// or as events of the simulation; the step must not know which. Threading: wake() from any thread;
+// steps never overlap. Lifetime: destruction waits for the step that runs; no step is called
+// afterwards.
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -48,12 +50,14 @@ struct DriverOptions {
   int core = -1;     // pinned to this core; -1: not pinned
 };
 
-// Zero: call again. Positive: parked for so long, or until woken. Negative (kStepsDone): never again.
+// Zero: call again. Positive: parked for so long, or until woken. Negative (kStepsDone): never
+// again.
 using StepFunction = std::function<Nanos()>;
 inline constexpr Nanos kStepsDone{-1};
 inline constexpr Nanos kUntilWoken = std::chrono::hours(1);
 
-// Threads: makes what runs concurrently. Rooms use loops and drivers, not threads, so that a seed can order them.
+// Threads: makes what runs concurrently. Rooms use loops and drivers, not threads, so that a seed
+// can order them.
 class Threads {
  public:
   virtual ~Threads() = default;

@@ -1,4 +1,5 @@
-// Mutex, MutexLock, CondVar: the standard ones with Clang's thread-safety annotations, which libstdc++'s lack.
+// Mutex, MutexLock, CondVar: the standard ones with Clang's thread-safety annotations, which
+// libstdc++'s lack.
 //
 //   Mutex mutex_;
 //   int count_ DREY_GUARDED_BY(mutex_) = 0;
@@ -31,7 +32,10 @@ class DREY_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
 
 class DREY_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
  public:
-  explicit MutexLock(Mutex& mutex) DREY_THREAD_ATTRIBUTE(acquire_capability(mutex)) : mutex_(mutex) { mutex_.lock(); }
+  explicit MutexLock(Mutex& mutex) DREY_THREAD_ATTRIBUTE(acquire_capability(mutex))
+      : mutex_(mutex) {
+    mutex_.lock();
+  }
   ~MutexLock() DREY_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;

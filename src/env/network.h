@@ -1,9 +1,10 @@
-// Network: ordered connections that carry whole frames, for RPC and for data channels between processes.
+// Network: ordered connections that carry whole frames, for RPC and for data channels between
+// processes.
 //
-// Frame on the wire: u32 size, u32 checksum (XXH32 of the payload), payload. A frame that is too large or damaged
-// closes the connection with kCorrupt. Threading: everything on the loop that the connection belongs to; send()
-// alone may be called from any thread. Bounds: frames up to frame_bytes_max; send queues without limit, callers
-// bound themselves by credit.
+// Frame on the wire: u32 size, u32 checksum (XXH32 of the payload), payload. A frame that is too
+// large or damaged closes the connection with kCorrupt. Threading: everything on the loop that the
+// connection belongs to; send() alone may be called from any thread. Bounds: frames up to
+// frame_bytes_max; send queues without limit, callers bound themselves by credit.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ class Connection {
   struct Handler {
     std::function<void(std::string_view frame)> on_frame;
     std::function<void(const Status& why)> on_closed = {};  // once; not after close()
-    std::function<void()> on_drained = {};                  // a queue that had to wait has gone to the system
+    std::function<void()> on_drained = {};  // a queue that had to wait has gone to the system
   };
   virtual ~Connection() = default;
   // Frames that came before wait for the handler.
@@ -48,8 +49,9 @@ class Network {
  public:
   virtual ~Network() = default;
   // Port 0: any free one. FAILS WITH: kUnavailable naming the port that is in use.
-  virtual Result<std::unique_ptr<Listener>> listen(Loop& loop, const std::string& host, std::uint16_t port,
-                                                   std::function<void(ConnectionRef)> on_accept) = 0;
+  virtual Result<std::unique_ptr<Listener>> listen(
+      Loop& loop, const std::string& host, std::uint16_t port,
+      std::function<void(ConnectionRef)> on_accept) = 0;
   virtual void connect(Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                        std::function<void(Result<ConnectionRef>)> done) = 0;
   // Frames that were too large or damaged, since the start. Any thread.

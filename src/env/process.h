@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,14 +15,15 @@
 namespace drey::env {
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;            // arguments[0] is the full path of the program
+  std::vector<std::string> arguments;              // arguments[0] is the full path of the program
   std::map<std::string, std::string> environment;  // added to this process's
-  std::string stdout_path;                       // appended to; empty: inherited
-  std::string stderr_path;                       // empty: inherited; "&1": as stdout
-  // Gets the child's standard output through a pipe, on the loop, in place of stdout_path; all of it before on_exit.
+  std::string stdout_path;                         // appended to; empty: inherited
+  std::string stderr_path;                         // empty: inherited; "&1": as stdout
+  // Gets the child's standard output through a pipe, on the loop, in place of stdout_path; all of
+  // it before on_exit.
   std::function<void(std::string_view)> on_output;
   bool dies_with_parent = true;
-  std::uint64_t memory_bytes_max = 0;            // RLIMIT_AS; 0: none
+  std::uint64_t memory_bytes_max = 0;  // RLIMIT_AS; 0: none
 };
 
 struct ExitStatus {

@@ -1,6 +1,7 @@
 #include "env/posix/posix_files.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -11,8 +12,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include <fmt/format.h>
-
 namespace drey::env {
 namespace {
 
@@ -22,7 +21,8 @@ Status failure(std::string_view what, const std::string& path, int error) {
   if (error == ENOSPC || error == EDQUOT) code = Code::kResourceExhausted;
   if (error == EACCES || error == EPERM || error == EROFS) code = Code::kForbidden;
   if (error == EEXIST) code = Code::kAlreadyExists;
-  return fail(code, fmt::format("{}: path={}, errno={} ({})", what, path, error, std::strerror(error)));
+  return fail(code,
+              fmt::format("{}: path={}, errno={} ({})", what, path, error, std::strerror(error)));
 }
 
 class File final : public ReadableFile, public WritableFile {
@@ -37,7 +37,8 @@ class File final : public ReadableFile, public WritableFile {
   Result<std::size_t> read_at(std::uint64_t offset, char* out, std::size_t bytes) override {
     std::size_t done = 0;
     while (done < bytes) {
-      const ssize_t got = ::pread(descriptor_, out + done, bytes - done, static_cast<off_t>(offset + done));
+      const ssize_t got =
+          ::pread(descriptor_, out + done, bytes - done, static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return failure("Cannot read a file", path_, errno);
       if (got == 0) break;
@@ -62,7 +63,9 @@ class File final : public ReadableFile, public WritableFile {
 
   Status close() override {
     const int descriptor = std::exchange(descriptor_, -1);
-    return descriptor < 0 || ::close(descriptor) == 0 ? Status() : failure("Cannot close a file", path_, errno);
+    return descriptor < 0 || ::close(descriptor) == 0
+               ? Status()
+               : failure("Cannot close a file", path_, errno);
   }
 
  private:
@@ -76,7 +79,7 @@ class File final : public ReadableFile, public WritableFile {
 Result<std::unique_ptr<ReadableFile>> PosixFileSystem::open(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return failure("Cannot open a file", path, errno);
-  struct ::stat info{};
+  struct ::stat info {};
   if (fstat(descriptor, &info) != 0 || S_ISDIR(info.st_mode)) {
     const int error = S_ISDIR(info.st_mode) ? EISDIR : errno;
     ::close(descriptor);
@@ -86,14 +89,18 @@ Result<std::unique_ptr<ReadableFile>> PosixFileSystem::open(const std::string& p
       std::make_unique<File>(path, descriptor, static_cast<std::uint64_t>(info.st_size)));
 }
 
-Result<std::unique_ptr<WritableFile>> PosixFileSystem::create(const std::string& path, bool append) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0644);
+Result<std::unique_ptr<WritableFile>> PosixFileSystem::create(const std::string& path,
+                                                              bool append) {
+  const int descriptor =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0644);
   if (descriptor < 0) return failure("Cannot create a file", path, errno);
   return std::unique_ptr<WritableFile>(std::make_unique<File>(path, descriptor, 0));
 }
 
 Status PosixFileSystem::rename(const std::string& from, const std::string& to) {
-  return ::rename(from.c_str(), to.c_str()) == 0 ? Status() : failure("Cannot rename a file to " + to, from, errno);
+  return ::rename(from.c_str(), to.c_str()) == 0
+             ? Status()
+             : failure("Cannot rename a file to " + to, from, errno);
 }
 
 Status PosixFileSystem::remove(const std::string& path) {
@@ -109,8 +116,8 @@ Status PosixFileSystem::remove_tree(const std::string& path) {
 Result<std::vector<std::string>> PosixFileSystem::list(const std::string& directory) {
   std::error_code error;
   std::vector<std::string> names;
-  for (auto it = std::filesystem::directory_iterator(directory, error); !error && it != std::filesystem::directory_iterator();
-       it.increment(error)) {
+  for (auto it = std::filesystem::directory_iterator(directory, error);
+       !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
     names.push_back(it->path().filename().string());
   }
   if (error) return failure("Cannot list a directory", directory, error.value());
@@ -122,15 +129,16 @@ Status PosixFileSystem::make_directories(const std::string& path, std::uint32_t 
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at != path.size() && path[at] != '/') continue;
     const std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return failure("Cannot make a directory", part, errno);
+    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+      return failure("Cannot make a directory", part, errno);
   }
-  struct ::stat info{};
+  struct ::stat info {};
   if (::stat(path.c_str(), &info) != 0) return failure("Cannot make a directory", path, errno);
   return S_ISDIR(info.st_mode) ? Status() : failure("Cannot make a directory", path, ENOTDIR);
 }
 
 Result<FileStat> PosixFileSystem::stat(const std::string& path) {
-  struct ::stat info{};
+  struct ::stat info {};
   if (::stat(path.c_str(), &info) != 0) return failure("Cannot look at a file", path, errno);
   FileStat stat;
   stat.size = static_cast<std::uint64_t>(info.st_size);
@@ -150,13 +158,16 @@ Status PosixFileSystem::sync_directory(const std::string& path) {
 }
 
 Result<std::uint64_t> PosixFileSystem::free_bytes(const std::string& path) {
-  struct ::statvfs info{};
-  if (::statvfs(path.c_str(), &info) != 0) return failure("Cannot look at a file system", path, errno);
+  struct ::statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0)
+    return failure("Cannot look at a file system", path, errno);
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 Status PosixFileSystem::hard_link(const std::string& from, const std::string& to) {
-  return ::link(from.c_str(), to.c_str()) == 0 ? Status() : failure("Cannot link a file as " + to, from, errno);
+  return ::link(from.c_str(), to.c_str()) == 0
+             ? Status()
+             : failure("Cannot link a file as " + to, from, errno);
 }
 
 }  // namespace drey::env

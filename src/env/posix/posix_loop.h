@@ -1,4 +1,5 @@
-// PosixLoop: a Loop on epoll, with its own thread. Sockets and child processes of posix/ hang on it.
+// PosixLoop: a Loop on epoll, with its own thread. Sockets and child processes of posix/ hang on
+// it.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,8 @@ class PosixLoop final : public Loop {
   TimerId after(Nanos delay, std::function<void()> function) override;
   void cancel(TimerId timer) override;
 
-  // On the loop: calls back with epoll's events while the descriptor is watched. The callback may unwatch.
+  // On the loop: calls back with epoll's events while the descriptor is watched. The callback may
+  // unwatch.
   void watch(int descriptor, std::uint32_t events, std::function<void(std::uint32_t)> callback);
   void change(int descriptor, std::uint32_t events);
   void unwatch(int descriptor);
