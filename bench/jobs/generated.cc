@@ -6,8 +6,8 @@
 namespace bench {
 namespace {
 
-// Counts the running sums and adds up mix(key) * the largest sum of each key. Values are never negative, so
-// the largest is the last, in whatever order a key's rows came.
+// Counts the running sums and adds up mix(key) * the largest sum of each key. Values are never
+// negative, so the largest is the last, in whatever order a key's rows came.
 struct FinalSums : drey::Process<Row, Row> {
   std::unordered_map<std::int64_t, std::int64_t> largest;
   drey::LongCounter count{"results"};
@@ -16,7 +16,8 @@ struct FinalSums : drey::Process<Row, Row> {
     count.add(1);
     std::int64_t& most = largest.try_emplace(r.key, 0).first->second;
     if (r.value > most) {
-      digest.add(static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r.key)) * static_cast<std::uint64_t>(r.value - most)));
+      digest.add(static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(r.key)) *
+                                           static_cast<std::uint64_t>(r.value - most)));
       most = r.value;
     }
     out.pass();
@@ -51,7 +52,8 @@ DREY_JOB("generate", env, args) {
 // A hash exchange; the keyed function passes rows on and keeps no state.
 DREY_JOB("exchange", env, args) {
   Case c(env, args);
-  c.discard(c.rows(1'000'000).key_by(&Row::key).process(Pass{}), [](const Row& r) { return mix(static_cast<std::uint64_t>(r.seq)); });
+  c.discard(c.rows(1'000'000).key_by(&Row::key).process(Pass{}),
+            [](const Row& r) { return mix(static_cast<std::uint64_t>(r.seq)); });
 }
 
 // Running sum by key; one result a row.
@@ -91,9 +93,12 @@ DREY_JOB("window", env, args) {
                 .watermarks(drey::monotonous(&Row::ts))
                 .key_by(&Row::key)
                 .window(drey::tumbling(1s))
-                .aggregate<Count>([](std::int64_t key, drey::Window w, const Count& n) { return PerSecond{key, w.end, n.n}; }),
+                .aggregate<Count>([](std::int64_t key, drey::Window w, const Count& n) {
+                  return PerSecond{key, w.end, n.n};
+                }),
             [](const PerSecond& r) {
-              return mix(static_cast<std::uint64_t>(r.key * 31 + r.end.ms)) * static_cast<std::uint64_t>(r.n);
+              return mix(static_cast<std::uint64_t>(r.key * 31 + r.end.ms)) *
+                     static_cast<std::uint64_t>(r.n);
             });
 }
 

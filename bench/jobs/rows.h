@@ -1,9 +1,9 @@
-// Rows, digests and settings that the benchmark jobs share. The rows are those of the Flink harness: a pure
-// function of the row's number, so that both engines work on the same ones.
+// Rows, digests and settings that the benchmark jobs share. The rows are those of the Flink
+// harness: a pure function of the row's number, so that both engines work on the same ones.
 //
 //   h = splitmix64(seq); key = (h >>> 1) % keys; value = h >>> 48
-//   event time: the source gives each of its p subtasks one contiguous range of seq; the i-th row of range s
-//   has position i * p + s, and ts = position * 1000 / rows_per_second
+//   event time: the source gives each of its p subtasks one contiguous range of seq; the i-th row
+//   of range s has position i * p + s, and ts = position * 1000 / rows_per_second
 #pragma once
 
 #include <drey/datastream.h>
@@ -22,7 +22,8 @@ inline std::uint64_t mix(std::uint64_t x) {
 // Division by a number that is known at the start: a multiplication and one correction.
 class Divisor {
  public:
-  explicit Divisor(std::uint64_t d) : d_(d), inverse_(d == 1 ? UINT64_MAX : static_cast<std::uint64_t>((Wide{1} << 64) / d)) {}
+  explicit Divisor(std::uint64_t d)
+      : d_(d), inverse_(d == 1 ? UINT64_MAX : static_cast<std::uint64_t>((Wide{1} << 64) / d)) {}
   std::uint64_t quotient(std::uint64_t x) const {
     const auto q = static_cast<std::uint64_t>((Wide{x} * inverse_) >> 64);  // right, or one less
     return x - q * d_ >= d_ ? q + 1 : q;
@@ -53,8 +54,10 @@ struct MakeRow {
     const std::uint64_t h = mix(seq);
     const std::uint64_t part = range.quotient(seq);
     const std::uint64_t position = (seq - part * range.value()) * subtasks + part;
-    return {static_cast<std::int64_t>(keys.remainder(h >> 1)), static_cast<std::int64_t>(h >> 48),
-            {static_cast<std::int64_t>(rows_per_second.quotient(position * 1000))}, number};
+    return {static_cast<std::int64_t>(keys.remainder(h >> 1)),
+            static_cast<std::int64_t>(h >> 48),
+            {static_cast<std::int64_t>(rows_per_second.quotient(position * 1000))},
+            number};
   }
 };
 
@@ -66,7 +69,10 @@ struct Case {
   bool verify;
 
   Case(drey::Environment& e, drey::ProgramArgs& a)
-      : env(e), args(a), parallelism(a.get<int>("parallelism", std::stoi(e.get("parallelism.default").value_or("1")))),
+      : env(e),
+        args(a),
+        parallelism(
+            a.get<int>("parallelism", std::stoi(e.get("parallelism.default").value_or("1")))),
         verify(a.flag("verify")) {
     env.parallelism(parallelism);
     if (args.has("checkpoint-interval")) env.checkpointing(args.duration("checkpoint-interval"));
@@ -78,15 +84,20 @@ struct Case {
     const auto keys = args.get<std::int64_t>("keys", default_keys);
     const auto per_second = args.get<std::int64_t>("rows-per-second", 1'000'000);
     if (count < parallelism || count % parallelism != 0) {
-      throw drey::ArgumentError("--rows (" + std::to_string(count) + ") must be a multiple of the parallelism");
+      throw drey::ArgumentError("--rows (" + std::to_string(count) +
+                                ") must be a multiple of the parallelism");
     }
-    if (keys < 1 || per_second < 1) throw drey::ArgumentError("--keys and --rows-per-second must be at least 1");
-    const MakeRow make{Divisor(static_cast<std::uint64_t>(keys)), Divisor(static_cast<std::uint64_t>(count / parallelism)),
-                       Divisor(static_cast<std::uint64_t>(per_second)), static_cast<std::uint64_t>(parallelism)};
+    if (keys < 1 || per_second < 1)
+      throw drey::ArgumentError("--keys and --rows-per-second must be at least 1");
+    const MakeRow make{Divisor(static_cast<std::uint64_t>(keys)),
+                       Divisor(static_cast<std::uint64_t>(count / parallelism)),
+                       Divisor(static_cast<std::uint64_t>(per_second)),
+                       static_cast<std::uint64_t>(parallelism)};
     return env.from(drey::generator<Row>(count, make));
   }
 
-  // With --verify: counts the results and adds up their digests (accumulators `results` and `digest`).
+  // With --verify: counts the results and adds up their digests (accumulators `results` and
+  // `digest`).
   template <class T, class F>
   void discard(const drey::DataStream<T>& results, F digest);
 };

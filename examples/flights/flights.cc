@@ -1,12 +1,14 @@
-// Flights that left New York: hourly departures by origin, daily punctuality by carrier, and streaks of each
-// plane, in event time. The file is out of order by up to a day; README.md has the options and the columns.
+// Flights that left New York: hourly departures by origin, daily punctuality by carrier, and
+// streaks of each plane, in event time. The file is out of order by up to a day; README.md has the
+// options and the columns.
 #include <drey/datastream.h>
 
 using namespace drey::literals;
 
 namespace {
 
-// --- Input: the columns that the job reads ----------------------------------------------------------------
+// --- Input: the columns that the job reads
+// ----------------------------------------------------------------
 
 struct Flight {
   std::optional<std::int32_t> dep_time;   // null: cancelled
@@ -15,7 +17,7 @@ struct Flight {
   std::int32_t flight = 0;
   std::optional<drey::Text> tailnum;
   drey::Text origin, dest;
-  drey::Timestamp time_hour;              // scheduled hour of departure
+  drey::Timestamp time_hour;  // scheduled hour of departure
   DREY_FIELDS(Flight, dep_time, dep_delay, carrier, flight, tailnum, origin, dest, time_hour)
 
   bool left() const { return dep_time.has_value(); }
@@ -32,9 +34,12 @@ std::string three_digits(double value) {
   std::snprintf(text, sizeof text, "%.3f", value);
   return text;
 }
-double quotient(std::int64_t a, std::int64_t b) { return static_cast<double>(a) / static_cast<double>(b); }
+double quotient(std::int64_t a, std::int64_t b) {
+  return static_cast<double>(a) / static_cast<double>(b);
+}
 
-// --- Late rows ----------------------------------------------------------------------------------------------
+// --- Late rows
+// ----------------------------------------------------------------------------------------------
 
 const drey::SideOutput<Flight> kLate{"late"};
 
@@ -50,7 +55,8 @@ struct OnTime : drey::Process<Flight, Flight> {
   }
 };
 
-// --- Departures: by origin and hour -----------------------------------------------------------------------
+// --- Departures: by origin and hour
+// -----------------------------------------------------------------------
 
 struct Delays {
   std::int64_t scheduled = 0, left = 0, minutes = 0;
@@ -91,7 +97,8 @@ Departures departures(const drey::Text& origin, drey::Window w, const Delays& d)
   return row;
 }
 
-// --- Punctuality: by carrier and day, with the carrier's name -----------------------------------------------
+// --- Punctuality: by carrier and day, with the carrier's name
+// -----------------------------------------------
 
 struct OnTimeCount {
   std::int64_t flights = 0, on_time = 0;
@@ -123,8 +130,8 @@ struct Punctuality {
   DREY_FIELDS(Punctuality, carrier, name, start, flights, on_time, share)
 };
 
-// Days wait in state until all airlines are known. That they are is broadcast state, too: a job that is
-// restored after the end of the airlines goes on at once.
+// Days wait in state until all airlines are known. That they are is broadcast state, too: a job
+// that is restored after the end of the airlines goes on at once.
 struct NameCarriers : drey::BroadcastProcess<Day, Airline, Punctuality> {
   drey::BroadcastState<drey::Text, std::string> names{"names"};
   drey::BroadcastState<std::int32_t, bool> complete{"complete"};
@@ -158,7 +165,8 @@ struct NameCarriers : drey::BroadcastProcess<Day, Airline, Punctuality> {
   }
 };
 
-// --- Streaks: by plane ----------------------------------------------------------------------------------------
+// --- Streaks: by plane
+// ----------------------------------------------------------------------------------------
 
 struct Leg {
   drey::Timestamp time;
@@ -175,8 +183,8 @@ struct Streak {
   DREY_FIELDS(Streak, tailnum, first, last, legs, route)
 };
 
-// A run ends when no leg has followed for twelve hours. Legs come out of order: when the timer of a run's
-// last leg fires, legs of the next one may be here already, and they stay.
+// A run ends when no leg has followed for twelve hours. Legs come out of order: when the timer of a
+// run's last leg fires, legs of the next one may be here already, and they stay.
 struct Streaks : drey::KeyedProcess<Flight, Streak> {
   static constexpr auto kGap = 12h;
   static constexpr std::size_t kFewest = 3;
@@ -209,7 +217,8 @@ struct Streaks : drey::KeyedProcess<Flight, Streak> {
     for (const Leg& leg : run) {
       route.append(route.empty() ? "" : " ").append(leg.origin).append(">").append(leg.dest);
     }
-    out.emit({ctx.key<drey::Text>(), run.front().time, run.back().time, static_cast<std::int64_t>(run.size()), route});
+    out.emit({ctx.key<drey::Text>(), run.front().time, run.back().time,
+              static_cast<std::int64_t>(run.size()), route});
   }
 };
 
@@ -220,7 +229,9 @@ DREY_JOB("flights", env, args) {
   const bool overwrite = args.flag("overwrite");
   if (args.has("parallelism")) env.parallelism(args.get<int>("parallelism"));
   env.checkpointing(args.duration("checkpoint-interval", 1s));
-  auto files = [&](const char* name) { return drey::csv_files(output + "/" + name).overwrite(overwrite); };
+  auto files = [&](const char* name) {
+    return drey::csv_files(output + "/" + name).overwrite(overwrite);
+  };
 
   auto airlines = env.from(drey::csv<Airline>(args.path("airlines"))).uid("airlines");
 
@@ -229,7 +240,8 @@ DREY_JOB("flights", env, args) {
                               .passes(args.get<std::int64_t>("years", 1), &Flight::time_hour)
                               .rate(args.get<double>("rate", 0)))
                      .uid("flights")
-                     .watermarks(drey::bounded_out_of_orderness(&Flight::time_hour, args.duration("out-of-orderness", 24h)))
+                     .watermarks(drey::bounded_out_of_orderness(
+                         &Flight::time_hour, args.duration("out-of-orderness", 24h)))
                      .process(OnTime{})
                      .name("on time")
                      .uid("on-time");

@@ -2,10 +2,11 @@
 //
 //   auto input = args.path("input");                        // required, absolute
 //   auto years = args.get<int>("years", 1);
-//   auto interval = args.duration("interval", 1s);          // "500 ms", "1 s", "5 min", "2h"; bare: ms
-//   bool fresh = args.flag("overwrite");
-//   args.done();                                            // anything else is an error
+//   auto interval = args.duration("interval", 1s);          // "500 ms", "1 s", "5 min", "2h";
+//   bare: ms bool fresh = args.flag("overwrite"); args.done(); // anything else is an error
 #pragma once
+
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -18,8 +19,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <unistd.h>
 
 namespace drey {
 inline namespace api {
@@ -44,7 +43,8 @@ class ProgramArgs {
         std::string value = key.substr(eq + 1);
         key.resize(eq);
         add(key, std::move(value), true);
-      } else if (i + 1 < words.size() && (words[i + 1].empty() || words[i + 1][0] != '-' || is_number(words[i + 1]))) {
+      } else if (i + 1 < words.size() &&
+                 (words[i + 1].empty() || words[i + 1][0] != '-' || is_number(words[i + 1]))) {
         add(key, words[i + 1], true);
         ++i;
       } else {
@@ -84,15 +84,18 @@ class ProgramArgs {
     return get<std::string>(key, otherwise);
   }
 
-  // An absolute path: /p, file:/p or file:///p. The job runs elsewhere than it is submitted, so a relative
-  // one is refused; the message has the absolute form.
+  // An absolute path: /p, file:/p or file:///p. The job runs elsewhere than it is submitted, so a
+  // relative one is refused; the message has the absolute form.
   std::string path(std::string_view key) const { return to_path(key, required(key)); }
   std::string path(std::string_view key, const std::string& otherwise) const {
     return find(key) == nullptr ? otherwise : path(key);
   }
 
-  std::chrono::milliseconds duration(std::string_view key) const { return to_duration(key, required(key)); }
-  std::chrono::milliseconds duration(std::string_view key, std::chrono::milliseconds otherwise) const {
+  std::chrono::milliseconds duration(std::string_view key) const {
+    return to_duration(key, required(key));
+  }
+  std::chrono::milliseconds duration(std::string_view key,
+                                     std::chrono::milliseconds otherwise) const {
     return find(key) == nullptr ? otherwise : duration(key);
   }
 
@@ -102,7 +105,8 @@ class ProgramArgs {
       if (!asked_.contains(o.key)) {
         std::string known;
         for (const auto& k : asked_) known += (known.empty() ? "--" : ", --") + k;
-        throw ArgumentError("unknown option --" + o.key + "; this job knows " + (known.empty() ? "none" : known));
+        throw ArgumentError("unknown option --" + o.key + "; this job knows " +
+                            (known.empty() ? "none" : known));
       }
     }
   }
@@ -151,7 +155,8 @@ class ProgramArgs {
       if (errno != 0 || !std::in_range<T>(v)) throw wrong(key, s, "in range");
       return static_cast<T>(v);
     } else {
-      static_assert(std::is_floating_point_v<T>, "drey: args.get<T>: an integer, double, bool or std::string");
+      static_assert(std::is_floating_point_v<T>,
+                    "drey: args.get<T>: an integer, double, bool or std::string");
       char* end = nullptr;
       const double v = std::strtod(s.c_str(), &end);
       if (s.empty() || *end != 0) throw wrong(key, s, "a number");
@@ -183,10 +188,12 @@ class ProgramArgs {
     std::string unit(end);
     while (!unit.empty() && unit.front() == ' ') unit.erase(0, 1);
     const std::pair<const char*, long long> units[] = {
-        {"", 1},         {"ms", 1},        {"milli", 1},     {"millis", 1},   {"s", 1000},
-        {"sec", 1000},   {"second", 1000}, {"seconds", 1000}, {"m", 60'000},   {"min", 60'000},
-        {"minute", 60'000}, {"minutes", 60'000}, {"h", 3'600'000}, {"hour", 3'600'000},
-        {"hours", 3'600'000}, {"d", 86'400'000}, {"day", 86'400'000}, {"days", 86'400'000}};
+        {"", 1},           {"ms", 1},           {"milli", 1},
+        {"millis", 1},     {"s", 1000},         {"sec", 1000},
+        {"second", 1000},  {"seconds", 1000},   {"m", 60'000},
+        {"min", 60'000},   {"minute", 60'000},  {"minutes", 60'000},
+        {"h", 3'600'000},  {"hour", 3'600'000}, {"hours", 3'600'000},
+        {"d", 86'400'000}, {"day", 86'400'000}, {"days", 86'400'000}};
     for (const auto& [name, ms] : units) {
       if (end == s.c_str() || errno != 0 || n < 0 || n > INT64_MAX / 86'400'000) break;
       if (unit == name) return std::chrono::milliseconds(n * ms);
@@ -198,5 +205,5 @@ class ProgramArgs {
   mutable std::set<std::string, std::less<>> asked_;
 };
 
-}  // namespace api
+}
 }  // namespace drey

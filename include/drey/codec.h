@@ -1,9 +1,11 @@
-// Bytes of state: how values, list elements, map keys and accumulators are kept, and how keys are read.
+// Bytes of state: how values, list elements, map keys and accumulators are kept, and how keys are
+// read.
 //
-// Fixed types (trivially copyable, no Text, Bytes or List inside) are kept as they are in memory and can
-// be reached in place. All others are packed: members in order of the table, fixed-width ones in native
-// order, bool as one byte, an optional as one byte and the value, text as u32 size and bytes, a list as
-// u32 count and its elements. Map keys are always packed, so that equal keys have equal bytes.
+// Fixed types (trivially copyable, no Text, Bytes or List inside) are kept as they are in memory
+// and can be reached in place. All others are packed: members in order of the table, fixed-width
+// ones in native order, bool as one byte, an optional as one byte and the value, text as u32 size
+// and bytes, a list as u32 count and its elements. Map keys are always packed, so that equal keys
+// have equal bytes.
 #pragma once
 
 #include <stdexcept>
@@ -25,7 +27,8 @@ constexpr bool has_view() {
   } else {
     return []<std::size_t... I>(std::index_sequence<I...>) {
       return (has_view<typename Shape<T>::template Column<I>>() || ...);
-    }(std::make_index_sequence<Shape<T>::kColumns>{});
+    }
+    (std::make_index_sequence<Shape<T>::kColumns>{});
   }
 }
 
@@ -107,8 +110,9 @@ void encode(Buffer& to, const T& v) {
   } else if constexpr (HasFields<T> || kIsTuple<T>) {
     for_columns<T>([&](auto i) { encode(to, Shape<T>::template get<i>(v)); });
   } else {
-    static_assert(kFixed<T>,
-                  "drey: this type cannot be kept in state: give it a table (DREY_FIELDS or fields())");
+    static_assert(
+        kFixed<T>,
+        "drey: this type cannot be kept in state: give it a table (DREY_FIELDS or fields())");
     put_raw(to, v);
   }
 }
@@ -118,7 +122,8 @@ class Decoder {
   Decoder(std::string_view bytes, Scratch* scratch)
       : at_(bytes.data()), end_(bytes.data() + bytes.size()), scratch_(scratch) {}
   std::string_view take(std::size_t n) {
-    if (static_cast<std::size_t>(end_ - at_) < n) throw std::runtime_error("state is shorter than its type");
+    if (static_cast<std::size_t>(end_ - at_) < n)
+      throw std::runtime_error("state is shorter than its type");
     const char* p = at_;
     at_ += n;
     return {p, n};
@@ -151,7 +156,8 @@ class Decoder {
       return v;
     } else if constexpr (kIsList<T>) {
       using V = typename T::value_type;
-      static_assert(std::is_trivially_copyable_v<V>, "drey: List<T> in state needs a T that is trivially copyable");
+      static_assert(std::is_trivially_copyable_v<V>,
+                    "drey: List<T> in state needs a T that is trivially copyable");
       const auto n = raw<std::uint32_t>();
       V* items = reinterpret_cast<V*>(scratch_->take(n * sizeof(V)));
       for (std::uint32_t i = 0; i < n; ++i) new (items + i) V(get<V>());
@@ -208,7 +214,7 @@ drey_span key_span(const K& k, Buffer& buffer) {
 }
 inline std::string_view view(drey_span s) { return {s.data, s.size}; }
 
-// --- Keys as the engine hands them over (abi.h) -------------------------------------------------------
+// --- Keys as the engine hands them over (abi.h) ---
 
 inline const char* bytes_of(const drey_view& v) {
   return v.size <= DREY_VIEW_INLINE_MAX ? v.u.inlined : v.u.far.data;
@@ -258,11 +264,13 @@ K decode_key(const drey_view& v) {
   } else {
     Decoder d({bytes_of(v), v.size}, nullptr);
     K k{};
-    for_columns<K>([&](auto i) { Shape<K>::template get<i>(k) = key_part<typename Shape<K>::template Column<i>>(d); });
+    for_columns<K>([&](auto i) {
+      Shape<K>::template get<i>(k) = key_part<typename Shape<K>::template Column<i>>(d);
+    });
     return k;
   }
 }
 
-}  // namespace detail
+}
 }  // namespace api
 }  // namespace drey

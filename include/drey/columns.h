@@ -1,8 +1,9 @@
 // From columns to records and back: RowReader<T> reads row i of a batch, Out<T> collects records.
 //
-// A reader is a handful of column pointers; read(i) is inlined, so members that a function does not use
-// are not loaded. Out<T> writes into a batch of the engine and hands it on when it is full or the call
-// ends. Text that points into the batch being processed is passed on as it is; other text is copied.
+// A reader is a handful of column pointers; read(i) is inlined, so members that a function does not
+// use are not loaded. Out<T> writes into a batch of the engine and hands it on when it is full or
+// the call ends. Text that points into the batch being processed is passed on as it is; other text
+// is copied.
 #pragma once
 
 #include <exception>
@@ -20,15 +21,17 @@ namespace detail {
 // A host function has failed; the engine already knows why.
 struct HostFailure {};
 inline void check(int rc) {
-  if (rc != 0) [[unlikely]] throw HostFailure{};
+  if (rc != 0) [[unlikely]]
+    throw HostFailure{};
 }
 template <class T>
 T* check(T* p) {
-  if (p == nullptr) [[unlikely]] throw HostFailure{};
+  if (p == nullptr) [[unlikely]]
+    throw HostFailure{};
   return p;
 }
 
-// --- Reading ----------------------------------------------------------------------------------------
+// --- Reading ---
 
 template <class M>
 struct ColumnReader {  // Plain and Viewlike
@@ -95,14 +98,13 @@ struct Readers<T, std::index_sequence<I...>> {
   }
 };
 template <class R>
-  requires(Shape<R>::kIsRecord)
-struct ColumnReader<R> {  // a nested record
+requires(Shape<R>::kIsRecord) struct ColumnReader<R> {  // a nested record
   Readers<R> fields;
   void bind(const ArrowArray& a) { fields.bind(a.children); }
   DREY_INLINE_ R get(std::uint32_t i) const { return fields.get(i); }
 };
 
-// --- Writing ----------------------------------------------------------------------------------------
+// --- Writing ---
 
 class Output;
 
@@ -258,7 +260,9 @@ template <Viewlike M>
 struct ColumnWriter<M> {
   drey_view* values = nullptr;
   void bind(drey_builder_column& c) { values = static_cast<drey_view*>(c.values); }
-  DREY_INLINE_ void put(std::uint32_t row, const M& v, Output& out) { values[row] = out.keep(v.raw()); }
+  DREY_INLINE_ void put(std::uint32_t row, const M& v, Output& out) {
+    values[row] = out.keep(v.raw());
+  }
 };
 template <>
 struct ColumnWriter<std::string> : ColumnWriter<Text> {
@@ -321,8 +325,7 @@ struct Writers<T, std::index_sequence<I...>> {
   }
 };
 template <class R>
-  requires(Shape<R>::kIsRecord)
-struct ColumnWriter<R> {
+requires(Shape<R>::kIsRecord) struct ColumnWriter<R> {
   Writers<R> fields;
   void bind(drey_builder_column& c) { fields.bind(c.children); }
   DREY_INLINE_ void put(std::uint32_t row, const R& v, Output& out) { fields.put(row, v, out); }
@@ -339,7 +342,7 @@ DREY_INLINE_ void for_rows(const drey_batch& b, Body&& body) {
   }
 }
 
-}  // namespace detail
+}
 
 // Reads records from a batch.
 //
@@ -364,11 +367,13 @@ template <class T>
 class Out final : public detail::Output {
  public:
   // Emits with the time of the row (or timer, or window) that is being processed.
-  DREY_INLINE_ void emit(const T& value) { emit_at(value, has_time_, from_ != nullptr ? from_[at_] : time_); }
+  DREY_INLINE_ void emit(const T& value) {
+    emit_at(value, has_time_, from_ != nullptr ? from_[at_] : time_);
+  }
   DREY_INLINE_ void emit(const T& value, Timestamp at) { emit_at(value, true, at.ms); }
   void operator()(const T& value) { emit(value); }
-  // Emits the row that is being processed as it is: without copying, where its columns are those of T.
-  // Only in a process function whose input and output have the same type.
+  // Emits the row that is being processed as it is: without copying, where its columns are those of
+  // T. Only in a process function whose input and output have the same type.
   DREY_INLINE_ void pass() {
     if (passes_) [[likely]] {
       passed_.push_back(at_);
@@ -424,18 +429,21 @@ class Out final : public detail::Output {
 
  private:
   DREY_INLINE_ void emit_at(const T& value, bool has_time, std::int64_t at) {
-    if (builder_ == nullptr) [[unlikely]] start();
+    if (builder_ == nullptr) [[unlikely]]
+      start();
     const std::uint32_t row = row_;
     columns_.put(row, value, *this);
     if (has_time) {
-      if (!timed_ && row > 0) [[unlikely]] backfill();
+      if (!timed_ && row > 0) [[unlikely]]
+        backfill();
       times_[row] = at;
       timed_ = true;
     } else if (timed_) {
       times_[row] = INT64_MIN;
     }
     row_ = row + 1;
-    if (row_ == capacity_ && own_) [[unlikely]] flush();
+    if (row_ == capacity_ && own_) [[unlikely]]
+      flush();
   }
   // What has been passed on goes first; what comes after is copied, to keep the order.
   void start() {
@@ -444,7 +452,8 @@ class Out final : public detail::Output {
     begin(kCapacity);
   }
   void pass_on() {
-    const int rc = host_->emit_rows(task_, output_, input_, passed_.data(), static_cast<std::uint32_t>(passed_.size()));
+    const int rc = host_->emit_rows(task_, output_, input_, passed_.data(),
+                                    static_cast<std::uint32_t>(passed_.size()));
     passed_.clear();
     detail::check(rc);
   }
@@ -465,5 +474,5 @@ class Out final : public detail::Output {
   bool may_copy_ = false;
 };
 
-}  // namespace api
+}
 }  // namespace drey

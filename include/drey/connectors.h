@@ -2,8 +2,8 @@
 //
 //   auto flights = env.from(drey::csv<Flight>("/data/flights.csv.zst").null("NA"));
 //   auto lines   = env.from(drey::text_lines("/data/words"));
-//   auto rows    = env.from(drey::generator<Row>(1'000'000, [](std::int64_t n) { return Row{n}; }).rate(50'000));
-//   auto few     = env.from(drey::from<std::int64_t>({1, 2, 3}));
+//   auto rows    = env.from(drey::generator<Row>(1'000'000, [](std::int64_t n) { return Row{n};
+//   }).rate(50'000)); auto few     = env.from(drey::from<std::int64_t>({1, 2, 3}));
 //   results.to(drey::csv_files("/out/results").overwrite());
 #pragma once
 
@@ -25,19 +25,22 @@ inline std::string number(double v) {
 }
 }  // namespace detail
 
-// Files: one, or all of a directory; plain, gzip or zstd (told by content). The columns that are decoded
-// are those of T, found by name (csv with header, json) or in order (csv without header).
+// Files: one, or all of a directory; plain, gzip or zstd (told by content). The columns that are
+// decoded are those of T, found by name (csv with header, json) or in order (csv without header).
 template <class T>
 class FileSource {
  public:
   using Row = T;
-  FileSource(const char* format, std::string path) : format_(format), path_(std::move(path)) { set("path", path_); }
+  FileSource(const char* format, std::string path) : format_(format), path_(std::move(path)) {
+    set("path", path_);
+  }
 
   // Text that is read as null. Default: an empty field without quotes.
   FileSource& null(std::string text) { return set("null", std::move(text)); }
   // Newlines inside quotes. Makes each file one split.
   FileSource& multiline() { return set("multiline", "true"); }
-  // Rows that cannot be read are counted and left out. Default: the job fails with file, line and column.
+  // Rows that cannot be read are counted and left out. Default: the job fails with file, line and
+  // column.
   FileSource& on_error_skip() { return set("on_error", "skip"); }
   FileSource& header(bool has) { return set("header", has ? "true" : "false"); }
   // Looks for new files in the directory at this interval, without end.
@@ -81,8 +84,8 @@ FileSource<T> json_lines(std::string path) {
 }
 inline FileSource<Text> text_lines(std::string path) { return {"text", std::move(path)}; }
 
-// Rows number 0 .. rows-1 (without end: rows = -1) as a function of the number. Each subtask makes a
-// contiguous range of the numbers.
+// Rows number 0 .. rows-1 (without end: rows = -1) as a function of the number. Each subtask makes
+// a contiguous range of the numbers.
 template <class T, class F>
 class GeneratorSource {
  public:
@@ -117,7 +120,8 @@ template <class T>
 class CollectionSource {
  public:
   using Row = T;
-  explicit CollectionSource(std::vector<T> rows) : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
+  explicit CollectionSource(std::vector<T> rows)
+      : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
   detail::Node& build(detail::Graph& g) const {
     detail::Node& n = g.add("source.generator", "Source: collection");
     n.set("rows", std::to_string(rows_->size()));
@@ -144,7 +148,8 @@ class SocketSource {
   using Row = Text;
   SocketSource(std::string host, int port) : host_(std::move(host)), port_(port) {}
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.socket", "Source: socket " + host_ + ":" + std::to_string(port_));
+    detail::Node& n =
+        g.add("source.socket", "Source: socket " + host_ + ":" + std::to_string(port_));
     n.set("host", host_);
     n.set("port", std::to_string(port_));
     n.parallelism = 1;
@@ -203,5 +208,5 @@ inline Sink collect(std::string name) {
   return s;
 }
 
-}  // namespace api
+}
 }  // namespace drey

@@ -1,7 +1,8 @@
 // The operators behind the DataStream API: what runs a user's function over batches.
 //
-// Each is a class with a Closure (made while the job is built, shared by all subtasks) and an instance per
-// subtask. Functions<Op> turns it into the C table of abi.h; exceptions end there. Not for job authors.
+// Each is a class with a Closure (made while the job is built, shared by all subtasks) and an
+// instance per subtask. Functions<Op> turns it into the C table of abi.h; exceptions end there. Not
+// for job authors.
 #pragma once
 
 #include "drey/function.h"
@@ -19,8 +20,8 @@ struct Closure {
 
 // The C table of an operator class: only the members that the class has.
 template <class Op>
-struct [[gnu::visibility("hidden")]] Functions {
-  static Op& op(void* self) { return *static_cast<Op*>(self); }
+struct DREY_HIDDEN_ Functions {
+  static Op& op(void* self) { return *static_cast<Op*>(self); }  // namespace detail
   template <class F>
   static int run(void* self, F&& f) {
     Op& o = op(self);
@@ -31,84 +32,105 @@ struct [[gnu::visibility("hidden")]] Functions {
     t.size = sizeof t;
     t.create = [](const void* closure, drey_task* task, const drey_host* host) -> void* {
       Op* made = nullptr;
-      guarded(task, host, [&] { made = new Op(*static_cast<const typename Op::Closure*>(closure), task, host); });
+      guarded(task, host, [&] {
+        made = new Op(*static_cast<const typename Op::Closure*>(closure), task, host);
+      });
       return made;
     };
     t.destroy = [](void* self) { delete static_cast<Op*>(self); };
-    if constexpr (requires(Op& o) { o.open(); }) {
+    if constexpr (requires(Op & o) { o.open(); }) {
       t.open = [](void* self) { return run(self, [](Op& o) { o.open(); }); };
     }
-    if constexpr (requires(Op& o, const drey_batch& b, const drey_keys* k) { o.process(0u, b, k); }) {
+    if constexpr (requires(Op & o, const drey_batch& b, const drey_keys* k) {
+                    o.process(0u, b, k);
+                  }) {
       t.process = [](void* self, std::uint32_t input, const drey_batch* b, const drey_keys* keys) {
         return run(self, [&](Op& o) { o.process(input, *b, keys); });
       };
     }
-    if constexpr (requires(Op& o, const drey_timer* x) { o.on_timers(0u, x); }) {
+    if constexpr (requires(Op & o, const drey_timer* x) { o.on_timers(0u, x); }) {
       t.on_timers = [](void* self, std::uint32_t n, const drey_timer* timers) {
         return run(self, [&](Op& o) { o.on_timers(n, timers); });
       };
     }
-    if constexpr (requires(Op& o) { o.on_watermark(std::int64_t{}); }) {
-      t.on_watermark = [](void* self, std::int64_t w) { return run(self, [&](Op& o) { o.on_watermark(w); }); };
+    if constexpr (requires(Op & o) { o.on_watermark(std::int64_t{}); }) {
+      t.on_watermark = [](void* self, std::int64_t w) {
+        return run(self, [&](Op& o) { o.on_watermark(w); });
+      };
     }
-    if constexpr (requires(Op& o) { o.on_input_end(0u); }) {
+    if constexpr (requires(Op & o) { o.on_input_end(0u); }) {
       t.on_input_end = [](void* self, std::uint32_t input) {
         return run(self, [&](Op& o) { o.on_input_end(input); });
       };
     }
-    if constexpr (requires(Op& o) { o.snapshot(); }) {
+    if constexpr (requires(Op & o) { o.snapshot(); }) {
       t.snapshot = [](void* self, std::int64_t) { return run(self, [](Op& o) { o.snapshot(); }); };
     }
-    if constexpr (requires(Op& o) { o.finish(); }) {
+    if constexpr (requires(Op & o) { o.finish(); }) {
       t.finish = [](void* self) { return run(self, [](Op& o) { o.finish(); }); };
     }
-    if constexpr (requires(Op& o, const drey_batch& b, void* const* r) { o.accumulate(b, 0u, nullptr, r, nullptr); }) {
-      t.accumulate = [](void* self, const drey_batch* b, std::uint32_t n, const std::uint32_t* ids, void* const* rows,
-                        const std::uint8_t* fresh) {
+    if constexpr (requires(Op & o, const drey_batch& b, void* const* r) {
+                    o.accumulate(b, 0u, nullptr, r, nullptr);
+                  }) {
+      t.accumulate = [](void* self, const drey_batch* b, std::uint32_t n, const std::uint32_t* ids,
+                        void* const* rows, const std::uint8_t* fresh) {
         return run(self, [&](Op& o) { o.accumulate(*b, n, ids, rows, fresh); });
       };
     }
-    if constexpr (requires(Op& o, void* p) { o.merge(p, p); }) {
-      t.merge = [](void* self, void* into, const void* from) { return run(self, [&](Op& o) { o.merge(into, from); }); };
+    if constexpr (requires(Op & o, void* p) { o.merge(p, p); }) {
+      t.merge = [](void* self, void* into, const void* from) {
+        return run(self, [&](Op& o) { o.merge(into, from); });
+      };
     }
-    if constexpr (requires(Op& o, const drey_batch& b) { o.accumulate_encoded(b, 0u, drey_span{}); }) {
-      t.accumulate_encoded = [](void* self, const drey_batch* b, std::uint32_t id, drey_span before, drey_span* after) {
+    if constexpr (requires(Op & o, const drey_batch& b) {
+                    o.accumulate_encoded(b, 0u, drey_span{});
+                  }) {
+      t.accumulate_encoded = [](void* self, const drey_batch* b, std::uint32_t id, drey_span before,
+                                drey_span* after) {
         return run(self, [&](Op& o) { *after = o.accumulate_encoded(*b, id, before); });
       };
     }
-    if constexpr (requires(Op& o) { o.merge_encoded(drey_span{}, drey_span{}); }) {
+    if constexpr (requires(Op & o) { o.merge_encoded(drey_span{}, drey_span{}); }) {
       t.merge_encoded = [](void* self, drey_span a, drey_span b, drey_span* merged) {
         return run(self, [&](Op& o) { *merged = o.merge_encoded(a, b); });
       };
     }
-    if constexpr (requires(Op& o, const drey_batch& b) { o.encode_element(b, 0u); }) {
+    if constexpr (requires(Op & o, const drey_batch& b) { o.encode_element(b, 0u); }) {
       t.encode_element = [](void* self, const drey_batch* b, std::uint32_t id, drey_span* element) {
         return run(self, [&](Op& o) { *element = o.encode_element(*b, id); });
       };
     }
-    if constexpr (requires(Op& o, const void* const* a) { o.fire(drey_window{}, 0u, nullptr, a); }) {
-      t.fire = [](void* self, drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
+    if constexpr (requires(Op & o, const void* const* a) {
+                    o.fire(drey_window{}, 0u, nullptr, a);
+                  }) {
+      t.fire = [](void* self, drey_window w, std::uint32_t n, const drey_view* keys,
+                  const void* const* accumulators) {
         return run(self, [&](Op& o) { o.fire(w, n, keys, accumulators); });
       };
     }
-    if constexpr (requires(Op& o, const drey_batch& b, std::int64_t* x) { o.row_times(b, x); }) {
+    if constexpr (requires(Op & o, const drey_batch& b, std::int64_t* x) { o.row_times(b, x); }) {
       t.row_times = [](void* self, const drey_batch* b, std::int64_t* times) {
         return run(self, [&](Op& o) { o.row_times(*b, times); });
       };
     }
-    if constexpr (requires(Op& o, const drey_batch& b) { o.on_element(b, 0u, drey_window{}, std::int64_t{}); }) {
-      t.on_element = [](void* self, const drey_batch* b, std::uint32_t id, drey_window w, std::int64_t count) {
+    if constexpr (requires(Op & o, const drey_batch& b) {
+                    o.on_element(b, 0u, drey_window{}, std::int64_t{});
+                  }) {
+      t.on_element = [](void* self, const drey_batch* b, std::uint32_t id, drey_window w,
+                        std::int64_t count) {
         int answer = 0;
         const int rc = run(self, [&](Op& o) { answer = o.on_element(*b, id, w, count); });
         return rc != 0 ? -1 : answer;
       };
     }
-    if constexpr (requires(Op& o, const drey_batch& b, std::uint32_t* x) { o.partition(b, 1u, x); }) {
+    if constexpr (requires(Op & o, const drey_batch& b, std::uint32_t* x) {
+                    o.partition(b, 1u, x);
+                  }) {
       t.partition = [](void* self, const drey_batch* b, std::uint32_t targets, std::uint32_t* out) {
         return run(self, [&](Op& o) { o.partition(*b, targets, out); });
       };
     }
-    if constexpr (requires(Op& o, drey_builder* b) { o.generate(b, std::int64_t{}, 0u); }) {
+    if constexpr (requires(Op & o, drey_builder * b) { o.generate(b, std::int64_t{}, 0u); }) {
       t.generate = [](void* self, drey_builder* b, std::int64_t first, std::uint32_t count) {
         return run(self, [&](Op& o) { o.generate(b, first, count); });
       };
@@ -134,7 +156,9 @@ struct Instance {
 template <class F, class In, class O>
 struct MapOp : Instance<F> {
   Out<O> out;
-  MapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
+  MapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
     const RowReader<In> in(b);
     out.emit_all(b, [&](std::uint32_t i, std::uint32_t) { return O(this->fn(in.read(i))); });
@@ -162,7 +186,9 @@ struct FilterOp : Instance<F> {
 template <class F, class In, class O>
 struct FlatMapOp : Instance<F> {
   Out<O> out;
-  FlatMapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
+  FlatMapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
     const RowReader<In> in(b);
     out.input(&b);
@@ -206,7 +232,8 @@ struct Shape<WithKey<T, K>> {
   template <std::size_t I>
   using Column = typename decltype(column<I>())::type;
   static constexpr const char* name(std::size_t at) {
-    constexpr const char* names[] = {"__key0", "__key1", "__key2", "__key3", "__key4", "__key5", "__key6", "__key7"};
+    constexpr const char* names[] = {"__key0", "__key1", "__key2", "__key3",
+                                     "__key4", "__key5", "__key6", "__key7"};
     return at < kRow ? Shape<T>::name(at) : names[at - kRow];
   }
   template <std::size_t I, class V>
@@ -219,7 +246,7 @@ struct Shape<WithKey<T, K>> {
   }
 };
 
-// --- Keyed: reduce and sums ---------------------------------------------------------------------------
+// --- Keyed: reduce and sums ---
 
 // Calls f(physical row, k, T* value, fresh) with the state rows of all keys of the batch.
 template <class V>
@@ -240,7 +267,8 @@ class RowsOfBatch {
       rows_.resize(b.rows);
       fresh_.resize(b.rows);
     }
-    check(host_->state_rows(state_, b.rows, keys->keys, keys->hashes, 1, rows_.data(), fresh_.data()));
+    check(host_->state_rows(state_, b.rows, keys->keys, keys->hashes, 1, rows_.data(),
+                            fresh_.data()));
   }
   V* row(std::uint32_t k) const { return static_cast<V*>(rows_[k]); }
   bool fresh(std::uint32_t k) const { return fresh_[k] != 0; }
@@ -257,7 +285,9 @@ template <class F, class T>
 struct ReduceOp : Instance<F> {
   Out<T> out;
   RowsOfBatch<T> rows;
-  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
+  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void open() { rows.open(this->task, this->host, "reduce"); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     rows.find(b, keys);
@@ -274,13 +304,14 @@ struct ReduceOp : Instance<F> {
   }
 };
 template <class F, class T>
-  requires(!kFixed<T>)
-struct ReduceOp<F, T> : Instance<F> {
+requires(!kFixed<T>) struct ReduceOp<F, T> : Instance<F> {
   Out<T> out;
   drey_state* state = nullptr;
   Buffer buffer;
   Scratch scratch;
-  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
+  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void open() {
     drey_state_spec spec{};
     spec.size = sizeof spec;
@@ -296,13 +327,15 @@ struct ReduceOp<F, T> : Instance<F> {
     for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
       out.row(i);
       drey_span before{};
-      const bool fresh = this->host->value_get(state, &keys->keys[k], keys->hashes[k], &before) != 0;
+      const bool fresh =
+          this->host->value_get(state, &keys->keys[k], keys->hashes[k], &before) != 0;
       T next = in.read(i);
       if (!fresh) next = this->fn(decode_value<T>(view(before), &scratch), next);
       buffer.clear();
       encode(buffer, next);
       out.emit(next);  // before the put: `before` may be replaced
-      check(this->host->value_put(state, &keys->keys[k], keys->hashes[k], {buffer.data(), buffer.size()}));
+      check(this->host->value_put(state, &keys->keys[k], keys->hashes[k],
+                                  {buffer.data(), buffer.size()}));
     });
     out.flush();
     scratch.clear();
@@ -320,7 +353,9 @@ struct FoldOp : Instance<FoldMember<T, M, Fold>> {
   using F = FoldMember<T, M, Fold>;
   Out<T> out;
   RowsOfBatch<M> rows;
-  FoldOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
+  FoldOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void open() { rows.open(this->task, this->host, "fold"); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     rows.find(b, keys);
@@ -342,14 +377,18 @@ template <class K>
 struct Counted {
   K key{};
   std::int64_t count = 0;
-  static constexpr auto fields() { return std::tuple{field("key", &Counted::key), field("count", &Counted::count)}; }
+  static constexpr auto fields() {
+    return std::tuple{field("key", &Counted::key), field("count", &Counted::count)};
+  }
 };
 struct Nothing {};
 template <class K>
 struct CountOp : Instance<Nothing> {
   Out<Counted<K>> out;
   RowsOfBatch<std::int64_t> rows;
-  CountOp(const Closure& c, drey_task* t, const drey_host* h) : Instance(c, t, h) { out.attach(t, h, 0); }
+  CountOp(const Closure& c, drey_task* t, const drey_host* h) : Instance(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void open() { rows.open(task, host, "count"); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     rows.find(b, keys);
@@ -359,372 +398,7 @@ struct CountOp : Instance<Nothing> {
   }
 };
 
-// --- Process functions ----------------------------------------------------------------------------------
-
-struct Collecting {
-  std::vector<Bound*>* before = collecting;
-  explicit Collecting(std::vector<Bound*>& into) { collecting = &into; }
-  ~Collecting() { collecting = before; }
-};
-template <class F>
-F collected_copy(const F& f, std::vector<Bound*>& into) {
-  Collecting c(into);
-  return f;
-}
-
-template <class F, class Row, class O>
-constexpr bool kHasProcess = requires(F& f, const Row& r, Context& c, Out<O>& o) { f.process(r, c, o); } ||
-                             requires(F& f, const Row& r, Context& c) { f.process(r, c); } ||
-                             requires(F& f, const Row& r, Out<O>& o) { f.process(r, o); };
-
-template <class F, class Row, class O>
-DREY_INLINE_ void call_process(F& f, const Row& r, Context& c, Out<O>& o) {
-  if constexpr (requires { f.process(r, c, o); }) f.process(r, c, o);
-  else if constexpr (requires { f.process(r, c); }) f.process(r, c);
-  else if constexpr (requires { f.process(r, o); }) f.process(r, o);
-  else if constexpr (requires { f(r, c, o); }) f(r, c, o);
-  else static_assert(requires { f(r, c, o); }, "drey: process(const In&, Context&, Out&) is missing or has other types");
-}
-template <class F, class Row, class O>
-DREY_INLINE_ void call_process1(F& f, const Row& r, Context& c, Out<O>& o) {
-  if constexpr (requires { f.process1(r, c, o); }) f.process1(r, c, o);
-  else if constexpr (requires { f.process1(r, c); }) f.process1(r, c);
-  else call_process(f, r, c, o);
-}
-template <class F, class Row, class O>
-DREY_INLINE_ void call_process2(F& f, const Row& r, Context& c, Out<O>& o) {
-  if constexpr (requires { f.process2(r, c, o); }) f.process2(r, c, o);
-  else if constexpr (requires { f.process2(r, c); }) f.process2(r, c);
-  else if constexpr (requires { f.process_broadcast(r, c, o); }) f.process_broadcast(r, c, o);
-  else if constexpr (requires { f.process_broadcast(r, c); }) f.process_broadcast(r, c);
-  else static_assert(requires { f.process2(r, c, o); }, "drey: process2 or process_broadcast(const B&, Context&, Out&) is missing or has other types");
-}
-
-// All functions with context: one or two inputs (B = void: one), keyed or not.
-template <class F, class In, class B, class O>
-struct ProcessOp {
-  using Closure = detail::Closure<F>;
-  drey_task* task;
-  const drey_host* host;
-  Runtime rt;
-  F fn;
-  Context ctx;
-  Out<O> out;
-  std::shared_ptr<SideTable> sides;
-  std::vector<drey_view> keys_;
-  std::vector<std::uint64_t> hashes_;
-
-  ProcessOp(const Closure& c, drey_task* t, const drey_host* h)
-      : task(t), host(h), fn(collected_copy(c.fn, rt.bound)), ctx(rt), sides(c.sides) {
-    rt.task = t;
-    rt.host = h;
-    rt.sides = sides.get();
-    rt.key_type = c.key_type;
-    out.attach(t, h, 0);
-  }
-  void open() {
-    for (Bound* b : rt.bound) b->open(rt);
-    if constexpr (requires { fn.open(ctx); }) {
-      no_row(false, 0);
-      fn.open(ctx);
-      end_call();
-    }
-  }
-  void process(std::uint32_t input, const drey_batch& b, const drey_keys* keys) {
-    rt.batch = &b;
-    rt.input = input;
-    out.input(&b);
-    if constexpr (std::is_same_v<In, O>) out.may_pass(input == 0, b.column_count == Shape<In>::kColumns);
-    if (keys != nullptr) {
-      for (Bound* x : rt.bound) x->prepare(b.rows, keys->keys, keys->hashes);
-    }
-    if constexpr (std::is_void_v<B>) {
-      rows<In>(b, keys, [&](const In& row) { call_process(fn, row, ctx, out); });
-    } else {
-      if (input == 0) {
-        rows<In>(b, keys, [&](const In& row) { call_process1(fn, row, ctx, out); });
-      } else {
-        rows<B>(b, keys, [&](const B& row) { call_process2(fn, row, ctx, out); });
-      }
-    }
-    end_call();
-  }
-  void on_timers(std::uint32_t n, const drey_timer* timers)
-    requires(requires(F& f, Timestamp t, Context& c, Out<O>& o) { f.on_timer(t, c, o); } ||
-             requires(F& f, Timestamp t, Context& c) { f.on_timer(t, c); })
-  {
-    no_row(true, 0);
-    keys_.resize(n);
-    hashes_.resize(n);
-    for (std::uint32_t k = 0; k < n; ++k) {
-      keys_[k] = timers[k].key;
-      hashes_[k] = timers[k].hash;
-    }
-    for (Bound* x : rt.bound) x->prepare(n, keys_.data(), hashes_.data());
-    rt.keys = keys_.data();
-    rt.hashes = hashes_.data();
-    for (std::uint32_t k = 0; k < n; ++k) {
-      rt.at = k;
-      rt.fixed_time = timers[k].time;
-      out.time(timers[k].kind == DREY_EVENT_TIME, timers[k].time);
-      if constexpr (requires { fn.on_timer(Timestamp{}, ctx, out); }) {
-        fn.on_timer(Timestamp{timers[k].time}, ctx, out);
-      } else {
-        fn.on_timer(Timestamp{timers[k].time}, ctx);
-      }
-    }
-    end_call();
-  }
-  void on_watermark(std::int64_t w)
-    requires requires(F& f, Timestamp t, Context& c, Out<O>& o) { f.on_watermark(t, c, o); }
-  {
-    no_row(true, w);
-    fn.on_watermark(Timestamp{w}, ctx, out);
-    end_call();
-  }
-  void on_input_end(std::uint32_t input)
-    requires requires(F& f, Context& c, Out<O>& o) { f.on_input_end(0, c, o); }
-  {
-    no_row(false, 0);
-    rt.input = input;
-    fn.on_input_end(static_cast<int>(input), ctx, out);
-    end_call();
-  }
-  void snapshot() {
-    for (Bound* b : rt.bound) b->snapshot();
-  }
-  void finish()
-    requires requires(F& f, Context& c, Out<O>& o) { f.finish(c, o); }
-  {
-    no_row(false, 0);
-    fn.finish(ctx, out);
-    end_call();
-  }
-
- private:
-  template <class Row, class Call>
-  DREY_INLINE_ void rows(const drey_batch& b, const drey_keys* keys, Call&& call) {
-    const RowReader<Row> in(b);
-    rt.times = b.row_times;
-    rt.has_time = b.row_times != nullptr;
-    rt.keys = keys == nullptr ? nullptr : keys->keys;
-    rt.hashes = keys == nullptr ? nullptr : keys->hashes;
-    out.times_from(b);
-    for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
-      rt.at = k;
-      rt.row = i;
-      out.row(i);
-      call(in.read(i));
-    });
-    no_row(false, 0);
-  }
-  void no_row(bool timed, std::int64_t time) {
-    rt.keys = nullptr;
-    rt.at = UINT32_MAX;
-    rt.times = nullptr;
-    rt.has_time = timed;
-    rt.fixed_time = time;
-    out.time(timed, time);
-  }
-  void end_call() {
-    out.flush();
-    for (std::size_t i = 0; i < rt.side_outs.size(); ++i) {
-      if (rt.side_outs[i] != nullptr) rt.side_flush[i](*rt.side_outs[i]);
-    }
-    for (Bound* b : rt.bound) b->call_ended();
-    rt.batch = nullptr;
-    out.input(nullptr);
-    out.may_pass(false, false);
-    rt.scratch.clear();
-  }
-};
-
-// --- Windows ------------------------------------------------------------------------------------------
-
-template <class Fire, class Trigger>
-struct WindowFn {
-  Fire fire;
-  Trigger trigger;
-};
-
-// What windows with any accumulator share: results, the custom trigger.
-template <class F, class In, class K, class O>
-struct WindowBase : Instance<F> {
-  Out<O> out;
-  Scratch scratch;
-  Buffer buffer;
-  WindowBase(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
-
-  int on_element(const drey_batch& b, std::uint32_t id, drey_window w, std::int64_t count)
-    requires(!std::is_same_v<decltype(F::trigger), Nothing>)
-  {
-    return static_cast<int>(this->fn.trigger(RowReader<In>(b).read(id), Window{{w.start}, {w.end}}, count));
-  }
-
- protected:
-  // Emits what the function makes of (key, window, value).
-  template <class V>
-  void emit_result(const drey_view& key, Window w, const V& v) {
-    auto& f = this->fn.fire;
-    const K k = decode_key<K>(key);
-    if constexpr (std::is_invocable_v<decltype(f), const K&, Window, const V&, Out<O>&>) {
-      f(k, w, v, out);
-    } else if constexpr (requires { f.process(k, w, v, out); }) {
-      f.process(k, w, v, out);
-    } else {
-      auto made = f(k, w, v);
-      if constexpr (kIsOptional<decltype(made)> && !kIsOptional<O>) {
-        if (made) out.emit(*made);
-      } else {
-        out.emit(made);
-      }
-    }
-  }
-  void begin_fire(drey_window w) {
-    out.input(nullptr);
-    out.time(true, w.end == INT64_MAX ? INT64_MAX : w.end - 1);
-  }
-  void end_fire() {
-    out.flush();
-    scratch.clear();
-  }
-};
-
-// Acc::add(const In&), Acc::merge(const Acc&).
-template <class F, class In, class K, class Acc, class O>
-struct AggregateWindowOp : WindowBase<F, In, K, O> {
-  using WindowBase<F, In, K, O>::WindowBase;
-
-  void accumulate(const drey_batch& b, std::uint32_t n, const std::uint32_t* ids, void* const* rows, const std::uint8_t* fresh)
-    requires(kFixed<Acc>)
-  {
-    const RowReader<In> in(b);
-    for (std::uint32_t k = 0; k < n; ++k) {
-      Acc* acc = fresh[k] != 0 ? new (rows[k]) Acc{} : static_cast<Acc*>(rows[k]);
-      acc->add(in.read(ids[k]));
-    }
-  }
-  void merge(void* into, const void* from)
-    requires(kFixed<Acc> && requires(Acc& a, const Acc& b) { a.merge(b); })
-  {
-    static_cast<Acc*>(into)->merge(*static_cast<const Acc*>(from));
-  }
-  drey_span accumulate_encoded(const drey_batch& b, std::uint32_t id, drey_span before)
-    requires(!kFixed<Acc>)
-  {
-    Acc acc = before.size == 0 ? Acc{} : decode_value<Acc>(view(before), &this->scratch);
-    acc.add(RowReader<In>(b).read(id));
-    Buffer next;
-    encode(next, acc);
-    this->buffer.swap(next);
-    return {this->buffer.data(), this->buffer.size()};
-  }
-  drey_span merge_encoded(drey_span a, drey_span b)
-    requires(!kFixed<Acc> && requires(Acc& x, const Acc& y) { x.merge(y); })
-  {
-    Acc acc = a.size == 0 ? Acc{} : decode_value<Acc>(view(a), &this->scratch);
-    if (b.size != 0) acc.merge(decode_value<Acc>(view(b), &this->scratch));
-    Buffer next;
-    encode(next, acc);
-    this->buffer.swap(next);
-    return {this->buffer.data(), this->buffer.size()};
-  }
-  void fire(drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
-    this->begin_fire(w);
-    for (std::uint32_t k = 0; k < n; ++k) {
-      if constexpr (kFixed<Acc>) {
-        this->emit_result(keys[k], Window{{w.start}, {w.end}}, *static_cast<const Acc*>(accumulators[k]));
-      } else {
-        const auto& bytes = *static_cast<const drey_span*>(accumulators[k]);
-        this->emit_result(keys[k], Window{{w.start}, {w.end}}, decode_value<Acc>(view(bytes), &this->scratch));
-      }
-    }
-    this->end_fire();
-  }
-};
-
-// Fire::reduce(T, T); the accumulator is the value so far.
-template <class F, class T, class K, class O>
-struct ReduceWindowOp : WindowBase<F, T, K, O> {
-  using WindowBase<F, T, K, O>::WindowBase;
-
-  void accumulate(const drey_batch& b, std::uint32_t n, const std::uint32_t* ids, void* const* rows, const std::uint8_t* fresh)
-    requires(kFixed<T>)
-  {
-    const RowReader<T> in(b);
-    for (std::uint32_t k = 0; k < n; ++k) {
-      T* state = static_cast<T*>(rows[k]);
-      if (fresh[k] != 0) {
-        new (state) T(in.read(ids[k]));
-      } else {
-        *state = this->fn.fire.reduce(static_cast<const T&>(*state), in.read(ids[k]));
-      }
-    }
-  }
-  void merge(void* into, const void* from)
-    requires(kFixed<T>)
-  {
-    T* a = static_cast<T*>(into);
-    *a = this->fn.fire.reduce(static_cast<const T&>(*a), *static_cast<const T*>(from));
-  }
-  drey_span accumulate_encoded(const drey_batch& b, std::uint32_t id, drey_span before)
-    requires(!kFixed<T>)
-  {
-    const T row = RowReader<T>(b).read(id);
-    return keep(before.size == 0 ? row : this->fn.fire.reduce(decode_value<T>(view(before), &this->scratch), row));
-  }
-  drey_span merge_encoded(drey_span a, drey_span b)
-    requires(!kFixed<T>)
-  {
-    if (a.size == 0) return b;
-    if (b.size == 0) return a;
-    return keep(this->fn.fire.reduce(decode_value<T>(view(a), &this->scratch), decode_value<T>(view(b), &this->scratch)));
-  }
-  void fire(drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
-    this->begin_fire(w);
-    for (std::uint32_t k = 0; k < n; ++k) {
-      if constexpr (kFixed<T>) {
-        this->emit_result(keys[k], Window{{w.start}, {w.end}}, *static_cast<const T*>(accumulators[k]));
-      } else {
-        const auto& bytes = *static_cast<const drey_span*>(accumulators[k]);
-        this->emit_result(keys[k], Window{{w.start}, {w.end}}, decode_value<T>(view(bytes), &this->scratch));
-      }
-    }
-    this->end_fire();
-  }
-
- private:
-  drey_span keep(const T& v) {
-    Buffer next;
-    encode(next, v);
-    this->buffer.swap(next);
-    return {this->buffer.data(), this->buffer.size()};
-  }
-};
-
-// All rows of the window at once.
-template <class F, class In, class K, class O>
-struct ProcessWindowOp : WindowBase<F, In, K, O> {
-  using WindowBase<F, In, K, O>::WindowBase;
-
-  drey_span encode_element(const drey_batch& b, std::uint32_t id) {
-    this->buffer.clear();
-    encode_value(this->buffer, RowReader<In>(b).read(id));
-    return {this->buffer.data(), this->buffer.size()};
-  }
-  void fire(drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
-    this->begin_fire(w);
-    for (std::uint32_t k = 0; k < n; ++k) {
-      Decoder all(view(*static_cast<const drey_span*>(accumulators[k])), &this->scratch);
-      std::vector<In> rows;
-      while (!all.done()) rows.push_back(decode_value<In>(all.take(all.raw<std::uint32_t>()), &this->scratch));
-      this->emit_result(keys[k], Window{{w.start}, {w.end}}, rows);
-    }
-    this->end_fire();
-  }
-};
-
-// --- Event times, partitioners, generators ----------------------------------------------------------------
+// --- Event times, partitioners, generators ---
 
 template <class F, class In>
 struct TimesOp : Instance<F> {
@@ -750,8 +424,8 @@ struct PartitionOp : Instance<F> {
     for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
       const auto to = this->fn(in.read(i), targets);
       if (to < 0 || static_cast<std::uint64_t>(to) >= targets) [[unlikely]] {
-        throw std::out_of_range("partition_custom: the partitioner answered " + std::to_string(to) + " of " +
-                                std::to_string(targets) + " targets");
+        throw std::out_of_range("partition_custom: the partitioner answered " + std::to_string(to) +
+                                " of " + std::to_string(targets) + " targets");
       }
       out[k] = static_cast<std::uint32_t>(to);
     });
@@ -762,7 +436,9 @@ struct PartitionOp : Instance<F> {
 template <class F, class T>
 struct GenerateOp : Instance<F> {
   Out<T> out;
-  GenerateOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
+  GenerateOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
   void generate(drey_builder* builder, std::int64_t first, std::uint32_t count) {
     if constexpr (std::is_trivially_copyable_v<F>) {
       F f = this->fn;  // a local copy stays in registers

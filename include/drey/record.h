@@ -11,9 +11,10 @@
 //     static constexpr auto fields() { return std::tuple{drey::field("raw-line", &Line::text)}; }
 //   };
 //
-// Members: bool, (u)int8..int64 (unsigned ones are not supported), float, double, Decimal, Timestamp,
-// Date, Text, Bytes, std::string, std::optional of these, records, List<T>, std::vector<T>. A stream's elements may also
-// be one such value (a column "value") or a std::pair / std::tuple (columns "f0", "f1", ...).
+// Members: bool, int8..int64 (no unsigned ones), float, double, Decimal, Timestamp,
+// Date, Text, Bytes, std::string, std::optional of these, records, List<T>, std::vector<T>. A
+// stream's elements may also be one such value (a column "value") or a std::pair / std::tuple
+// (columns "f0", "f1", ...).
 #pragma once
 
 #include <cstdio>
@@ -38,7 +39,9 @@ constexpr Field<R, M> field(const char* name, M R::*member) {
 }
 
 template <class R>
-concept HasFields = requires { std::tuple_size<decltype(R::fields())>::value; };
+concept HasFields = requires {
+  std::tuple_size<decltype(R::fields())>::value;
+};
 
 namespace detail {
 
@@ -68,32 +71,29 @@ inline constexpr bool kIsTuple<std::tuple<A...>> = true;
 // Fixed-width column values that are stored as they are in C++ (bool is a bit column).
 template <class T>
 concept Plain = std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::int16_t> ||
-                std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> ||
-                std::is_same_v<T, long long> || std::is_same_v<T, float> || std::is_same_v<T, double> ||
-                std::is_same_v<T, Timestamp> || std::is_same_v<T, Date> || kIsDecimal<T>;
+    std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> ||
+    std::is_same_v<T, long long> || std::is_same_v<T, float> || std::is_same_v<T, double> ||
+    std::is_same_v<T, Timestamp> || std::is_same_v<T, Date> || kIsDecimal<T>;
 template <class T>
 concept Viewlike = std::is_same_v<T, Text> || std::is_same_v<T, Bytes>;
 template <class T>
-concept Scalar = Plain<T> || Viewlike<T> || std::is_same_v<T, bool> || std::is_same_v<T, std::string>;
+concept Scalar =
+    Plain<T> || Viewlike<T> || std::is_same_v<T, bool> || std::is_same_v<T, std::string>;
 
 // Counts the members of an aggregate, to see that the table has them all.
 struct Anything {
   template <class T>
   constexpr operator T() const;
 };
+template <std::size_t>
+using AnythingAt = Anything;
+template <class R, class... A>
+concept MadeOf = requires(A... a) {
+  R{a...};
+};
 template <class R, std::size_t... I>
 constexpr bool takes(std::index_sequence<I...>) {
-  return requires { R{(static_cast<void>(I), Anything{})...}; };
-}
-template <class R, std::size_t N>
-constexpr std::size_t member_count() {
-  if constexpr (N == 0) {
-    return 0;
-  } else if constexpr (takes<R>(std::make_index_sequence<N>{})) {
-    return N;
-  } else {
-    return member_count<R, N - 1>();
-  }
+  return MadeOf<R, AnythingAt<I>...>;
 }
 template <class R>
 constexpr bool every_member_has_a_row() {
@@ -115,10 +115,12 @@ struct MemberOf<Field<R, M>> {
 // Shape<T>: the columns of a stream's element, whatever kind of type it is.
 template <class T>
 struct Shape {
-  static_assert(Scalar<T> || kIsOptional<T> || kIsList<T> || kIsVector<T> || HasFields<T>,
-                "drey: this type cannot be an element of a stream or a member of a record. Give the struct a "
-                "table (DREY_FIELDS or fields()), or use bool, std::int8_t..int64_t, float, double, "
-                "drey::Decimal, Timestamp, Date, Text, Bytes, std::string, List, std::vector, std::optional of these");
+  static_assert(
+      Scalar<T> || kIsOptional<T> || kIsList<T> || kIsVector<T> || HasFields<T>,
+      "drey: this type cannot be an element of a stream or a member of a record. Give the struct a "
+      "table (DREY_FIELDS or fields()), or use bool, std::int8_t..int64_t, float, double, "
+      "drey::Decimal, Timestamp, Date, Text, Bytes, std::string, List, std::vector, std::optional "
+      "of these");
   static constexpr std::size_t kColumns = 1;
   static constexpr bool kIsRecord = false;
   template <std::size_t>
@@ -132,7 +134,8 @@ struct Shape {
 template <HasFields T>
 struct Shape<T> {
   using Fields = decltype(T::fields());
-  static_assert(every_member_has_a_row<T>(), "drey: a member of this record is missing in its table of fields");
+  static_assert(every_member_has_a_row<T>(),
+                "drey: a member of this record is missing in its table of fields");
   static_assert(std::is_default_constructible_v<T>, "drey: a record must be default-constructible");
   static constexpr std::size_t kColumns = std::tuple_size_v<Fields>;
   static constexpr bool kIsRecord = true;
@@ -141,10 +144,12 @@ struct Shape<T> {
   using Column = typename MemberOf<std::tuple_element_t<I, Fields>>::Type;
   static constexpr const char* name(std::size_t at) {
     constexpr auto fields = T::fields();
-    return std::apply([at](const auto&... f) {
-      const char* names[] = {f.name...};
-      return names[at];
-    }, fields);
+    return std::apply(
+        [at](const auto&... f) {
+          const char* names[] = {f.name...};
+          return names[at];
+        },
+        fields);
   }
   template <std::size_t I, class V>
   static constexpr auto& get(V& v) {
@@ -153,14 +158,14 @@ struct Shape<T> {
   }
 };
 template <class T>
-  requires kIsTuple<T>
+requires kIsTuple<T>
 struct Shape<T> {
   static constexpr std::size_t kColumns = std::tuple_size_v<T>;
   static constexpr bool kIsRecord = true;
   template <std::size_t I>
   using Column = std::tuple_element_t<I, T>;
   static constexpr const char* name(std::size_t at) {
-    constexpr const char* names[] = {"f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7",
+    constexpr const char* names[] = {"f0", "f1", "f2",  "f3",  "f4",  "f5",  "f6",  "f7",
                                      "f8", "f9", "f10", "f11", "f12", "f13", "f14", "f15"};
     return names[at];
   }
@@ -174,34 +179,46 @@ template <class T, class F>
 [[gnu::always_inline]] constexpr void for_columns(F&& f) {
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (f(std::integral_constant<std::size_t, I>{}), ...);
-  }(std::make_index_sequence<Shape<T>::kColumns>{});
+  }
+  (std::make_index_sequence<Shape<T>::kColumns>{});
 }
 
-// --- Schemas: static storage, made at first use -----------------------------------------------------
+// --- Schemas: static storage, made at first use ---
 //
 // Hidden, so that two jobs in one process never share a table.
 
 template <class T>
-struct [[gnu::visibility("hidden")]] SchemaOf;
+struct DREY_HIDDEN_ SchemaOf;
 
 template <class T>
 constexpr const char* plain_format() {
-  if constexpr (std::is_same_v<T, bool>) return "b";
-  else if constexpr (std::is_same_v<T, std::int8_t>) return "c";
-  else if constexpr (std::is_same_v<T, std::int16_t>) return "s";
-  else if constexpr (std::is_same_v<T, std::int32_t>) return "i";
-  else if constexpr (std::is_same_v<T, float>) return "f";
-  else if constexpr (std::is_same_v<T, double>) return "g";
-  else if constexpr (std::is_same_v<T, Timestamp>) return "tsm:UTC";
-  else if constexpr (std::is_same_v<T, Date>) return "tdD";
-  else if constexpr (std::is_same_v<T, Text> || std::is_same_v<T, std::string>) return "vu";
-  else if constexpr (std::is_same_v<T, Bytes>) return "vz";
-  else return "l";
+  if constexpr (std::is_same_v<T, bool>)
+    return "b";
+  else if constexpr (std::is_same_v<T, std::int8_t>)
+    return "c";
+  else if constexpr (std::is_same_v<T, std::int16_t>)
+    return "s";
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return "i";
+  else if constexpr (std::is_same_v<T, float>)
+    return "f";
+  else if constexpr (std::is_same_v<T, double>)
+    return "g";
+  else if constexpr (std::is_same_v<T, Timestamp>)
+    return "tsm:UTC";
+  else if constexpr (std::is_same_v<T, Date>)
+    return "tdD";
+  else if constexpr (std::is_same_v<T, Text> || std::is_same_v<T, std::string>)
+    return "vu";
+  else if constexpr (std::is_same_v<T, Bytes>)
+    return "vz";
+  else
+    return "l";
 }
 
 // A column: its schema node under a given name.
 template <class M>
-struct [[gnu::visibility("hidden")]] ColumnSchema {
+struct DREY_HIDDEN_ ColumnSchema {
   ArrowSchema node{};
   explicit ColumnSchema(const char* name, bool nullable = false) {
     node.name = name;
@@ -227,12 +244,12 @@ struct [[gnu::visibility("hidden")]] ColumnSchema {
   }
 };
 template <class M>
-struct [[gnu::visibility("hidden")]] ColumnSchema<std::optional<M>> : ColumnSchema<M> {
+struct DREY_HIDDEN_ ColumnSchema<std::optional<M>> : ColumnSchema<M> {
   explicit ColumnSchema(const char* name) : ColumnSchema<M>(name, true) {}
 };
 
 template <class T>
-struct [[gnu::visibility("hidden")]] SchemaOf {
+struct DREY_HIDDEN_ SchemaOf {
   template <std::size_t... I>
   static ArrowSchema** make(std::index_sequence<I...>) {
     static std::tuple<ColumnSchema<typename Shape<T>::template Column<I>>...> columns{

@@ -1,8 +1,8 @@
 // The values that records are made of: Text, Bytes, Timestamp, Date, Decimal, List.
 //
-// Text, Bytes and List are views. In a function they are valid during the call; put into an output record
-// or into state, their content is kept. A view that is kept elsewhere (a member, a capture) dangles: use
-// std::string there; records may have std::string members too.
+// Text, Bytes and List are views. In a function they are valid during the call; put into an output
+// record or into state, their content is kept. A view that is kept elsewhere (a member, a capture)
+// dangles: use std::string there; records may have std::string members too.
 //
 //   drey::Text origin = flight.origin;              // 16 bytes, no copy
 //   if (origin == "EWR" && flight.time >= drey::Timestamp{0} + 24h) ...
@@ -22,6 +22,9 @@
 
 #include "drey/abi.h"
 
+// Never shared with another job in the same process.
+#define DREY_HIDDEN_ __attribute__((visibility("hidden")))
+
 namespace drey {
 inline namespace api {
 
@@ -38,8 +41,8 @@ class Text {
   constexpr Text() : view_{} {}
   Text(const char* text) : Text(std::string_view(text)) {}
   Text(const std::string& text) : Text(std::string_view(text)) {}
-  // The text of a temporary string would be gone at once: return a record with a std::string member, or
-  // use out.text(...).
+  // The text of a temporary string would be gone at once: return a record with a std::string
+  // member, or use out.text(...).
   Text(std::string&&) = delete;
   Text(std::string_view text) : view_{} {
     view_.size = static_cast<std::uint32_t>(text.size());
@@ -75,11 +78,17 @@ class Text {
     if (x[1] == y[1]) return true;
     return !a.is_inline() && std::memcmp(a.data(), b.data(), a.size()) == 0;
   }
-  friend std::strong_ordering operator<=>(const Text& a, const Text& b) { return a.view() <=> b.view(); }
+  friend std::strong_ordering operator<=>(const Text& a, const Text& b) {
+    return a.view() <=> b.view();
+  }
   friend bool operator==(const Text& a, std::string_view b) { return a.view() == b; }
   friend bool operator==(const Text& a, const char* b) { return a.view() == std::string_view(b); }
-  friend bool operator==(const Text& a, const std::string& b) { return a.view() == std::string_view(b); }
-  friend std::strong_ordering operator<=>(const Text& a, std::string_view b) { return a.view() <=> b; }
+  friend bool operator==(const Text& a, const std::string& b) {
+    return a.view() == std::string_view(b);
+  }
+  friend std::strong_ordering operator<=>(const Text& a, std::string_view b) {
+    return a.view() <=> b;
+  }
 
  private:
   drey_view view_;
@@ -101,7 +110,9 @@ class Bytes {
   bool is_inline() const { return text_.is_inline(); }
   const drey_view& raw() const { return text_.raw(); }
   friend bool operator==(const Bytes&, const Bytes&) = default;
-  friend std::strong_ordering operator<=>(const Bytes& a, const Bytes& b) { return a.text_ <=> b.text_; }
+  friend std::strong_ordering operator<=>(const Bytes& a, const Bytes& b) {
+    return a.text_ <=> b.text_;
+  }
 
  private:
   Text text_;
@@ -157,7 +168,10 @@ struct Decimal {
   friend constexpr auto operator<=>(const Decimal&, const Decimal&) = default;
   friend constexpr Decimal operator+(Decimal a, Decimal b) { return {a.unscaled + b.unscaled}; }
   friend constexpr Decimal operator-(Decimal a, Decimal b) { return {a.unscaled - b.unscaled}; }
-  constexpr Decimal& operator+=(Decimal o) { unscaled += o.unscaled; return *this; }
+  constexpr Decimal& operator+=(Decimal o) {
+    unscaled += o.unscaled;
+    return *this;
+  }
   explicit constexpr operator double() const {
     double d = static_cast<double>(unscaled);
     for (int i = 0; i < Scale; ++i) d /= 10;
@@ -173,7 +187,8 @@ class List {
   using Get = T (*)(const void* base, std::uint32_t index);
 
   List() = default;
-  List(std::span<const T> items) : base_(items.data()), size_(static_cast<std::uint32_t>(items.size())) {}
+  List(std::span<const T> items)
+      : base_(items.data()), size_(static_cast<std::uint32_t>(items.size())) {}
   List(const std::vector<T>& items) : List(std::span<const T>(items)) {}
   // Elements begin .. begin + size - 1 of whatever `get` reads from `base`.
   List(const void* base, Get get, std::uint32_t begin, std::uint32_t size)
@@ -197,8 +212,15 @@ class List {
     Iterator() = default;
     Iterator(const List* list, std::size_t at) : list_(list), at_(at) {}
     T operator*() const { return (*list_)[at_]; }
-    Iterator& operator++() { ++at_; return *this; }
-    Iterator operator++(int) { auto old = *this; ++at_; return old; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) {
+      auto old = *this;
+      ++at_;
+      return old;
+    }
     friend bool operator==(const Iterator& a, const Iterator& b) { return a.at_ == b.at_; }
 
    private:
@@ -227,15 +249,21 @@ struct Window {
 
 template <>
 struct std::hash<drey::Text> {
-  std::size_t operator()(const drey::Text& t) const noexcept { return std::hash<std::string_view>()(t.view()); }
+  std::size_t operator()(const drey::Text& t) const noexcept {
+    return std::hash<std::string_view>()(t.view());
+  }
 };
 template <>
 struct std::hash<drey::Bytes> {
-  std::size_t operator()(const drey::Bytes& t) const noexcept { return std::hash<std::string_view>()(t.view()); }
+  std::size_t operator()(const drey::Bytes& t) const noexcept {
+    return std::hash<std::string_view>()(t.view());
+  }
 };
 template <>
 struct std::hash<drey::Timestamp> {
-  std::size_t operator()(drey::Timestamp t) const noexcept { return std::hash<std::int64_t>()(t.ms); }
+  std::size_t operator()(drey::Timestamp t) const noexcept {
+    return std::hash<std::int64_t>()(t.ms);
+  }
 };
 template <>
 struct std::hash<drey::Date> {

@@ -1,4 +1,5 @@
-// The benchmark jobs compute what the Flink harness computes: counts and digests worked out independently.
+// The benchmark jobs compute what the Flink harness computes: counts and digests worked out
+// independently.
 #include <gtest/gtest.h>
 
 #include "fake_host.h"

@@ -10,13 +10,21 @@ namespace {
 
 std::size_t width(const char* f) {
   switch (f[0]) {
-    case 'c': return 1;
-    case 's': return 2;
-    case 'i': case 'f': return 4;
-    case 'v': return 16;
-    case 't': return f[1] == 'd' ? 4 : 8;
-    case 'd': return std::atoi(f + 2) > 18 ? 16 : 8;
-    default: return 8;
+    case 'c':
+      return 1;
+    case 's':
+      return 2;
+    case 'i':
+    case 'f':
+      return 4;
+    case 'v':
+      return 16;
+    case 't':
+      return f[1] == 'd' ? 4 : 8;
+    case 'd':
+      return std::atoi(f + 2) > 18 ? 16 : 8;
+    default:
+      return 8;
   }
 }
 
@@ -48,31 +56,45 @@ T at(const ArrowArray& a, std::uint32_t i) {
 std::string value_text(const ArrowSchema& s, const ArrowArray& a, std::uint32_t i) {
   if ((s.flags & ARROW_FLAG_NULLABLE) != 0 && is_null(a, i)) return "null";
   switch (s.format[0]) {
-    case 'b': return (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1 ? "true" : "false";
-    case 'c': return std::to_string(at<std::int8_t>(a, i));
-    case 's': return std::to_string(at<std::int16_t>(a, i));
-    case 'i': return std::to_string(at<std::int32_t>(a, i));
-    case 'f': return std::to_string(at<float>(a, i));
-    case 'g': return std::to_string(at<double>(a, i));
-    case 'v': return bytes(at<drey_view>(a, i));
-    case 't': return s.format[1] == 'd' ? std::to_string(at<std::int32_t>(a, i)) : std::to_string(at<std::int64_t>(a, i));
+    case 'b':
+      return (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1 ? "true"
+                                                                                     : "false";
+    case 'c':
+      return std::to_string(at<std::int8_t>(a, i));
+    case 's':
+      return std::to_string(at<std::int16_t>(a, i));
+    case 'i':
+      return std::to_string(at<std::int32_t>(a, i));
+    case 'f':
+      return std::to_string(at<float>(a, i));
+    case 'g':
+      return std::to_string(at<double>(a, i));
+    case 'v':
+      return bytes(at<drey_view>(a, i));
+    case 't':
+      return s.format[1] == 'd' ? std::to_string(at<std::int32_t>(a, i))
+                                : std::to_string(at<std::int64_t>(a, i));
     case '+': {
       std::string out = s.format[1] == 's' ? "{" : "[";
       if (s.format[1] == 's') {
-        for (int k = 0; k < s.n_children; ++k) out += (k ? "," : "") + value_text(*s.children[k], *a.children[k], i);
+        for (int k = 0; k < s.n_children; ++k)
+          out += (k ? "," : "") + value_text(*s.children[k], *a.children[k], i);
         return out + "}";
       }
       for (int k = at<std::int32_t>(a, i); k < at<std::int32_t>(a, i + 1); ++k) {
-        out += (out.size() > 1 ? "," : "") + value_text(*s.children[0], *a.children[0], static_cast<std::uint32_t>(k));
+        out += (out.size() > 1 ? "," : "") +
+               value_text(*s.children[0], *a.children[0], static_cast<std::uint32_t>(k));
       }
       return out + "]";
     }
-    default: return std::to_string(at<std::int64_t>(a, i));
+    default:
+      return std::to_string(at<std::int64_t>(a, i));
   }
 }
 
 // The key of a row as abi.h has it.
-std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns, std::uint32_t i, bool* null) {
+std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns, std::uint32_t i,
+                      bool* null) {
   std::string out;
   *null = false;
   for (std::uint32_t c : columns) {
@@ -87,7 +109,8 @@ std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns,
     } else if (s.format[0] == 'b') {
       v = std::string(1, (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1);
     } else {
-      v = std::string(static_cast<const char*>(a.buffers[1]) + i * width(s.format), width(s.format));
+      v = std::string(static_cast<const char*>(a.buffers[1]) + i * width(s.format),
+                      width(s.format));
     }
     if (columns.size() == 1) {
       *null = none;
@@ -109,14 +132,16 @@ struct Builders {
   std::map<drey_builder*, std::shared_ptr<Batch>> open;
 } builders;
 
-
 }  // namespace
 
 void Column::make(const ArrowSchema* s, std::uint32_t capacity) {
   schema = s;
   validity.assign(capacity / 64 + 1, ~std::uint64_t{0});
   const bool list = s->format[0] == '+' && s->format[1] == 'l';
-  values.assign(list ? (capacity + 1) * 4 : s->format[0] == 'b' ? capacity / 8 + 8 : capacity * width(s->format), '\x5a');
+  values.assign(list                  ? (capacity + 1) * 4
+                : s->format[0] == 'b' ? capacity / 8 + 8
+                                      : capacity * width(s->format),
+                '\x5a');
   children.clear();
   for (int i = 0; i < s->n_children; ++i) {
     children.push_back(std::make_unique<Column>());
@@ -159,8 +184,16 @@ std::shared_ptr<Batch> start_batch(const ArrowSchema* schema, std::uint32_t capa
   }
   b->times.resize(capacity);
   b->kinds.resize(capacity);
-  b->builder = {capacity, 0, static_cast<std::uint32_t>(schema->n_children), 0, 0, 0, b->builder_columns.data(),
-                b->times.data(), b->kinds.data(), b.get()};
+  b->builder = {capacity,
+                0,
+                static_cast<std::uint32_t>(schema->n_children),
+                0,
+                0,
+                0,
+                b->builder_columns.data(),
+                b->times.data(),
+                b->kinds.data(),
+                b.get()};
   return b;
 }
 void seal_batch(Batch& b) {
@@ -208,7 +241,8 @@ const drey_host* host() {
       batch->base = t->input;  // far views may point there
       seal_batch(*batch);
       if (t->input != nullptr) {
-        for (std::uint32_t i = 0; i < t->input->view.arena_count; ++i) batch->arenas.push_back(t->input->view.arenas[i]);
+        for (std::uint32_t i = 0; i < t->input->view.arena_count; ++i)
+          batch->arenas.push_back(t->input->view.arenas[i]);
         batch->view.arenas = batch->arenas.data();
         batch->view.arena_count = static_cast<std::uint32_t>(batch->arenas.size());
       }
@@ -216,7 +250,8 @@ const drey_host* host() {
       return 0;
     };
     h.batch_drop = [](drey_task*, drey_builder* b) { builders.open.erase(b); };
-    h.emit_rows = [](drey_task* t, std::uint32_t output, const drey_batch* b, const std::uint32_t* ids, std::uint32_t n) {
+    h.emit_rows = [](drey_task* t, std::uint32_t output, const drey_batch* b,
+                     const std::uint32_t* ids, std::uint32_t n) {
       auto batch = std::make_shared<Batch>();
       batch->schema = t->spec->outputs.at(output);
       batch->base = t->input;
@@ -230,7 +265,8 @@ const drey_host* host() {
     h.text = [](drey_task*, drey_builder* b, std::size_t size) {
       return batch_of(b).text.emplace_back(size, '\0').data();
     };
-    h.list_reserve = [](drey_task*, drey_builder* b, drey_builder_column* list, std::uint32_t capacity) {
+    h.list_reserve = [](drey_task*, drey_builder* b, drey_builder_column* list,
+                        std::uint32_t capacity) {
       for (std::size_t i = 0; i < batch_of(b).columns.size(); ++i) {
         if (&batch_of(b).builder_columns[i] != list) continue;
         Column& c = *batch_of(b).columns[i];
@@ -239,7 +275,8 @@ const drey_host* host() {
         Column& old = *c.children[0];
         std::copy(old.values.begin(), old.values.end(), fresh.values.begin());
         for (std::size_t k = 0; k < old.children.size(); ++k) {
-          std::copy(old.children[k]->values.begin(), old.children[k]->values.end(), fresh.children[k]->values.begin());
+          std::copy(old.children[k]->values.begin(), old.children[k]->values.end(),
+                    fresh.children[k]->values.begin());
         }
         *c.children[0] = std::move(fresh);
         c.children[0]->bind(list->children[0], capacity);
@@ -256,14 +293,15 @@ const drey_host* host() {
       made->fixed = s->fixed_bytes;
       return made.get();
     };
-    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t*, int upsert, void** rows,
-                      std::uint8_t* fresh) {
+    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t*,
+                      int upsert, void** rows, std::uint8_t* fresh) {
       for (std::uint32_t i = 0; i < n; ++i) {
         const std::string k = bytes(keys[i]);
         auto it = s->rows.find(k);
         if (fresh != nullptr) fresh[i] = upsert && it == s->rows.end();
         if (it == s->rows.end() && upsert) {
-          it = s->rows.emplace(k, std::make_unique<std::vector<std::uint64_t>>((s->fixed + 7) / 8)).first;
+          it = s->rows.emplace(k, std::make_unique<std::vector<std::uint64_t>>((s->fixed + 7) / 8))
+                   .first;
         }
         rows[i] = it == s->rows.end() ? nullptr : it->second->data();
       }
@@ -291,13 +329,15 @@ const drey_host* host() {
       s->lists[bytes(*k)].emplace_back(v.data, v.size);
       return 0;
     };
-    h.list_each = [](drey_state* s, const drey_view* k, std::uint64_t, int (*visit)(void*, drey_span), void* self) {
+    h.list_each = [](drey_state* s, const drey_view* k, std::uint64_t,
+                     int (*visit)(void*, drey_span), void* self) {
       for (const auto& e : s->lists[bytes(*k)]) {
         if (const int rc = visit(self, {e.data(), e.size()})) return rc;
       }
       return 0;
     };
-    h.list_assign = [](drey_state* s, const drey_view* k, std::uint64_t, std::uint32_t n, const drey_span* e) {
+    h.list_assign = [](drey_state* s, const drey_view* k, std::uint64_t, std::uint32_t n,
+                       const drey_span* e) {
       std::vector<std::string> all;
       for (std::uint32_t i = 0; i < n; ++i) all.emplace_back(e[i].data, e[i].size);
       s->lists[bytes(*k)] = std::move(all);
@@ -311,14 +351,16 @@ const drey_host* host() {
       return 0;
     };
     h.map_put = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk, drey_span v) {
-      s->maps[k == nullptr ? "" : bytes(*k)][std::string(mk.data, mk.size)] = std::string(v.data, v.size);
+      s->maps[k == nullptr ? "" : bytes(*k)][std::string(mk.data, mk.size)] =
+          std::string(v.data, v.size);
       return 0;
     };
     h.map_remove = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk) {
       s->maps[k == nullptr ? "" : bytes(*k)].erase(std::string(mk.data, mk.size));
       return 0;
     };
-    h.map_each = [](drey_state* s, const drey_view* k, std::uint64_t, int (*visit)(void*, drey_span, drey_span), void* self) {
+    h.map_each = [](drey_state* s, const drey_view* k, std::uint64_t,
+                    int (*visit)(void*, drey_span, drey_span), void* self) {
       for (const auto& [mk, v] : s->maps[k == nullptr ? "" : bytes(*k)]) {
         if (const int rc = visit(self, {mk.data(), mk.size()}, {v.data(), v.size()})) return rc;
       }
@@ -335,11 +377,13 @@ const drey_host* host() {
       for (std::uint32_t i = 0; i < n; ++i) s->items.emplace_back(e[i].data, e[i].size);
       return 0;
     };
-    h.timer_set = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t, std::int64_t time) {
+    h.timer_set = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t,
+                     std::int64_t time) {
       t->timers.insert({time, bytes(*k), kind});
       return 0;
     };
-    h.timer_delete = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t, std::int64_t time) {
+    h.timer_delete = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t,
+                        std::int64_t time) {
       t->timers.erase({time, bytes(*k), kind});
       return 0;
     };
@@ -348,11 +392,12 @@ const drey_host* host() {
     h.subtask_index = [](drey_task*) { return 0u; };
     h.parallelism = [](drey_task*) { return 1u; };
     h.attempt = [](drey_task*) { return 0u; };
-    h.accumulator_add = [](drey_task* t, const char* name, drey_accumulator_kind, std::int64_t n, double d) {
-      t->accumulators[name] += n + static_cast<std::int64_t>(d);
-    };
+    h.accumulator_add = [](drey_task* t, const char* name, drey_accumulator_kind, std::int64_t n,
+                           double d) { t->accumulators[name] += n + static_cast<std::int64_t>(d); };
     h.metric = [](drey_task* t, const char* name, drey_metric_kind) { return &t->metrics[name]; };
-    h.hash_key = [](const drey_view* k) { return std::uint64_t{std::hash<std::string>()(bytes(*k))}; };
+    h.hash_key = [](const drey_view* k) {
+      return std::uint64_t{std::hash<std::string>()(bytes(*k))};
+    };
     return h;
   }();
   return &table;
@@ -375,7 +420,8 @@ const drey_graph_builder* builder() {
       n.chaining = s->chaining;
       n.accumulator_bytes = s->accumulator_bytes;
       n.outputs.assign(s->outputs, s->outputs + s->output_count);
-      for (std::uint32_t i = 0; i < s->option_count; ++i) n.options[s->options[2 * i]] = s->options[2 * i + 1];
+      for (std::uint32_t i = 0; i < s->option_count; ++i)
+        n.options[s->options[2 * i]] = s->options[2 * i + 1];
       n.functions = s->functions;
       n.closure = s->closure;
       n.release = s->release_closure;
@@ -383,8 +429,9 @@ const drey_graph_builder* builder() {
       return static_cast<std::uint32_t>(g->operators.size() - 1);
     };
     b.add_edge = [](drey_graph* g, const drey_edge_spec* e) {
-      g->edges.push_back({e->from, e->output, e->to, e->input, e->partitioner,
-                          std::vector<std::uint32_t>(e->key_columns, e->key_columns + e->key_column_count)});
+      g->edges.push_back(
+          {e->from, e->output, e->to, e->input, e->partitioner,
+           std::vector<std::uint32_t>(e->key_columns, e->key_columns + e->key_column_count)});
       if (e->closure != nullptr) e->release_closure(e->closure);
       return 0;
     };
@@ -412,7 +459,8 @@ std::unique_ptr<drey_graph> build(const std::string& job, const std::vector<std:
     if (m->jobs[i].name != job) continue;
     std::vector<const char*> argv;
     for (const auto& a : args) argv.push_back(a.c_str());
-    const int rc = m->jobs[i].build(g.get(), builder(), static_cast<std::uint32_t>(argv.size()), argv.data());
+    const int rc =
+        m->jobs[i].build(g.get(), builder(), static_cast<std::uint32_t>(argv.size()), argv.data());
     if (rc != 0 && g->failed_type.empty()) g->failed_type = "no reason given";
     return g;
   }
@@ -465,11 +513,14 @@ struct Runner {
       }
       std::vector<drey_timer> all;
       for (const Timer& d : due) {
-        all.push_back({d.time, view_of(d.key), std::hash<std::string>()(d.key), static_cast<std::uint32_t>(d.kind), 0});
+        all.push_back({d.time, view_of(d.key), std::hash<std::string>()(d.key),
+                       static_cast<std::uint32_t>(d.kind), 0});
       }
       t.watermark = time;
       if (t.spec->functions->on_timers == nullptr) return ok(i, 1);
-      if (!ok(i, t.spec->functions->on_timers(t.self, static_cast<std::uint32_t>(all.size()), all.data()))) return false;
+      if (!ok(i, t.spec->functions->on_timers(t.self, static_cast<std::uint32_t>(all.size()),
+                                              all.data())))
+        return false;
     }
     t.watermark = upto;
     return true;
@@ -486,7 +537,9 @@ struct Runner {
         for (const auto& b : tasks[e.from]->out.at(e.output)) {
           const Keys keys(*b, e.keys);
           t.input = b;
-          if (!ok(i, f.process(t.self, input, &b->view, e.partitioner == DREY_HASH ? &keys.keys : nullptr))) return false;
+          if (!ok(i, f.process(t.self, input, &b->view,
+                               e.partitioner == DREY_HASH ? &keys.keys : nullptr)))
+            return false;
           t.input = nullptr;
         }
       }
@@ -504,13 +557,16 @@ struct Runner {
     const Spec& s = *t.spec;
     const drey_functions& f = *s.functions;
     const std::string assigner = s.options.at("assigner"), how = s.options.at("accumulate");
-    auto num = [&](const char* k) { return s.options.contains(k) ? std::stoll(s.options.at(k)) : 0; };
+    auto num = [&](const char* k) {
+      return s.options.contains(k) ? std::stoll(s.options.at(k)) : 0;
+    };
     struct Acc {
       std::vector<std::uint64_t> fixed;
       std::string bytes;
       std::int64_t count = 0;
     };
-    std::map<std::pair<std::int64_t, std::int64_t>, std::map<std::string, Acc>> windows;  // (end, start) -> key
+    std::map<std::pair<std::int64_t, std::int64_t>, std::map<std::string, Acc>>
+        windows;  // (end, start) -> key
     auto fire = [&](std::int64_t start, std::int64_t end, const std::string& key, Acc& a) {
       const drey_view v = view_of(key);
       const drey_span span{a.bytes.data(), a.bytes.size()};
@@ -529,7 +585,9 @@ struct Runner {
           } else {
             const std::int64_t time = b->view.row_times[id];
             const std::int64_t size = assigner == "session" ? num("gap_ms") : num("size_ms");
-            const std::int64_t slide = assigner == "sliding" ? num("slide_ms") : assigner == "session" ? 1 : size;
+            const std::int64_t slide = assigner == "sliding"   ? num("slide_ms")
+                                       : assigner == "session" ? 1
+                                                               : size;
             std::int64_t start = time - ((time % slide) + slide) % slide;
             if (assigner == "session") {
               in.push_back({start + size, start});
@@ -543,16 +601,20 @@ struct Runner {
             if (assigner == "session") {
               for (auto it = windows.begin(); it != windows.end();) {
                 auto a = it->second.find(keys.text[k]);
-                if (a != it->second.end() && it->first.second <= w.first && w.second <= it->first.first) {
+                if (a != it->second.end() && it->first.second <= w.first &&
+                    w.second <= it->first.first) {
                   w = {std::max(w.first, it->first.first), std::min(w.second, it->first.second)};
                   if (!has) {
                     before = a->second;
                   } else if (how == "fixed") {
-                    if (!ok(i, f.merge(t.self, before.fixed.data(), a->second.fixed.data()))) return false;
+                    if (!ok(i, f.merge(t.self, before.fixed.data(), a->second.fixed.data())))
+                      return false;
                   } else if (how == "encoded") {
                     drey_span m{};
-                    if (!ok(i, f.merge_encoded(t.self, {before.bytes.data(), before.bytes.size()},
-                                               {a->second.bytes.data(), a->second.bytes.size()}, &m))) return false;
+                    if (!ok(i,
+                            f.merge_encoded(t.self, {before.bytes.data(), before.bytes.size()},
+                                            {a->second.bytes.data(), a->second.bytes.size()}, &m)))
+                      return false;
                     before.bytes = std::string(m.data, m.size);
                   } else {
                     before.bytes += a->second.bytes;
@@ -576,7 +638,9 @@ struct Runner {
               if (!ok(i, f.accumulate(t.self, &b->view, 1, &id, &row, &is_fresh))) return false;
             } else if (how == "encoded") {
               drey_span after{};
-              if (!ok(i, f.accumulate_encoded(t.self, &b->view, id, {a.bytes.data(), a.bytes.size()}, &after))) return false;
+              if (!ok(i, f.accumulate_encoded(t.self, &b->view, id,
+                                              {a.bytes.data(), a.bytes.size()}, &after)))
+                return false;
               a.bytes = std::string(after.data, after.size);
             } else {
               drey_span one{};
@@ -622,10 +686,14 @@ struct Runner {
         timed->view = b->view;
         timed->times.resize(b->view.physical_rows);
         std::vector<std::int64_t> found(b->view.rows);
-        if (by_function && !ok(i, t.spec->functions->row_times(t.self, &b->view, found.data()))) return false;
+        if (by_function && !ok(i, t.spec->functions->row_times(t.self, &b->view, found.data())))
+          return false;
         for (std::uint32_t k = 0; k < b->view.rows; ++k) {
           const std::uint32_t id = b->view.selection ? b->view.selection[k] : k;
-          timed->times[id] = by_function ? found[k] : at<std::int64_t>(*b->view.columns[std::stoi(t.spec->options.at("time_column"))], id);
+          timed->times[id] =
+              by_function ? found[k]
+                          : at<std::int64_t>(
+                                *b->view.columns[std::stoi(t.spec->options.at("time_column"))], id);
         }
         timed->view.row_times = timed->times.data();
         t.out[0].push_back(timed);
@@ -662,10 +730,17 @@ struct Runner {
           col.has_nulls = 1;
         }
         switch (s.children[c]->format[0]) {
-          case 'v': static_cast<drey_view*>(col.values)[r] = view_of(b->text.emplace_back(text)); break;
-          case 'i': static_cast<std::int32_t*>(col.values)[r] = none ? 0 : std::stoi(text); break;
-          case 'g': static_cast<double*>(col.values)[r] = none ? 0 : std::stod(text); break;
-          default: static_cast<std::int64_t*>(col.values)[r] = none ? 0 : std::stoll(text);
+          case 'v':
+            static_cast<drey_view*>(col.values)[r] = view_of(b->text.emplace_back(text));
+            break;
+          case 'i':
+            static_cast<std::int32_t*>(col.values)[r] = none ? 0 : std::stoi(text);
+            break;
+          case 'g':
+            static_cast<double*>(col.values)[r] = none ? 0 : std::stod(text);
+            break;
+          default:
+            static_cast<std::int64_t*>(col.values)[r] = none ? 0 : std::stoll(text);
         }
       }
     }
@@ -682,7 +757,8 @@ struct Runner {
     for (const EdgeSpec& e : g.edges) {
       if (e.to != i) continue;
       for (const auto& b : tasks[e.from]->out.at(e.output)) {
-        for (std::uint32_t k = 0; k < b->view.rows; ++k) to.push_back(row_text(*b, b->view.selection ? b->view.selection[k] : k));
+        for (std::uint32_t k = 0; k < b->view.rows; ++k)
+          to.push_back(row_text(*b, b->view.selection ? b->view.selection[k] : k));
       }
     }
     return true;
@@ -698,15 +774,22 @@ struct Runner {
       t.out.resize(s.outputs.size());
       if (s.functions != nullptr) {
         t.self = s.functions->create(s.closure, &t, host());
-        good = ok(i, t.self == nullptr) && (s.functions->open == nullptr || ok(i, s.functions->open(t.self)));
+        good = ok(i, t.self == nullptr) &&
+               (s.functions->open == nullptr || ok(i, s.functions->open(t.self)));
         if (!good) break;
       }
-      if (s.kind == "user") good = user(i);
-      else if (s.kind == "window") good = window(i);
-      else if (s.kind == "watermarks") good = watermarks(i);
-      else if (s.kind == "source.generator") good = generator(i);
-      else if (s.kind == "source.files") good = read(i);
-      else good = sink(i);
+      if (s.kind == "user")
+        good = user(i);
+      else if (s.kind == "window")
+        good = window(i);
+      else if (s.kind == "watermarks")
+        good = watermarks(i);
+      else if (s.kind == "source.generator")
+        good = generator(i);
+      else if (s.kind == "source.files")
+        good = read(i);
+      else
+        good = sink(i);
     }
     for (auto& t : tasks) {
       for (const auto& [k, v] : t->accumulators) result.accumulators[k] += v;

@@ -1,5 +1,6 @@
-// A small host for tests of include/drey: records the graph that a job builds and runs it in this thread,
-// one operator after the other, with state in std::map. Time: rows as they come, then the end of time.
+// A small host for tests of include/drey: records the graph that a job builds and runs it in this
+// thread, one operator after the other, with state in std::map. Time: rows as they come, then the
+// end of time.
 #pragma once
 
 #include <deque>
@@ -38,7 +39,7 @@ struct Batch {
   std::deque<std::string> text;
   std::vector<drey_span> arenas;
   std::vector<std::uint32_t> selection;
-  std::shared_ptr<Batch> base;     // emit_rows: the rows are this one's
+  std::shared_ptr<Batch> base;  // emit_rows: the rows are this one's
   drey_builder builder{};
   drey_batch view{};
 };
@@ -109,9 +110,11 @@ const drey_host* host();
 const drey_graph_builder* builder();
 
 // Builds a job of this program. `failed` says what was wrong with it.
-std::unique_ptr<drey_graph> build(const std::string& job, const std::vector<std::string>& args = {});
+std::unique_ptr<drey_graph> build(const std::string& job,
+                                  const std::vector<std::string>& args = {});
 
-// Runs a job; what its sink.collect operators got, as text: one string a row, columns joined by `|`.
+// Runs a job; what its sink.collect operators got, as text: one string a row, columns joined by
+// `|`.
 struct Run {
   std::map<std::string, std::vector<std::string>> rows;
   std::map<std::string, std::int64_t> accumulators;

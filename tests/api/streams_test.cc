@@ -61,25 +61,39 @@ struct PerPage {
 const char* const kLong = "a text that is longer than twelve bytes";
 
 drey::DataStream<Hit> hits(drey::Environment& env) {
-  return env.from<Hit>({{"a", {1000}, 1}, {"b", {1500}, 2}, {kLong, {61'000}, 3}, {"a", {2500}, std::nullopt}, {"a", {65'000}, 5}})
+  return env
+      .from<Hit>({{"a", {1000}, 1},
+                  {"b", {1500}, 2},
+                  {kLong, {61'000}, 3},
+                  {"a", {2500}, std::nullopt},
+                  {"a", {65'000}, 5}})
       .watermarks(drey::bounded_out_of_orderness(&Hit::time, 5s));
 }
 
 }  // namespace
 
 DREY_JOB("chain", env, args) {
-  env.from(drey::generator<Row>(10, [](std::int64_t i) { return Row{i, i * 10}; }))
-      .map([](const Row& r) { return Row{r.key, r.value * 3 + 1}; })
+  env.from(drey::generator<Row>(10,
+                                [](std::int64_t i) {
+                                  return Row{i, i * 10};
+                                }))
+      .map([](const Row& r) {
+        return Row{r.key, r.value * 3 + 1};
+      })
       .filter([](const Row& r) { return r.key % 3 == 0; })
-      .map([add = args.get<std::int64_t>("add", 0)](const Row& r) { return std::pair{r.key, r.value + add}; })
+      .map([add = args.get<std::int64_t>("add", 0)](const Row& r) {
+        return std::pair{r.key, r.value + add};
+      })
       .to(drey::collect("out"));
 }
 TEST(Streams, MapFilterMap) {
-  EXPECT_THAT(fake::run("chain", {"--add", "5"}).rows["out"], ElementsAre("0|6", "3|96", "6|186", "9|276"));
+  EXPECT_THAT(fake::run("chain", {"--add", "5"}).rows["out"],
+              ElementsAre("0|6", "3|96", "6|186", "9|276"));
 }
 
 DREY_JOB("word_sums", env, args) {
-  env.from<drey::Text>({"to be or not", "to be a-word-longer-than-twelve a-word-longer-than-twelve"})
+  env.from<drey::Text>(
+         {"to be or not", "to be a-word-longer-than-twelve a-word-longer-than-twelve"})
       .flat_map([](const drey::Text& line, drey::Out<Word>& out) {
         std::string_view s = line;
         while (!s.empty()) {
@@ -94,14 +108,18 @@ DREY_JOB("word_sums", env, args) {
 }
 TEST(Streams, FlatMapAndKeyedSum) {
   EXPECT_THAT(fake::run("word_sums").rows["out"],
-              ElementsAre("to|1", "be|1", "or|1", "not|1", "to|2", "be|2", "a-word-longer-than-twelve|1",
-                          "a-word-longer-than-twelve|2"));
+              ElementsAre("to|1", "be|1", "or|1", "not|1", "to|2", "be|2",
+                          "a-word-longer-than-twelve|1", "a-word-longer-than-twelve|2"));
 }
 
 DREY_JOB("flat_map_forms", env, args) {
   auto rows = env.from(drey::generator<Row>(4, [](std::int64_t i) { return Row{i, i}; }));
-  rows.flat_map([](const Row& r) { return r.key % 2 == 0 ? std::optional(Row{r.key, -1}) : std::nullopt; }).to(drey::collect("maybe"));
-  rows.flat_map([](const Row& r) { return std::vector<Row>(static_cast<std::size_t>(r.key), r); }).to(drey::collect("many"));
+  rows.flat_map([](const Row& r) {
+        return r.key % 2 == 0 ? std::optional(Row{r.key, -1}) : std::nullopt;
+      })
+      .to(drey::collect("maybe"));
+  rows.flat_map([](const Row& r) { return std::vector<Row>(static_cast<std::size_t>(r.key), r); })
+      .to(drey::collect("many"));
   rows.flat_map<Row>([](const auto& r, auto& out) { out.emit(r); }).to(drey::collect("generic"));
 }
 TEST(Streams, FlatMapReturnsOptionalOrRange) {
@@ -113,14 +131,20 @@ TEST(Streams, FlatMapReturnsOptionalOrRange) {
 
 DREY_JOB("reduce", env, args) {
   auto rows = env.from(drey::generator<Row>(6, [](std::int64_t i) { return Row{i % 2, i}; }));
-  rows.key_by(&Row::key).reduce([](const Row& a, const Row& b) { return Row{a.key, a.value + b.value}; }).to(drey::collect("reduce"));
+  rows.key_by(&Row::key)
+      .reduce([](const Row& a, const Row& b) {
+        return Row{a.key, a.value + b.value};
+      })
+      .to(drey::collect("reduce"));
   rows.key_by(&Row::key).max(&Row::value).to(drey::collect("max"));
   rows.key_by(&Row::key).count().to(drey::collect("count"));
   rows.key_by([](const Row& r) { return r.value / 3; }).count().to(drey::collect("lambda"));
   rows.key_by(&Row::key, &Row::value).count().to(drey::collect("two"));
   env.from<Word>({{"x", 1}, {kLong, 2}, {kLong, 3}})
       .key_by(&Word::word)
-      .reduce([](const Word& a, const Word& b) { return Word{b.word, a.n * 10 + b.n}; })
+      .reduce([](const Word& a, const Word& b) {
+        return Word{b.word, a.n * 10 + b.n};
+      })
       .to(drey::collect("text"));
 }
 TEST(Streams, Reduce) {
@@ -135,7 +159,9 @@ TEST(Streams, Reduce) {
 
 DREY_JOB("all_windows", env, args) {
   auto keyed = hits(env).key_by(&Hit::page);
-  auto make = [](const drey::Text& page, drey::Window w, const Sizes& s) { return PerPage{page, w.start, s.n, s.sum}; };
+  auto make = [](const drey::Text& page, drey::Window w, const Sizes& s) {
+    return PerPage{page, w.start, s.n, s.sum};
+  };
   keyed.window(drey::tumbling(1min)).aggregate<Sizes>(make).to(drey::collect("tumbling"));
   keyed.window(drey::sliding(1min, 30s)).aggregate<Sizes>(make).to(drey::collect("sliding"));
   keyed.window(drey::session(2s)).aggregate<Sizes>(make).to(drey::collect("session"));
@@ -145,11 +171,15 @@ DREY_JOB("all_windows", env, args) {
       })
       .to(drey::collect("encoded"));
   keyed.window(drey::tumbling(1min))
-      .reduce([](const Hit& a, const Hit& b) { return Hit{a.page, std::max(a.time, b.time), b.size}; })
+      .reduce([](const Hit& a, const Hit& b) {
+        return Hit{a.page, std::max(a.time, b.time), b.size};
+      })
       .to(drey::collect("reduce"));
   keyed.window(drey::tumbling(1min))
-      .process([](const drey::Text& page, drey::Window w, const std::vector<Hit>& rows, drey::Out<PerPage>& out) {
-        for (const Hit& h : rows) out.emit({h.page, w.end, h.time.ms, static_cast<std::int64_t>(page.size())});
+      .process([](const drey::Text& page, drey::Window w, const std::vector<Hit>& rows,
+                  drey::Out<PerPage>& out) {
+        for (const Hit& h : rows)
+          out.emit({h.page, w.end, h.time.ms, static_cast<std::int64_t>(page.size())});
       })
       .to(drey::collect("process"));
   keyed.count_window(2).count().to(drey::collect("counted"));
@@ -165,12 +195,18 @@ TEST(Streams, Windows) {
   EXPECT_EQ(result.failed, "");
   auto& r = result.rows;
   const std::string text = kLong;
-  EXPECT_THAT(r["tumbling"], UnorderedElementsAre("a|0|2|1", "b|0|1|2", text + "|60000|1|3", "a|60000|1|5"));
-  EXPECT_THAT(r["sliding"], testing::IsSupersetOf({std::string("a|-30000|2|1"), std::string("a|0|2|1"), text + "|30000|1|3"}));
-  EXPECT_THAT(r["session"], UnorderedElementsAre("a|1000|2|1", "b|1500|1|2", text + "|61000|1|3", "a|65000|1|5"));
-  EXPECT_THAT(r["encoded"], UnorderedElementsAre("a|1000|2|0", "b|1500|1|0", text + "|61000|1|0", "a|65000|1|0"));
-  EXPECT_THAT(r["reduce"], UnorderedElementsAre("a|2500|null", "b|1500|2", text + "|61000|3", "a|65000|5"));
-  EXPECT_THAT(r["process"], testing::IsSupersetOf({"a|60000|1000|1", "a|60000|2500|1", "b|60000|1500|1"}));
+  EXPECT_THAT(r["tumbling"],
+              UnorderedElementsAre("a|0|2|1", "b|0|1|2", text + "|60000|1|3", "a|60000|1|5"));
+  EXPECT_THAT(r["sliding"], testing::IsSupersetOf({std::string("a|-30000|2|1"),
+                                                   std::string("a|0|2|1"), text + "|30000|1|3"}));
+  EXPECT_THAT(r["session"],
+              UnorderedElementsAre("a|1000|2|1", "b|1500|1|2", text + "|61000|1|3", "a|65000|1|5"));
+  EXPECT_THAT(r["encoded"],
+              UnorderedElementsAre("a|1000|2|0", "b|1500|1|0", text + "|61000|1|0", "a|65000|1|0"));
+  EXPECT_THAT(r["reduce"],
+              UnorderedElementsAre("a|2500|null", "b|1500|2", text + "|61000|3", "a|65000|5"));
+  EXPECT_THAT(r["process"],
+              testing::IsSupersetOf({"a|60000|1000|1", "a|60000|2500|1", "b|60000|1500|1"}));
   EXPECT_EQ(r["counted"].size(), 1u);
   EXPECT_THAT(r["trigger"], ElementsAre("a|-9223372036854775808|3|6"));
 }
@@ -180,7 +216,8 @@ struct Bursts : drey::KeyedProcess<Hit, PerPage> {
   drey::ListState<Hit> all{"all"};
   drey::ValueState<Sizes> sizes{"sizes"};
   drey::MapState<drey::Text, std::int64_t> seen{"seen"};
-  drey::ReducingState<std::int64_t> newest{"newest", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
+  drey::ReducingState<std::int64_t> newest{
+      "newest", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
   drey::LongCounter rows{"rows"};
   drey::Counter metric{"hits"};
 
@@ -199,18 +236,22 @@ struct Bursts : drey::KeyedProcess<Hit, PerPage> {
       if (h.page != page) throw std::logic_error("rows of another key");
     }
     if (at.ms < *newest.get() + 10'000) return;
-    out.emit({page, at, static_cast<std::int64_t>(all.get().size()), sizes.get()->sum * 100 + *seen.get(page)});
+    out.emit({page, at, static_cast<std::int64_t>(all.get().size()),
+              sizes.get()->sum * 100 + *seen.get(page)});
     all.clear();
     sizes.clear();
     if (sizes.has() || !all.empty()) throw std::logic_error("still there");
   }
 };
 }  // namespace
-DREY_JOB("keyed_process", env, args) { hits(env).key_by(&Hit::page).process(Bursts{}).to(drey::collect("out")); }
+DREY_JOB("keyed_process", env, args) {
+  hits(env).key_by(&Hit::page).process(Bursts{}).to(drey::collect("out"));
+}
 TEST(Streams, KeyedProcessWithStateAndTimers) {
   auto r = fake::run("keyed_process");
   EXPECT_EQ(r.failed, "");
-  EXPECT_THAT(r.rows["out"], ElementsAre("b|11500|1|201", std::string(kLong) + "|71000|1|301", "a|75000|3|603"));
+  EXPECT_THAT(r.rows["out"],
+              ElementsAre("b|11500|1|201", std::string(kLong) + "|71000|1|301", "a|75000|3|603"));
   EXPECT_EQ(r.accumulators["rows"], 5);
 }
 
@@ -247,7 +288,8 @@ DREY_JOB("pass", env, args) {
   rows.key_by([](const Row& r) { return r.key; }).process(some).to(drey::collect("hidden"));
 }
 TEST(Streams, RowsPassedOnKeepTheirOrder) {
-  for (const auto& [name, rows] : fake::run("pass").rows) EXPECT_THAT(rows, ElementsAre("1|1", "3|33", "3|3", "5|5")) << name;
+  for (const auto& [name, rows] : fake::run("pass").rows)
+    EXPECT_THAT(rows, ElementsAre("1|1", "3|33", "3|3", "5|5")) << name;
 }
 
 namespace {
@@ -292,21 +334,27 @@ DREY_JOB("connected", env, args) {
 TEST(Streams, Connect) {
   auto r = fake::run("connected");
   EXPECT_EQ(r.failed, "");
-  EXPECT_THAT(r.rows["broadcast"], ElementsAre("a|Alpha", "b|Beta and a longer name", std::string(kLong) + "|?", "a|Alpha", "a|Alpha"));
+  EXPECT_THAT(r.rows["broadcast"], ElementsAre("a|Alpha", "b|Beta and a longer name",
+                                               std::string(kLong) + "|?", "a|Alpha", "a|Alpha"));
   EXPECT_THAT(r.rows["co"], ElementsAre("x|1000", "y|2000"));
 }
 
 DREY_JOB("interval", env, args) {
   auto marks = drey::monotonous(&Hit::time);
   auto left = env.from<Hit>({{"a", {10'000}, 1}, {"b", {20'000}, 2}}).watermarks(marks);
-  auto right = env.from<Hit>({{"a", {5'000}, 3}, {"a", {11'000}, 4}, {"b", {50'000}, 5}}).watermarks(marks);
+  auto right =
+      env.from<Hit>({{"a", {5'000}, 3}, {"a", {11'000}, 4}, {"b", {50'000}, 5}}).watermarks(marks);
   left.key_by(&Hit::page)
       .interval_join(right.key_by(&Hit::page))
       .between(-2s, 2s)
-      .process([](const Hit& a, const Hit& b) { return Hit{a.page, b.time, *a.size * 10 + *b.size}; })
+      .process([](const Hit& a, const Hit& b) {
+        return Hit{a.page, b.time, *a.size * 10 + *b.size};
+      })
       .to(drey::collect("out"));
 }
-TEST(Streams, IntervalJoin) { EXPECT_THAT(fake::run("interval").rows["out"], ElementsAre("a|11000|14")); }
+TEST(Streams, IntervalJoin) {
+  EXPECT_THAT(fake::run("interval").rows["out"], ElementsAre("a|11000|14"));
+}
 
 namespace {
 struct Nested {
@@ -344,15 +392,26 @@ TEST(Streams, NestedRecordsListsAndOptionals) {
   auto r = fake::run("nested").rows;
   const std::string text = kLong;
   const std::string two = "{2,2}|[{one,1},{" + text + ",2}]|[7,7]|200|null|1|" + text;
-  EXPECT_THAT(r["out"], ElementsAre("{0,0}|[]|[]|0|null|1|null", "{1,1}|[{one,1}]|[7]|100|true|1|null", two));
+  EXPECT_THAT(r["out"],
+              ElementsAre("{0,0}|[]|[]|0|null|1|null", "{1,1}|[{one,1}]|[7]|100|true|1|null", two));
   EXPECT_EQ(r["again"], r["out"]);
   EXPECT_THAT(r["state"], ElementsAre(r["out"][0], r["out"][0], two));
 }
 
 DREY_JOB("shapes", env, args) {
-  auto a = env.from<std::int64_t>({1, 2}).uid("a").name("first").parallelism(2).max_parallelism(64).slot_sharing_group("g").start_new_chain();
+  auto a = env.from<std::int64_t>({1, 2})
+               .uid("a")
+               .name("first")
+               .parallelism(2)
+               .max_parallelism(64)
+               .slot_sharing_group("g")
+               .start_new_chain();
   auto b = env.from<std::int64_t>({3}).disable_chaining();
-  a.union_with(b.rebalance()).filter([](std::int64_t) { return true; }).to(drey::csv_files("/out").overwrite()).name("Sink!").uid("s");
+  a.union_with(b.rebalance())
+      .filter([](std::int64_t) { return true; })
+      .to(drey::csv_files("/out").overwrite())
+      .name("Sink!")
+      .uid("s");
   a.partition_custom([](std::int64_t v, std::uint32_t n) { return v % n; }).to(drey::discard());
   a.shuffle().print("p");
   env.name("shapes").checkpointing(1s).restart(drey::fixed_delay(3, 10s)).parallelism(2);
@@ -371,7 +430,8 @@ TEST(Streams, GraphAndSettings) {
   EXPECT_TRUE(g->operators[3].outputs.empty());
   std::vector<drey_partitioner> p;
   for (const auto& e : g->edges) p.push_back(e.partitioner);
-  EXPECT_THAT(p, ElementsAre(DREY_FORWARD, DREY_REBALANCE, DREY_FORWARD, DREY_CUSTOM, DREY_SHUFFLE));
+  EXPECT_THAT(p,
+              ElementsAre(DREY_FORWARD, DREY_REBALANCE, DREY_FORWARD, DREY_CUSTOM, DREY_SHUFFLE));
   EXPECT_EQ(g->settings["execution.checkpointing.interval"], "1000 ms");
   EXPECT_EQ(g->settings["restart-strategy.fixed-delay.attempts"], "3");
 }
@@ -389,7 +449,8 @@ DREY_JOB("late", env, args) {
 TEST(Streams, LateOutputOfAWindowDropsTheHiddenKey) {
   auto g = fake::build("late");
   ASSERT_EQ(g->failed, "");
-  const auto& w = *std::find_if(g->operators.begin(), g->operators.end(), [](auto& o) { return o.kind == "window"; });
+  const auto& w = *std::find_if(g->operators.begin(), g->operators.end(),
+                                [](auto& o) { return o.kind == "window"; });
   EXPECT_EQ(w.options.at("late_output"), "1");
   EXPECT_EQ(w.options.at("allowed_lateness_ms"), "2000");
   EXPECT_EQ(w.outputs[1]->n_children, 4);
@@ -397,15 +458,30 @@ TEST(Streams, LateOutputOfAWindowDropsTheHiddenKey) {
 }
 
 DREY_JOB("throws", env, args) {
-  env.from<std::int64_t>({1}).map([](std::int64_t v) -> std::int64_t { throw std::out_of_range("row " + std::to_string(v)); }).to(drey::discard());
+  env.from<std::int64_t>({1})
+      .map([](std::int64_t v) -> std::int64_t {
+        throw std::out_of_range("row " + std::to_string(v));
+      })
+      .to(drey::discard());
 }
 DREY_JOB("same_uid", env, args) {
-  env.from<std::int64_t>({1}).uid("x").map([](std::int64_t v) { return v; }).uid("x").to(drey::discard());
+  env.from<std::int64_t>({1})
+      .uid("x")
+      .map([](std::int64_t v) { return v; })
+      .uid("x")
+      .to(drey::discard());
 }
 DREY_JOB("no_watermarks", env, args) {
-  env.from<Hit>({}).key_by(&Hit::page).window(drey::tumbling(1min)).count().name("counts").to(drey::discard());
+  env.from<Hit>({})
+      .key_by(&Hit::page)
+      .window(drey::tumbling(1min))
+      .count()
+      .name("counts")
+      .to(drey::discard());
 }
-DREY_JOB("no_trigger", env, args) { env.from<Hit>({}).key_by(&Hit::page).window(drey::global()).count().to(drey::discard()); }
+DREY_JOB("no_trigger", env, args) {
+  env.from<Hit>({}).key_by(&Hit::page).window(drey::global()).count().to(drey::discard());
+}
 DREY_JOB("no_key", env, args) {
   env.from<Hit>({{"a", {}, 1}})
       .process([](const Hit&, drey::Context& ctx, drey::Out<Hit>&) { ctx.timers().event({1}); })
@@ -416,7 +492,8 @@ TEST(Streams, Failures) {
   auto r = fake::run("throws");
   EXPECT_EQ(r.failed_type, "std::out_of_range");
   EXPECT_EQ(r.failed, "row 1");
-  EXPECT_THAT(fake::run("same_uid").failed, HasSubstr("'Source: collection' and 'Map' have the same uid 'x'"));
+  EXPECT_THAT(fake::run("same_uid").failed,
+              HasSubstr("'Source: collection' and 'Map' have the same uid 'x'"));
   EXPECT_THAT(fake::run("no_watermarks").failed, HasSubstr("operator 'counts'"));
   EXPECT_THAT(fake::run("no_trigger").failed, HasSubstr("never fire"));
   EXPECT_THAT(fake::run("no_key").failed, HasSubstr("no current key"));
@@ -425,7 +502,11 @@ TEST(Streams, Failures) {
 }
 
 DREY_JOB("files", env, args) {
-  env.from(drey::csv<Hit>("/data/hits.csv").null("NA").on_error_skip().passes(3, &Hit::time).rate(1000))
+  env.from(drey::csv<Hit>("/data/hits.csv")
+               .null("NA")
+               .on_error_skip()
+               .passes(3, &Hit::time)
+               .rate(1000))
       .filter([](const Hit& h) { return h.size.has_value(); })
       .to(drey::collect("out"));
 }
@@ -435,6 +516,7 @@ TEST(Streams, Files) {
   EXPECT_EQ(g->operators[0].options["passes"], "3");
   EXPECT_EQ(g->operators[0].options["rate"], "1000");
   EXPECT_EQ(g->operators[0].options["on_error"], "skip");
-  EXPECT_THAT(fake::run(*g, {{"/data/hits.csv", {{"x", "1", "NA"}, {kLong, "2", "7"}}}}).rows["out"],
-              ElementsAre(std::string(kLong) + "|2|7"));
+  EXPECT_THAT(
+      fake::run(*g, {{"/data/hits.csv", {{"x", "1", "NA"}, {kLong, "2", "7"}}}}).rows["out"],
+      ElementsAre(std::string(kLong) + "|2|7"));
 }

@@ -1,3 +1,4 @@
+// clang-format off: the snippets are laid out for docs/datastream.md.
 // The snippets of docs/datastream.md, in its order; examples_test.cc checks that they are the same.
 #include <drey/datastream.h>
 
