@@ -215,7 +215,8 @@ typedef struct drey_host {
   int (*value_put)(drey_state*, const drey_view* key, uint64_t hash, drey_span value);
   int (*state_clear)(drey_state*, const drey_view* key, uint64_t hash);   /* any keyed kind */
   int (*list_add)(drey_state*, const drey_view* key, uint64_t hash, drey_span element);
-  /* Calls visit for each element in order; a non-zero return stops and is returned. */
+  /* Calls visit for each element in order; a non-zero return stops and is returned. visit may emit, but
+   * not change this state. */
   int (*list_each)(drey_state*, const drey_view* key, uint64_t hash,
                    int (*visit)(void* self, drey_span element), void* self);
   int (*list_assign)(drey_state*, const drey_view* key, uint64_t hash, uint32_t n,
@@ -269,7 +270,7 @@ typedef struct drey_functions {
   int (*process)(void* self, uint32_t input, const drey_batch*, const drey_keys* keys);
   int (*on_timers)(void* self, uint32_t n, const drey_timer*); /* due ones, ascending by time */
   int (*on_watermark)(void* self, int64_t watermark);
-  int (*on_input_end)(void* self, uint32_t input);
+  int (*on_input_end)(void* self, uint32_t input);   /* again after a restore, if it had ended before */
   int (*snapshot)(void* self, int64_t checkpoint_id);  /* replace operator lists now */
   int (*on_checkpoint_complete)(void* self, int64_t checkpoint_id);
   int (*finish)(void* self);                    /* all inputs ended; may emit */
@@ -294,7 +295,8 @@ typedef struct drey_functions {
               const void* const* accumulators);
   /* Kind watermarks: event time of each row (batch->rows entries). */
   int (*row_times)(void* self, const drey_batch*, int64_t* times);
-  /* Kind window with a custom trigger, after each element: 0 continue, 1 fire, 2 purge, 3 both. */
+  /* Kind window with a custom trigger, after each element: 0 continue, 1 fire, 2 purge, 3 both; -1 after a
+   * failure. */
   int (*on_element)(void* self, const drey_batch*, uint32_t id, drey_window, int64_t count);
   /* Partitioner of an edge: target of each row (batch->rows entries), 0 .. targets-1. */
   int (*partition)(void* self, const drey_batch*, uint32_t targets, uint32_t* out);
@@ -327,7 +329,7 @@ typedef struct drey_operator_spec {
 } drey_operator_spec;
 
 typedef enum drey_partitioner {
-  DREY_FORWARD = 0, DREY_REBALANCE = 1, DREY_RESCALE = 2, DREY_HASH = 3,
+  DREY_FORWARD = 0 /* REBALANCE when the parallelisms differ */, DREY_REBALANCE = 1, DREY_RESCALE = 2, DREY_HASH = 3,
   DREY_BROADCAST = 4, DREY_GLOBAL = 5, DREY_SHUFFLE = 6, DREY_CUSTOM = 7
 } drey_partitioner;
 
