@@ -1,0 +1,229 @@
+#include "control/checkpoint/coordinator.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace drey::control {
+namespace {
+
+constexpr std::size_t kHistoryMax = 10;  // web.checkpoints.history
+
+}  // namespace
+
+std::uint64_t Checkpoint::written_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const TaskCheckpoint& t : tasks) bytes += t.ack.written_bytes;
+  return bytes;
+}
+std::uint64_t Checkpoint::state_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const TaskCheckpoint& t : tasks) bytes += t.ack.state_bytes;
+  return bytes;
+}
+std::uint64_t Checkpoint::processed_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const TaskCheckpoint& t : tasks) bytes += t.ack.processed_bytes;
+  return bytes;
+}
+std::size_t Checkpoint::acknowledged() const {
+  return static_cast<std::size_t>(std::count_if(tasks.begin(), tasks.end(), [](const auto& t) { return t.acknowledged; }));
+}
+
+CheckpointCoordinator::CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks, std::int64_t next_id)
+    : options_(options), tasks_(std::move(tasks)), next_id_(next_id) {}
+
+void CheckpointCoordinator::on_running(Instant now) {
+  running_ = true;
+  final_wanted_ = false;
+  next_trigger_ = options_.interval.count() > 0 ? now + options_.interval : Instant{INT64_MAX};
+}
+
+CheckpointDecisions CheckpointCoordinator::on_stopped(std::string_view why, Instant now) {
+  CheckpointDecisions out;
+  running_ = false;
+  final_wanted_ = false;
+  next_trigger_ = {INT64_MAX};
+  // One whose metadata is on its way stays: it is complete whatever becomes of the tasks.
+  if (pending_ && !storing_) abort(why, false, now, out);
+  return out;
+}
+
+Instant CheckpointCoordinator::next_time() const {
+  if (!running_) return {INT64_MAX};
+  if (pending_) return storing_ ? Instant{INT64_MAX} : Instant{pending_->trigger_time} + options_.timeout;
+  return next_trigger_;
+}
+
+CheckpointDecisions CheckpointCoordinator::on_time(Instant now) {
+  CheckpointDecisions out;
+  if (!running_) return out;
+  if (pending_) {
+    if (!storing_ && now >= Instant{pending_->trigger_time} + options_.timeout) {
+      abort("Checkpoint expired before completing.", true, now, out);
+    }
+    return out;
+  }
+  if (now >= next_trigger_) start(now, final_wanted_, out);
+  return out;
+}
+
+CheckpointDecisions CheckpointCoordinator::trigger_now(Instant now, bool is_final) {
+  CheckpointDecisions out;
+  if (!running_) return out;
+  final_wanted_ = final_wanted_ || is_final;
+  if (!pending_) start(now, final_wanted_, out);
+  return out;
+}
+
+void CheckpointCoordinator::start(Instant now, bool is_final, CheckpointDecisions& out) {
+  Checkpoint checkpoint;
+  checkpoint.id = next_id_++;
+  checkpoint.trigger_time = now.millis;
+  checkpoint.is_final = is_final;
+  for (std::uint32_t v = 0; v < tasks_.size(); ++v) {
+    for (std::uint32_t s = 0; s < tasks_[v]; ++s) {
+      TaskCheckpoint task;
+      task.vertex = v;
+      task.subtask = s;
+      checkpoint.tasks.push_back(std::move(task));
+    }
+  }
+  if (options_.interval.count() > 0) next_trigger_ = now + options_.interval;
+  out.push_back(TriggerCheckpoint{checkpoint.id, checkpoint.trigger_time});
+  pending_ = std::move(checkpoint);
+}
+
+CheckpointDecisions CheckpointCoordinator::on_ack(const SnapshotAck& ack, Instant now) {
+  CheckpointDecisions out;
+  if (!pending_ || storing_ || pending_->id != ack.checkpoint_id) {
+    // Late, for a checkpoint that is gone: what it wrote is nobody's. Files of others it only refers to.
+    if (ack.ok && !ack.files.empty()) {
+      bool needed = false;
+      for (const Checkpoint& c : completed_) {
+        for (const TaskCheckpoint& t : c.tasks) {
+          for (const auto& file : t.ack.files) needed = needed || file.first == ack.files[0].first;
+        }
+      }
+      if (!needed) out.push_back(DeleteFiles{{ack.files[0].first}, {}});
+    }
+    return out;
+  }
+  for (TaskCheckpoint& task : pending_->tasks) {
+    if (task.vertex != ack.task.vertex || task.subtask != ack.task.subtask || task.acknowledged) continue;
+    task.ack = ack;
+    if (!ack.ok) {
+      abort(fmt::format("Asynchronous task checkpoint failed. Caused by: {}", ack.failure.message), true, now, out);
+      return out;
+    }
+    task.acknowledged = true;
+    task.ack_time = now.millis;
+    pending_->latest_ack_time = now.millis;
+  }
+  if (pending_->acknowledged() == pending_->tasks.size()) {
+    storing_ = true;
+    out.push_back(StoreCheckpoint{*pending_});
+  }
+  return out;
+}
+
+CheckpointDecisions CheckpointCoordinator::on_stored(std::int64_t id, bool ok, std::string_view why, Instant now) {
+  CheckpointDecisions out;
+  if (!pending_ || !storing_ || pending_->id != id) return out;
+  storing_ = false;
+  if (!ok) {
+    abort(fmt::format("Cannot store the checkpoint's metadata. Caused by: {}", why), true, now, out);
+    return out;
+  }
+  Checkpoint done = std::move(*pending_);
+  pending_.reset();
+  done.status = CheckpointStatus::kCompleted;
+  ++completed_count_;
+  failures_in_a_row_ = 0;
+  const bool was_final = done.is_final;
+  completed_.push_front(done);
+  remember(std::move(done));
+  out.push_back(TellComplete{id});
+  while (completed_.size() > std::max<std::size_t>(options_.retained, 1)) {
+    const Checkpoint gone = completed_.back();
+    completed_.pop_back();
+    delete_unreferenced(gone, out);
+  }
+  if (options_.interval.count() > 0) next_trigger_ = std::max(next_trigger_, now + options_.min_pause);
+  if (running_ && final_wanted_ && !was_final) start(now, true, out);
+  return out;
+}
+
+void CheckpointCoordinator::abort(std::string_view why, bool counts, Instant now, CheckpointDecisions& out) {
+  Checkpoint gone = std::move(*pending_);
+  pending_.reset();
+  storing_ = false;
+  gone.status = CheckpointStatus::kFailed;
+  gone.failure_time = now.millis;
+  gone.failure_message = why;
+  ++failed_count_;
+  out.push_back(TellAborted{gone.id});
+  delete_unreferenced(gone, out);
+  const bool was_final = gone.is_final;
+  remember(std::move(gone));
+  if (counts && ++failures_in_a_row_ > options_.tolerable_failures) {
+    failures_in_a_row_ = 0;
+    out.push_back(FailJob{fmt::format("Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to {}", why)});
+  } else if (running_ && was_final) {
+    next_trigger_ = now + Millis(1000);
+  }
+}
+
+void CheckpointCoordinator::remember(Checkpoint checkpoint) {
+  history_.push_front(std::move(checkpoint));
+  if (history_.size() > kHistoryMax) history_.pop_back();
+}
+
+void CheckpointCoordinator::delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out) {
+  std::set<std::string> needed;
+  for (const Checkpoint& c : completed_) {
+    for (const TaskCheckpoint& t : c.tasks) {
+      for (const auto& file : t.ack.files) needed.insert(file.first);
+    }
+  }
+  if (pending_) {
+    for (const TaskCheckpoint& t : pending_->tasks) {
+      for (const auto& file : t.ack.files) needed.insert(file.first);
+    }
+  }
+  DeleteFiles files;
+  std::set<std::string> chosen;
+  for (const TaskCheckpoint& t : gone.tasks) {
+    for (const auto& file : t.ack.files) {
+      if (!needed.contains(file.first) && chosen.insert(file.first).second) files.files.push_back(file.first);
+    }
+  }
+  if (!gone.path.empty()) files.directories.push_back(gone.path);
+  for (Checkpoint& c : history_) {
+    if (c.id == gone.id) c.discarded = true;
+  }
+  if (!files.files.empty() || !files.directories.empty()) out.push_back(std::move(files));
+}
+
+void CheckpointCoordinator::restore(std::vector<Checkpoint> completed) {
+  for (Checkpoint& c : completed) {
+    next_id_ = std::max(next_id_, c.id + 1);
+    completed_.push_front(std::move(c));
+  }
+}
+
+void CheckpointCoordinator::forget(std::int64_t id) {
+  std::erase_if(completed_, [id](const Checkpoint& c) { return c.id == id; });
+}
+
+CheckpointDecisions CheckpointCoordinator::discard_all() {
+  CheckpointDecisions out;
+  while (!completed_.empty()) {
+    const Checkpoint gone = completed_.back();
+    completed_.pop_back();
+    delete_unreferenced(gone, out);
+  }
+  return out;
+}
+
+}  // namespace drey::control

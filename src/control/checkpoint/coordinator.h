@@ -1,0 +1,143 @@
+// CheckpointCoordinator: when to trigger, complete, abort and retire checkpoints. Pure: owns no timer, does no I/O.
+//
+// One checkpoint at a time. It is complete when every task has acknowledged it; its metadata must then be durable
+// (on_stored) before anybody is told. Files belong to the retained checkpoints that name them: one is deleted when no
+// retained and no pending checkpoint does. Ids only grow, over restarts of the JobManager, too.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+#include "control/messages.h"
+
+namespace drey::control {
+
+struct CheckpointOptions {
+  Millis interval{0};         // 0: not periodic
+  Millis min_pause{0};
+  Millis timeout{600'000};
+  std::int64_t tolerable_failures = 0;   // consecutive ones; more fail the job
+  std::size_t retained = 1;
+  bool exactly_once = true;
+  bool keep_on_cancellation = false;
+};
+
+// One task's part of a checkpoint.
+struct TaskCheckpoint {
+  std::uint32_t vertex = 0;
+  std::uint32_t subtask = 0;
+  bool acknowledged = false;
+  std::int64_t ack_time = 0;
+  SnapshotAck ack;
+  static constexpr auto fields() {
+    using M = TaskCheckpoint;
+    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask), field("acknowledged", &M::acknowledged),
+                      field("ack-time", &M::ack_time), field("ack", &M::ack)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<TaskCheckpoint>);
+
+enum class CheckpointStatus { kInProgress, kCompleted, kFailed };
+constexpr auto enum_table(CheckpointStatus) {
+  return std::array{EnumRow{CheckpointStatus::kInProgress, "IN_PROGRESS"}, EnumRow{CheckpointStatus::kCompleted, "COMPLETED"},
+                    EnumRow{CheckpointStatus::kFailed, "FAILED"}};
+}
+
+struct Checkpoint {
+  std::int64_t id = 0;
+  CheckpointStatus status = CheckpointStatus::kInProgress;
+  std::int64_t trigger_time = 0;
+  std::int64_t latest_ack_time = -1;
+  std::int64_t failure_time = 0;
+  std::string failure_message;
+  std::string path;           // directory with its metadata
+  bool discarded = false;
+  bool is_final = false;      // after the end of all data
+  std::vector<TaskCheckpoint> tasks;
+  std::uint64_t written_bytes() const;
+  std::uint64_t state_bytes() const;
+  std::uint64_t processed_bytes() const;
+  std::size_t acknowledged() const;
+  static constexpr auto fields() {
+    using M = Checkpoint;
+    return std::tuple{field("id", &M::id), field("status", &M::status), field("trigger-time", &M::trigger_time),
+                      field("latest-ack-time", &M::latest_ack_time), field("failure-time", &M::failure_time),
+                      field("failure-message", &M::failure_message), field("path", &M::path), field("discarded", &M::discarded),
+                      field("is-final", &M::is_final), field("tasks", &M::tasks)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Checkpoint>);
+
+// --- decisions ---
+struct TriggerCheckpoint { std::int64_t id; std::int64_t trigger_time; };
+struct StoreCheckpoint { Checkpoint checkpoint; };            // write its metadata, then on_stored
+struct TellComplete { std::int64_t id; };
+struct TellAborted { std::int64_t id; };
+struct DeleteFiles { std::vector<std::string> files; std::vector<std::string> directories; };
+struct FailJob { std::string why; };
+using CheckpointDecision = std::variant<TriggerCheckpoint, StoreCheckpoint, TellComplete, TellAborted, DeleteFiles, FailJob>;
+using CheckpointDecisions = std::vector<CheckpointDecision>;
+
+class CheckpointCoordinator {
+ public:
+  // tasks[vertex] = parallelism.
+  CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks, std::int64_t next_id);
+
+  // Tasks run (again): periodic checkpoints may start, the first one an interval from now.
+  void on_running(Instant now);
+  // Tasks do not run any more.
+  CheckpointDecisions on_stopped(std::string_view why, Instant now);
+  CheckpointDecisions on_time(Instant now);
+  // When on_time should be called next; far away when there is nothing to wait for.
+  Instant next_time() const;
+  CheckpointDecisions trigger_now(Instant now, bool is_final);
+  CheckpointDecisions on_ack(const SnapshotAck& ack, Instant now);
+  CheckpointDecisions on_stored(std::int64_t id, bool ok, std::string_view why, Instant now);
+
+  // Completed checkpoints that were read back from the store, oldest first.
+  void restore(std::vector<Checkpoint> completed);
+  // Newest first; what a restart tries in turn.
+  const std::deque<Checkpoint>& completed() const { return completed_; }
+  // It cannot be read: never again restored from.
+  void forget(std::int64_t id);
+  CheckpointDecisions discard_all();
+
+  const CheckpointOptions& options() const { return options_; }
+  const std::optional<Checkpoint>& pending() const { return pending_; }
+  const std::deque<Checkpoint>& history() const { return history_; }  // newest first, ended ones, bounded
+  std::int64_t completed_count() const { return completed_count_; }
+  std::int64_t failed_count() const { return failed_count_; }
+  std::int64_t restored_count() const { return restored_count_; }
+  void count_restored() { ++restored_count_; }
+  std::int64_t next_id() const { return next_id_; }
+
+ private:
+  void start(Instant now, bool is_final, CheckpointDecisions& out);
+  void abort(std::string_view why, bool counts, Instant now, CheckpointDecisions& out);
+  void remember(Checkpoint checkpoint);
+  void delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out);
+
+  const CheckpointOptions options_;
+  const std::vector<std::uint32_t> tasks_;
+  std::int64_t next_id_;
+  bool running_ = false;
+  bool final_wanted_ = false;
+  Instant next_trigger_{INT64_MAX};
+  std::optional<Checkpoint> pending_;
+  bool storing_ = false;                // pending_ is complete, its metadata on the way
+  std::deque<Checkpoint> completed_;    // newest first
+  std::deque<Checkpoint> history_;
+  std::int64_t completed_count_ = 0;
+  std::int64_t failed_count_ = 0;
+  std::int64_t restored_count_ = 0;
+  std::int64_t failures_in_a_row_ = 0;
+};
+
+}  // namespace drey::control

@@ -1,0 +1,237 @@
+// What the JobManager and the TaskManagers tell each other. Encoded by wire/binary; one frame a message.
+//
+// Every message about a job carries its incarnation (raised at each start, restart and recovery): who receives an old
+// one drops and counts it. Both sides are of one version, which registration checks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/id.h"
+#include "control/execution/states.h"
+#include "graph/job_graph.h"
+#include "wire/field.h"
+
+namespace drey::control {
+
+using wire::field;
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+struct FailureReport {
+  std::int32_t code = 0;  // drey::Code; 0: none
+  std::string message;
+  std::string origin;
+  std::string stack;
+  static constexpr auto fields() {
+    using M = FailureReport;
+    return std::tuple{field("code", &M::code), field("message", &M::message), field("origin", &M::origin), field("stack", &M::stack)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<FailureReport>);
+
+// Names a running attempt.
+struct TaskAddress {
+  JobId job;
+  std::uint64_t incarnation = 0;
+  std::uint32_t vertex = 0;  // index in the plan
+  std::uint32_t subtask = 0;
+  std::uint32_t attempt = 0;
+  friend auto operator<=>(const TaskAddress&, const TaskAddress&) = default;
+  static constexpr auto fields() {
+    using M = TaskAddress;
+    return std::tuple{field("job", &M::job), field("incarnation", &M::incarnation), field("vertex", &M::vertex),
+                      field("subtask", &M::subtask), field("attempt", &M::attempt)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<TaskAddress>);
+
+// --- TaskManager -> JobManager -------------------------------------------------------------------
+
+struct Register {
+  std::uint32_t version = kProtocolVersion;
+  std::string secret;
+  std::string id;
+  std::string host;
+  std::int32_t data_port = 0;
+  std::int32_t slots = 0;
+  std::int64_t pid = 0;
+  std::int64_t cores = 0;
+  std::int64_t physical_memory = 0;
+  std::int64_t managed_memory = 0;
+  static constexpr auto fields() {
+    using M = Register;
+    return std::tuple{field("version", &M::version), field("secret", &M::secret), field("id", &M::id), field("host", &M::host),
+                      field("data-port", &M::data_port), field("slots", &M::slots), field("pid", &M::pid),
+                      field("cores", &M::cores), field("physical-memory", &M::physical_memory),
+                      field("managed-memory", &M::managed_memory)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Register>);
+
+struct TaskStateChanged {
+  TaskAddress task;
+  AttemptState state = AttemptState::kCreated;
+  FailureReport failure;
+  static constexpr auto fields() {
+    using M = TaskStateChanged;
+    return std::tuple{field("task", &M::task), field("state", &M::state), field("failure", &M::failure)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<TaskStateChanged>);
+
+struct EndOfData {
+  TaskAddress task;
+  static constexpr auto fields() { return std::tuple{field("task", &EndOfData::task)}; }
+};
+static_assert(wire::EveryMemberHasARow<EndOfData>);
+
+struct SnapshotAck {
+  TaskAddress task;
+  std::int64_t checkpoint_id = 0;
+  bool ok = false;
+  FailureReport failure;
+  std::string handle;  // state::TaskStateHandle, encoded: control need not know it
+  std::vector<std::pair<std::string, std::uint64_t>> files;  // of the handle
+  std::uint64_t written_bytes = 0;
+  std::uint64_t state_bytes = 0;
+  std::int64_t start_delay_ms = 0;
+  std::int64_t alignment_ms = 0;
+  std::uint64_t processed_bytes = 0;
+  std::int64_t sync_ms = 0;
+  std::int64_t async_ms = 0;
+  static constexpr auto fields() {
+    using M = SnapshotAck;
+    return std::tuple{field("task", &M::task), field("checkpoint-id", &M::checkpoint_id), field("ok", &M::ok),
+                      field("failure", &M::failure), field("handle", &M::handle), field("files", &M::files),
+                      field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
+                      field("start-delay-ms", &M::start_delay_ms), field("alignment-ms", &M::alignment_ms),
+                      field("processed-bytes", &M::processed_bytes), field("sync-ms", &M::sync_ms), field("async-ms", &M::async_ms)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<SnapshotAck>);
+
+struct AccumulatorReport {
+  std::string name;
+  std::int32_t kind = 0;  // drey_accumulator_kind
+  std::int64_t whole = 0;
+  double real = 0;
+  static constexpr auto fields() {
+    using M = AccumulatorReport;
+    return std::tuple{field("name", &M::name), field("kind", &M::kind), field("whole", &M::whole), field("real", &M::real)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<AccumulatorReport>);
+
+// Totals since the attempt began; names as REST shows them.
+struct TaskReport {
+  TaskAddress task;
+  std::vector<std::pair<std::string, std::int64_t>> metrics;  // subtask scope; operators as "<op>.<metric>"
+  std::vector<AccumulatorReport> accumulators;
+  static constexpr auto fields() {
+    using M = TaskReport;
+    return std::tuple{field("task", &M::task), field("metrics", &M::metrics), field("accumulators", &M::accumulators)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<TaskReport>);
+
+struct Heartbeat {
+  std::vector<TaskReport> tasks;
+  std::vector<std::pair<std::string, std::int64_t>> metrics;  // TaskManager scope
+  static constexpr auto fields() { return std::tuple{field("tasks", &Heartbeat::tasks), field("metrics", &Heartbeat::metrics)}; }
+};
+static_assert(wire::EveryMemberHasARow<Heartbeat>);
+
+using ToJobManager = std::variant<Register, TaskStateChanged, EndOfData, SnapshotAck, Heartbeat>;
+
+// --- JobManager -> TaskManager -------------------------------------------------------------------
+
+struct RegisterAnswer {
+  bool accepted = false;
+  std::string why;
+  std::int64_t heartbeat_ms = 1000;
+  static constexpr auto fields() {
+    using M = RegisterAnswer;
+    return std::tuple{field("accepted", &M::accepted), field("why", &M::why), field("heartbeat-ms", &M::heartbeat_ms)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<RegisterAnswer>);
+
+struct TaskDeployment {
+  std::uint32_t vertex = 0;
+  std::uint32_t subtask = 0;
+  std::uint32_t attempt = 0;
+  std::uint32_t slot = 0;
+  std::vector<std::string> restore;  // encoded state::TaskStateHandles
+  static constexpr auto fields() {
+    using M = TaskDeployment;
+    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask), field("attempt", &M::attempt),
+                      field("slot", &M::slot), field("restore", &M::restore)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<TaskDeployment>);
+
+// Where each subtask of the job runs: [vertex][subtask] -> index into `hosts`.
+struct Placement {
+  std::vector<std::pair<std::string, std::int32_t>> hosts;  // host, data port
+  std::vector<std::vector<std::uint32_t>> task_managers;
+  static constexpr auto fields() {
+    return std::tuple{field("hosts", &Placement::hosts), field("task-managers", &Placement::task_managers)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Placement>);
+
+// All tasks of a job that this TaskManager runs.
+struct Deploy {
+  JobId job;
+  std::uint64_t incarnation = 0;
+  graph::JobGraph graph;  // resolved
+  graph::Plan plan;
+  std::string module;     // path of the shared object; empty: no user code
+  std::uint64_t digest = 0;
+  std::vector<TaskDeployment> tasks;
+  Placement placement;
+  std::uint32_t me = 0;   // index into placement.hosts
+  bool exactly_once = true;
+  bool final_checkpoint = false;
+  bool restore_own = true;
+  std::int64_t restored_checkpoint = -1;
+  std::string state_directory;
+  static constexpr auto fields() {
+    using M = Deploy;
+    return std::tuple{field("job", &M::job), field("incarnation", &M::incarnation), field("graph", &M::graph),
+                      field("plan", &M::plan), field("module", &M::module), field("digest", &M::digest),
+                      field("tasks", &M::tasks), field("placement", &M::placement), field("me", &M::me),
+                      field("exactly-once", &M::exactly_once), field("final-checkpoint", &M::final_checkpoint),
+                      field("restore-own", &M::restore_own), field("restored-checkpoint", &M::restored_checkpoint),
+                      field("state-directory", &M::state_directory)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Deploy>);
+
+struct CancelTask {
+  TaskAddress task;
+  static constexpr auto fields() { return std::tuple{field("task", &CancelTask::task)}; }
+};
+static_assert(wire::EveryMemberHasARow<CancelTask>);
+
+struct CheckpointCommand {
+  enum class What { kTrigger, kComplete, kAborted } what = What::kTrigger;
+  JobId job;
+  std::uint64_t incarnation = 0;
+  std::int64_t checkpoint_id = 0;
+  std::int64_t trigger_time = 0;
+  static constexpr auto fields() {
+    using M = CheckpointCommand;
+    return std::tuple{field("what", &M::what), field("job", &M::job), field("incarnation", &M::incarnation),
+                      field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<CheckpointCommand>);
+
+using ToTaskManager = std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand>;
+
+}  // namespace drey::control
