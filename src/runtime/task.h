@@ -92,6 +92,8 @@ struct TaskInputEdge {
 
 struct TaskSpec {
   JobId job;
+  std::uint64_t incarnation = 0;
+  std::uint32_t vertex_index = 0;                // in the plan
   graph::Vertex vertex;
   std::uint32_t subtask = 0;
   std::uint32_t attempt = 0;

@@ -1,0 +1,358 @@
+#include "runtime/task_manager.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "env/log.h"
+#include "wire/binary/codec.h"
+
+namespace drey::runtime {
+namespace {
+
+constexpr Millis kReconnectDelay{200};
+
+// Flink's scheme in metric names: blank, '.', ':', ',' become '_'.
+std::string metric_scope(std::string_view name) {
+  std::string out(name);
+  for (char& c : out) {
+    if (c == ' ' || c == '.' || c == ':' || c == ',') c = '_';
+  }
+  return out;
+}
+
+control::AttemptState attempt_state(TaskState state) {
+  switch (state) {
+    case TaskState::kCreated: return control::AttemptState::kDeploying;
+    case TaskState::kInitializing: return control::AttemptState::kInitializing;
+    case TaskState::kRunning: return control::AttemptState::kRunning;
+    case TaskState::kFinished: return control::AttemptState::kFinished;
+    case TaskState::kCanceled: return control::AttemptState::kCanceled;
+    case TaskState::kFailed: return control::AttemptState::kFailed;
+  }
+  return control::AttemptState::kFailed;
+}
+
+}  // namespace
+
+control::FailureReport failure_of(const Status& status) {
+  if (status.ok()) return {};
+  return {static_cast<std::int32_t>(status.code()), status.to_string(), status.origin(), status.stack()};
+}
+
+Status status_of(const control::FailureReport& failure) {
+  if (failure.code <= 0 || failure.code > static_cast<std::int32_t>(Code::kInternal)) {
+    return failure.code == 0 ? Status() : fail(Code::kInternal, failure.message);
+  }
+  return fail(static_cast<Code>(failure.code), failure.message).with_origin(failure.origin).with_stack(failure.stack);
+}
+
+TaskManager::TaskManager(TaskManagerOptions options, env::Env& env, const operators::Registry& registry)
+    : options_(std::move(options)), env_(env), registry_(registry) {
+  const auto slots = static_cast<std::size_t>(std::max(options_.slots, 1));
+  workers_ = std::make_unique<WorkerPool>(env, std::min<std::size_t>(slots, static_cast<std::size_t>(env.threads.core_count())));
+  loop_ = env.threads.make_loop("taskmanager");
+}
+
+TaskManager::~TaskManager() {
+  std::unique_ptr<env::Loop> loop;
+  {
+    std::lock_guard lock(loop_mutex_);
+    loop = std::move(loop_);
+  }
+  loop.reset();      // nothing runs on it any more
+  workers_.reset();  // nor do tasks
+  jobs_.clear();
+}
+
+void TaskManager::post(std::function<void()> function) {
+  std::lock_guard lock(loop_mutex_);
+  if (loop_ != nullptr) loop_->post(std::move(function));
+}
+
+void TaskManager::start(std::function<void(const std::string&)> on_refused) {
+  loop_->post([this, on_refused = std::move(on_refused)] {
+    on_refused_ = on_refused;
+    connect();
+  });
+}
+
+void TaskManager::connect() {
+  env_.network.connect(*loop_, options_.job_manager_host, options_.job_manager_port, std::chrono::seconds(5),
+                       [this](Result<env::ConnectionRef> connection) {
+                         if (!connection.ok()) {
+                           loop_->after(kReconnectDelay, [this] { connect(); });
+                           return;
+                         }
+                         connection_ = *connection;
+                         env::Connection::Handler handler;
+                         handler.on_frame = [this](std::string_view frame) { on_frame(frame); };
+                         handler.on_closed = [this](const Status& why) { on_lost(why); };
+                         connection_->set_handler(std::move(handler));
+                         control::Register hello;
+                         hello.secret = options_.secret;
+                         hello.id = options_.id;
+                         hello.host = "localhost";
+                         hello.slots = options_.slots;
+                         hello.cores = env_.threads.core_count();
+                         hello.managed_memory = static_cast<std::int64_t>(options_.managed_bytes);
+                         send(hello);
+                       });
+}
+
+void TaskManager::on_lost(const Status& why) {
+  env::log_warn("taskmanager", "Lost the JobManager: {}", why.to_string());
+  connection_.reset();
+  registered_ = false;
+  cancel_all();
+  loop_->after(kReconnectDelay, [this] { connect(); });
+}
+
+void TaskManager::send(const control::ToJobManager& message) {
+  if (connection_ != nullptr) connection_->send(wire::encode(message));
+}
+
+void TaskManager::on_frame(std::string_view frame) {
+  auto message = wire::decode<control::ToTaskManager>(frame);
+  if (!message.ok()) {
+    env::log_error("taskmanager", "The JobManager sent a message that cannot be read: {} bytes", frame.size());
+    return;
+  }
+  if (auto* answer = std::get_if<control::RegisterAnswer>(&*message)) {
+    if (!answer->accepted) {
+      env::log_error("taskmanager", "The JobManager refused this TaskManager: {}", answer->why);
+      if (on_refused_) on_refused_(answer->why);
+      return;
+    }
+    registered_ = true;
+    heartbeat_ms_ = std::max<std::int64_t>(answer->heartbeat_ms, 10);
+    heartbeat();
+  } else if (auto* job = std::get_if<control::Deploy>(&*message)) {
+    deploy(*job);
+  } else if (auto* task = std::get_if<control::CancelTask>(&*message)) {
+    cancel(*task);
+  } else if (auto* checkpoint = std::get_if<control::CheckpointCommand>(&*message)) {
+    command(*checkpoint);
+  }
+}
+
+void TaskManager::refuse(const control::Deploy& message, const Status& why) {
+  for (const control::TaskDeployment& task : message.tasks) {
+    send(control::TaskStateChanged{{message.job, message.incarnation, task.vertex, task.subtask, task.attempt},
+                                   control::AttemptState::kFailed,
+                                   failure_of(why)});
+  }
+}
+
+void TaskManager::deploy(const control::Deploy& message) {
+  drop_ended_jobs();
+  auto job = std::make_unique<Job>();
+  job->incarnation = message.incarnation;
+  job->graph = std::make_shared<graph::JobGraph>(message.graph);
+  const bool needs_code = std::any_of(message.graph.operators.begin(), message.graph.operators.end(),
+                                      [](const graph::OperatorNode& node) { return node.has_code; });
+  if (needs_code) {
+    auto code = [&]() -> Result<std::shared_ptr<JobCode>> {
+      if (options_.load_code) return options_.load_code(message);
+      DREY_TRY_ASSIGN(const drey_module* module, load_module(message.module));
+      BuildRequest request;
+      request.entry = message.graph.entry;
+      request.arguments = message.graph.arguments;
+      request.configuration = message.graph.settings;
+      return build_job(*module, request);
+    }();
+    if (!code.ok()) return refuse(message, code.status().with_context("Building the job's graph in the TaskManager"));
+    if ((*code)->graph.digest() != message.digest) {
+      return refuse(message, fail(Code::kUserCode, "The program built another graph than at submission: its main must depend on its "
+                                                   "arguments alone (no clock, no random numbers, no files that change)"));
+    }
+    job->code = *code;
+  }
+  job->budget.bytes_max = options_.managed_bytes / static_cast<std::uint64_t>(std::max(options_.slots, 1)) *
+                          std::max<std::uint64_t>(1, [&] {
+                            std::uint32_t slots = 0;
+                            for (const auto& task : message.tasks) slots = std::max(slots, task.slot + 1);
+                            return slots;
+                          }());
+  ChannelTable channels(*job->graph, message.plan, options_.channel_bytes);
+  std::vector<std::pair<std::shared_ptr<Task>, std::uint32_t>> made;
+  for (const control::TaskDeployment& task : message.tasks) {
+    TaskSpec spec;
+    spec.job = message.job;
+    spec.incarnation = message.incarnation;
+    spec.vertex_index = task.vertex;
+    spec.vertex = message.plan.vertices.at(task.vertex);
+    spec.subtask = task.subtask;
+    spec.attempt = task.attempt;
+    spec.graph = job->graph;
+    spec.code = job->code;
+    spec.exactly_once = message.exactly_once;
+    spec.waits_for_final_checkpoint = message.final_checkpoint;
+    spec.restore_own = message.restore_own;
+    spec.restored_checkpoint = message.restored_checkpoint;
+    spec.state_directory = message.state_directory;
+    for (const std::string& bytes : task.restore) {
+      auto handle = wire::decode<state::TaskStateHandle>(bytes);
+      if (!handle.ok()) return refuse(message, handle.status());
+      spec.restore.push_back(std::move(*handle));
+    }
+    channels.connect(spec, task.vertex);
+    auto made_task = std::make_shared<Task>(std::move(spec), TaskSurroundings{env_, registry_, blocks_, pages_, job->budget, *this});
+    job->tasks[address_of(*made_task)] = made_task;
+    made.emplace_back(std::move(made_task), task.slot);
+  }
+  env::log_info("taskmanager", "Deploying job {} ({}), {} tasks", message.job.to_string(), message.graph.name, made.size());
+  jobs_[{message.job, message.incarnation}] = std::move(job);
+  for (auto& [task, slot] : made) workers_->add(task, slot);
+}
+
+void TaskManager::cancel(const control::CancelTask& message) {
+  const auto job = jobs_.find({message.task.job, message.task.incarnation});
+  if (job == jobs_.end()) return;
+  const auto task = job->second->tasks.find(message.task);
+  if (task == job->second->tasks.end()) return;
+  task->second->cancel();
+  if (task->second->state() >= TaskState::kFinished) return;
+  loop_->after(options_.cancellation_timeout, [this, address = message.task] {
+    const auto found = jobs_.find({address.job, address.incarnation});
+    if (found == jobs_.end()) return;
+    const auto stuck = found->second->tasks.find(address);
+    if (stuck == found->second->tasks.end() || stuck->second->state() >= TaskState::kFinished) return;
+    env::log_error("taskmanager", "{} does not stop: user code has not returned for {} ms; ending this process",
+                   stuck->second->name(), options_.cancellation_timeout.count());
+    if (on_refused_) on_refused_("a cancelled task did not stop");
+  });
+}
+
+void TaskManager::command(const control::CheckpointCommand& message) {
+  const auto job = jobs_.find({message.job, message.incarnation});
+  if (job == jobs_.end()) return;
+  using What = control::CheckpointCommand::What;
+  for (auto& [address, task] : job->second->tasks) {
+    if (task->state() >= TaskState::kFinished) continue;
+    switch (message.what) {
+      case What::kTrigger:
+        if (task->is_source()) task->trigger_checkpoint({message.checkpoint_id, message.trigger_time});
+        break;
+      case What::kComplete: task->checkpoint_complete(message.checkpoint_id); break;
+      case What::kAborted: task->checkpoint_aborted(message.checkpoint_id); break;
+    }
+  }
+}
+
+void TaskManager::cancel_all() {
+  for (auto& [key, job] : jobs_) {
+    for (auto& [address, task] : job->tasks) task->cancel();
+  }
+}
+
+void TaskManager::drop_ended_jobs() {
+  std::erase_if(jobs_, [](const auto& entry) {
+    return std::all_of(entry.second->tasks.begin(), entry.second->tasks.end(), [](const auto& t) {
+      return t.second->state() >= TaskState::kFinished && t.second.use_count() == 1;
+    });
+  });
+  if (jobs_.empty()) {
+    blocks_.trim();
+    pages_.trim();
+  }
+}
+
+control::TaskAddress TaskManager::address_of(const Task& task) {
+  const TaskSpec& spec = task.spec();
+  return {spec.job, spec.incarnation, spec.vertex_index, spec.subtask, spec.attempt};
+}
+
+control::TaskReport TaskManager::report_of(const control::TaskAddress& address, Task& task) {
+  control::TaskReport report;
+  report.task = address;
+  const TaskMetrics& m = task.metrics();
+  const auto add = [&](std::string name, std::int64_t value) { report.metrics.emplace_back(std::move(name), value); };
+  add("numRecordsIn", m.records_in.get());
+  add("numRecordsOut", m.records_out.get());
+  add("numBytesIn", m.bytes_in.get());
+  add("numBytesOut", m.bytes_out.get());
+  add("numBuffersIn", m.batches_in.get());
+  add("accumulateBusyTimeMs", m.busy_nanos.get() / 1'000'000);
+  add("accumulateIdleTimeMs", m.idle_nanos.get() / 1'000'000);
+  add("accumulateBackPressuredTimeMs", m.backpressured_nanos.get() / 1'000'000);
+  if (!task.is_source()) add("currentInputWatermark", m.watermark.get());
+  add("checkpointStartDelayNanos", m.checkpoint_start_delay_nanos.get());
+  add("checkpointAlignmentTime", m.alignment_nanos.get());
+  add("inputQueueLength", static_cast<std::int64_t>(task.input_queue_items()));
+  add("outputQueueLength", static_cast<std::int64_t>(task.output_queue_items()));
+  for (const auto& op : task.operator_metrics()) {
+    const std::string scope = metric_scope(op->name) + ".";
+    add(scope + "numRecordsIn", op->name.starts_with("Source: ") ? op->records_out.get() : op->records_in.get());
+    add(scope + "numRecordsOut", op->records_out.get());
+    add(scope + "numBytesIn", op->bytes_in.get());
+    add(scope + "numBytesOut", op->bytes_out.get());
+    add(scope + "currentInputWatermark", op->watermark_in.get());
+    add(scope + "currentOutputWatermark", op->watermark_out.get());
+  }
+  task.read_own_metrics([&](const std::string& op, const std::string& name, drey_metric_kind, std::int64_t value) {
+    add(metric_scope(op) + "." + name, value);
+  });
+  for (const auto& [name, value] : task.accumulators()) {
+    report.accumulators.push_back({name, value.kind, value.whole, value.real});
+  }
+  return report;
+}
+
+void TaskManager::heartbeat() {
+  if (!registered_) return;
+  drop_ended_jobs();
+  control::Heartbeat beat;
+  for (auto& [key, job] : jobs_) {
+    for (auto& [address, task] : job->tasks) beat.tasks.push_back(report_of(address, *task));
+  }
+  beat.metrics.emplace_back("Status.Shuffle.Netty.UsedMemory", static_cast<std::int64_t>(blocks_.used_bytes()));
+  beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pages_.used_bytes()));
+  beat.metrics.emplace_back("Status.Flink.Memory.Managed.Total", static_cast<std::int64_t>(options_.managed_bytes));
+  send(beat);
+  loop_->after(Millis(heartbeat_ms_), [this, connection = connection_] {
+    if (connection == connection_) heartbeat();
+  });
+}
+
+void TaskManager::on_state(Task& task, TaskState state, const Status& why) {
+  control::TaskStateChanged message{address_of(task), attempt_state(state), failure_of(why)};
+  // A task that ends takes its last numbers along: they are final.
+  std::shared_ptr<control::Heartbeat> last;
+  if (state >= TaskState::kFinished) {
+    last = std::make_shared<control::Heartbeat>();
+    last->tasks.push_back(report_of(message.task, task));
+  }
+  post([this, message, last] {
+    if (last != nullptr) send(*last);
+    send(message);
+  });
+}
+
+void TaskManager::on_end_of_data(Task& task) {
+  post([this, message = control::EndOfData{address_of(task)}] { send(message); });
+}
+
+void TaskManager::on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle,
+                              const CheckpointNumbers& numbers) {
+  control::SnapshotAck ack;
+  ack.task = address_of(task);
+  ack.checkpoint_id = barrier.checkpoint_id;
+  ack.ok = handle.ok();
+  if (handle.ok()) {
+    ack.handle = wire::encode(*handle);
+    for (const state::StateFile& file : handle->files) ack.files.emplace_back(file.path, file.bytes);
+    ack.written_bytes = handle->written_bytes;
+    ack.state_bytes = handle->state_bytes;
+  } else {
+    ack.failure = failure_of(handle.status());
+  }
+  ack.start_delay_ms = numbers.start_delay_nanos / 1'000'000;
+  ack.alignment_ms = numbers.alignment_nanos / 1'000'000;
+  ack.processed_bytes = numbers.processed_bytes;
+  ack.sync_ms = numbers.sync_nanos / 1'000'000;
+  ack.async_ms = numbers.async_nanos / 1'000'000;
+  post([this, ack = std::move(ack)] { send(ack); });
+}
+
+}  // namespace drey::runtime

@@ -1,0 +1,92 @@
+// TaskManager: an actor on one loop that runs the tasks the JobManager deploys to it.
+//
+// Registers with the cluster's secret, heartbeats with what its tasks measured, deploys, cancels, reports. When the
+// JobManager's connection breaks it cancels its tasks and connects again until stop(). All tasks of a job on this
+// TaskManager exchange rows in memory. Threading: everything on the loop; tasks run on the workers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "control/messages.h"
+#include "env/env.h"
+#include "runtime/local_job.h"
+#include "runtime/worker.h"
+
+namespace drey::runtime {
+
+struct TaskManagerOptions {
+  std::string id;
+  std::string job_manager_host = "127.0.0.1";
+  std::uint16_t job_manager_port = 0;
+  std::string secret;
+  std::int32_t slots = 1;
+  std::uint64_t managed_bytes = 1u << 30;  // over all slots
+  std::uint64_t channel_bytes = 512u << 10;
+  Millis cancellation_timeout{180'000};    // then the process ends itself: user code does not let go
+  // How a job's code is had; the default loads Deploy::module.
+  std::function<Result<std::shared_ptr<JobCode>>(const control::Deploy&)> load_code;
+};
+
+class TaskManager final : public TaskListener {
+ public:
+  TaskManager(TaskManagerOptions options, env::Env& env, const operators::Registry& registry);
+  ~TaskManager() override;
+
+  // Connects, and again after each loss. `on_refused`: the JobManager does not want this TaskManager, for good.
+  void start(std::function<void(const std::string& why)> on_refused);
+
+  // TaskListener
+  void on_state(Task& task, TaskState state, const Status& why) override;
+  void on_end_of_data(Task& task) override;
+  void on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle,
+                   const CheckpointNumbers& numbers) override;
+
+ private:
+  struct Job {
+    std::uint64_t incarnation = 0;
+    std::shared_ptr<JobCode> code;
+    std::shared_ptr<graph::JobGraph> graph;
+    std::map<control::TaskAddress, std::shared_ptr<Task>> tasks;
+    state::Budget budget;
+  };
+  using JobKey = std::pair<JobId, std::uint64_t>;
+
+  void connect();
+  void on_frame(std::string_view frame);
+  void on_lost(const Status& why);
+  void send(const control::ToJobManager& message);
+  void deploy(const control::Deploy& message);
+  void refuse(const control::Deploy& message, const Status& why);
+  void cancel(const control::CancelTask& message);
+  void command(const control::CheckpointCommand& message);
+  void heartbeat();
+  void cancel_all();
+  void drop_ended_jobs();
+  control::TaskReport report_of(const control::TaskAddress& address, Task& task);
+  static control::TaskAddress address_of(const Task& task);
+  // From tasks' threads; does nothing once destruction has begun.
+  void post(std::function<void()> function);
+
+  const TaskManagerOptions options_;
+  env::Env& env_;
+  const operators::Registry& registry_;
+  std::function<void(const std::string&)> on_refused_;
+  data::BlockPool blocks_;
+  state::PagePool pages_;
+  std::map<JobKey, std::unique_ptr<Job>> jobs_;
+  env::ConnectionRef connection_;
+  bool registered_ = false;
+  std::int64_t heartbeat_ms_ = 1000;
+  std::unique_ptr<WorkerPool> workers_;
+  std::mutex loop_mutex_;
+  std::unique_ptr<env::Loop> loop_;  // the pointer: guarded by loop_mutex_ where other threads use it
+};
+
+control::FailureReport failure_of(const Status& status);
+Status status_of(const control::FailureReport& failure);
+
+}  // namespace drey::runtime
