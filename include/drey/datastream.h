@@ -177,7 +177,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i].name == tag.name) return side<S>(n, rows[i], static_cast<std::uint32_t>(i) + 1);
     }
-    rows.push_back({tag.name, detail::type_tag<S>()});
+    rows.push_back({tag.name, detail::type_tag<S>(), schema_of<S>()});
     n.outputs.push_back(schema_of<S>());
     return side<S>(n, rows.back(), static_cast<std::uint32_t>(rows.size()));
   }

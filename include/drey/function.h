@@ -78,15 +78,13 @@ class Context {
   // To a side output. Rows that nobody reads are dropped.
   template <class T>
   void emit(const SideOutput<T>& tag, const std::type_identity_t<T>& value) {
-    const auto& rows = rt_.sides->rows;
+    auto& rows = rt_.sides->rows;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].name != tag.name) continue;
-      if (rows[i].type != detail::type_tag<T>()) {
-        throw std::logic_error("side output '" + rows[i].name + "' is declared with another type");
-      }
-      side<T>(i).emit(value);
-      return;
+      if (rows[i].name == tag.name) return side<T>(i).emit(value);
     }
+    if (!rt_.sides->undeclared) return;
+    rt_.sides->undeclared(*rt_.sides, {tag.name, detail::type_tag<T>(), schema_of<T>()});
+    side<T>(rows.size() - 1).emit(value);
   }
 
   // Adds to an accumulator of the job. In hot functions prefer a LongCounter member.
@@ -118,6 +116,10 @@ class Context {
  private:
   template <class T>
   Out<T>& side(std::size_t i) {
+    const auto& row = rt_.sides->rows[i];
+    if (row.type != detail::type_tag<T>()) {
+      throw std::logic_error("side output '" + row.name + "' is declared with another type");
+    }
     if (rt_.side_outs.size() <= i) {
       rt_.side_outs.resize(i + 1);
       rt_.side_flush.resize(i + 1);

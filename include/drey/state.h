@@ -13,6 +13,7 @@
 #include <cxxabi.h>
 
 #include <cstdlib>
+#include <functional>
 #include <typeinfo>
 
 #include "drey/codec.h"
@@ -47,8 +48,11 @@ struct SideTable {
   struct Row {
     std::string name;
     const void* type;
+    const ArrowSchema* schema;
   };
   std::vector<Row> rows;
+  // Emitting to one that is not declared; absent: the row is dropped.
+  std::function<void(SideTable&, Row)> undeclared;
 };
 
 inline std::string demangle(const char* name) {
@@ -94,7 +98,7 @@ struct Runtime {
   const drey_batch* batch = nullptr;
   const void* key_type = nullptr;
   std::vector<Bound*> bound;
-  const SideTable* sides = nullptr;
+  SideTable* sides = nullptr;
   std::vector<std::unique_ptr<Output>> side_outs;
   std::vector<void (*)(Output&)> side_flush;
   Scratch scratch;

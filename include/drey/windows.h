@@ -227,7 +227,7 @@ class WindowedStream {
       n.outputs.push_back(in_.schema);
       n.set("late_output", "1");
     }
-    if (late_ != nullptr) n.late.push_back({late_, detail::type_tag<T>()});
+    if (late_ != nullptr) n.late.push_back({late_, detail::type_tag<T>(), in_.schema});
     in_.enter(n);
     return n;
   }

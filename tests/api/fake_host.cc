@@ -8,90 +8,6 @@ extern "C" const drey_module* drey_module_entry(std::uint32_t host_abi);
 namespace fake {
 namespace {
 
-std::size_t width(const char* f) {
-  switch (f[0]) {
-    case 'c':
-      return 1;
-    case 's':
-      return 2;
-    case 'i':
-    case 'f':
-      return 4;
-    case 'v':
-      return 16;
-    case 't':
-      return f[1] == 'd' ? 4 : 8;
-    case 'd':
-      return std::atoi(f + 2) > 18 ? 16 : 8;
-    default:
-      return 8;
-  }
-}
-
-std::string bytes(const drey_view& v) {
-  return {v.size <= DREY_VIEW_INLINE_MAX ? v.u.inlined : v.u.far.data, v.size};
-}
-drey_view view_of(std::string_view s) {
-  drey_view v{};
-  v.size = static_cast<std::uint32_t>(s.size());
-  if (s.size() <= DREY_VIEW_INLINE_MAX) {
-    if (!s.empty()) std::memcpy(v.u.inlined, s.data(), s.size());
-  } else {
-    std::memcpy(v.u.far.prefix, s.data(), 4);
-    v.u.far.data = s.data();
-  }
-  return v;
-}
-
-bool is_null(const ArrowArray& a, std::uint32_t i) {
-  const auto* bits = static_cast<const std::uint8_t*>(a.buffers[0]);
-  return bits != nullptr && ((bits[i >> 3] >> (i & 7)) & 1) == 0;
-}
-
-template <class T>
-T at(const ArrowArray& a, std::uint32_t i) {
-  return static_cast<const T*>(a.buffers[1])[i];
-}
-
-std::string value_text(const ArrowSchema& s, const ArrowArray& a, std::uint32_t i) {
-  if ((s.flags & ARROW_FLAG_NULLABLE) != 0 && is_null(a, i)) return "null";
-  switch (s.format[0]) {
-    case 'b':
-      return (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1 ? "true"
-                                                                                     : "false";
-    case 'c':
-      return std::to_string(at<std::int8_t>(a, i));
-    case 's':
-      return std::to_string(at<std::int16_t>(a, i));
-    case 'i':
-      return std::to_string(at<std::int32_t>(a, i));
-    case 'f':
-      return std::to_string(at<float>(a, i));
-    case 'g':
-      return std::to_string(at<double>(a, i));
-    case 'v':
-      return bytes(at<drey_view>(a, i));
-    case 't':
-      return s.format[1] == 'd' ? std::to_string(at<std::int32_t>(a, i))
-                                : std::to_string(at<std::int64_t>(a, i));
-    case '+': {
-      std::string out = s.format[1] == 's' ? "{" : "[";
-      if (s.format[1] == 's') {
-        for (int k = 0; k < s.n_children; ++k)
-          out += (k ? "," : "") + value_text(*s.children[k], *a.children[k], i);
-        return out + "}";
-      }
-      for (int k = at<std::int32_t>(a, i); k < at<std::int32_t>(a, i + 1); ++k) {
-        out += (out.size() > 1 ? "," : "") +
-               value_text(*s.children[0], *a.children[0], static_cast<std::uint32_t>(k));
-      }
-      return out + "]";
-    }
-    default:
-      return std::to_string(at<std::int64_t>(a, i));
-  }
-}
-
 // The key of a row as abi.h has it.
 std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns, std::uint32_t i,
                       bool* null) {
@@ -105,7 +21,7 @@ std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns,
     std::string v;
     if (none) {
     } else if (text) {
-      v = bytes(at<drey_view>(a, i));
+      v = bytes_of_view(value_at<drey_view>(a, i));
     } else if (s.format[0] == 'b') {
       v = std::string(1, (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1);
     } else {
@@ -126,282 +42,7 @@ std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns,
   return out;
 }
 
-Batch& batch_of(drey_builder* b) { return *static_cast<Batch*>(b->host); }
-
-struct Builders {
-  std::map<drey_builder*, std::shared_ptr<Batch>> open;
-} builders;
-
 }  // namespace
-
-void Column::make(const ArrowSchema* s, std::uint32_t capacity) {
-  schema = s;
-  validity.assign(capacity / 64 + 1, ~std::uint64_t{0});
-  const bool list = s->format[0] == '+' && s->format[1] == 'l';
-  values.assign(list                  ? (capacity + 1) * 4
-                : s->format[0] == 'b' ? capacity / 8 + 8
-                                      : capacity * width(s->format),
-                '\x5a');
-  children.clear();
-  for (int i = 0; i < s->n_children; ++i) {
-    children.push_back(std::make_unique<Column>());
-    children.back()->make(s->children[i], list ? 0 : capacity);
-  }
-}
-void Column::bind(drey_builder_column& c, std::uint32_t capacity) {
-  c = {};
-  c.values = values.data();
-  c.validity = validity.data();
-  c.child_count = static_cast<std::uint32_t>(children.size());
-  child_columns.resize(children.size());
-  for (std::size_t i = 0; i < children.size(); ++i) children[i]->bind(child_columns[i], capacity);
-  c.children = child_columns.data();
-}
-void Column::seal(const drey_builder_column& c, std::uint32_t rows) {
-  array = {};
-  array.length = rows;
-  buffers[0] = c.has_nulls ? validity.data() : nullptr;
-  buffers[1] = values.data();
-  array.n_buffers = 2;
-  array.buffers = buffers;
-  const bool list = schema->format[0] == '+' && schema->format[1] == 'l';
-  for (std::size_t i = 0; i < children.size(); ++i) {
-    children[i]->seal(c.children[i], list ? c.child_rows : rows);
-    array_children.push_back(&children[i]->array);
-  }
-  array.n_children = static_cast<std::int64_t>(children.size());
-  array.children = array_children.data();
-}
-
-std::shared_ptr<Batch> start_batch(const ArrowSchema* schema, std::uint32_t capacity) {
-  auto b = std::make_shared<Batch>();
-  b->schema = schema;
-  b->builder_columns.resize(static_cast<std::size_t>(schema->n_children));
-  for (int i = 0; i < schema->n_children; ++i) {
-    b->columns.push_back(std::make_unique<Column>());
-    b->columns.back()->make(schema->children[i], capacity);
-    b->columns.back()->bind(b->builder_columns[static_cast<std::size_t>(i)], capacity);
-  }
-  b->times.resize(capacity);
-  b->kinds.resize(capacity);
-  b->builder = {capacity,
-                0,
-                static_cast<std::uint32_t>(schema->n_children),
-                0,
-                0,
-                0,
-                b->builder_columns.data(),
-                b->times.data(),
-                b->kinds.data(),
-                b.get()};
-  return b;
-}
-void seal_batch(Batch& b) {
-  const std::uint32_t n = b.builder.rows;
-  for (std::size_t i = 0; i < b.columns.size(); ++i) {
-    b.columns[i]->seal(b.builder_columns[i], n);
-    b.arrays.push_back(&b.columns[i]->array);
-  }
-  for (const std::string& t : b.text) b.arenas.push_back({t.data(), t.size()});
-  b.view.physical_rows = b.view.rows = n;
-  b.view.column_count = static_cast<std::uint32_t>(b.columns.size());
-  b.view.columns = b.arrays.data();
-  b.view.row_times = b.builder.has_row_times ? b.times.data() : nullptr;
-  b.view.arenas = b.arenas.data();
-  b.view.arena_count = static_cast<std::uint32_t>(b.arenas.size());
-}
-
-std::string row_text(const Batch& b, std::uint32_t i) {
-  std::string out;
-  for (int c = 0; c < b.schema->n_children; ++c) {
-    out += (c ? "|" : "") + value_text(*b.schema->children[c], *b.view.columns[c], i);
-  }
-  return out;
-}
-
-const drey_host* host() {
-  static const drey_host table = [] {
-    drey_host h{};
-    h.size = sizeof h;
-    h.abi = DREY_ABI_VERSION;
-    h.fail = [](drey_task* t, const char* type, const char* message) {
-      if (!t->failed_type.empty()) return;
-      t->failed_type = type;
-      t->failed = message;
-    };
-    h.log = [](drey_task* t, int level, const char* m) { t->logs.push_back({level, m}); };
-    h.batch_begin = [](drey_task* t, std::uint32_t output, std::uint32_t capacity) {
-      auto b = start_batch(t->spec->outputs.at(output), capacity);
-      builders.open[&b->builder] = b;
-      return &b->builder;
-    };
-    h.batch_emit = [](drey_task* t, std::uint32_t output, drey_builder* b) {
-      auto batch = builders.open.at(b);
-      builders.open.erase(b);
-      batch->base = t->input;  // far views may point there
-      seal_batch(*batch);
-      if (t->input != nullptr) {
-        for (std::uint32_t i = 0; i < t->input->view.arena_count; ++i)
-          batch->arenas.push_back(t->input->view.arenas[i]);
-        batch->view.arenas = batch->arenas.data();
-        batch->view.arena_count = static_cast<std::uint32_t>(batch->arenas.size());
-      }
-      t->out.at(output).push_back(batch);
-      return 0;
-    };
-    h.batch_drop = [](drey_task*, drey_builder* b) { builders.open.erase(b); };
-    h.emit_rows = [](drey_task* t, std::uint32_t output, const drey_batch* b,
-                     const std::uint32_t* ids, std::uint32_t n) {
-      auto batch = std::make_shared<Batch>();
-      batch->schema = t->spec->outputs.at(output);
-      batch->base = t->input;
-      batch->selection.assign(ids, ids + n);
-      batch->view = *b;
-      batch->view.rows = n;
-      batch->view.selection = batch->selection.data();
-      t->out.at(output).push_back(batch);
-      return 0;
-    };
-    h.text = [](drey_task*, drey_builder* b, std::size_t size) {
-      return batch_of(b).text.emplace_back(size, '\0').data();
-    };
-    h.list_reserve = [](drey_task*, drey_builder* b, drey_builder_column* list,
-                        std::uint32_t capacity) {
-      for (std::size_t i = 0; i < batch_of(b).columns.size(); ++i) {
-        if (&batch_of(b).builder_columns[i] != list) continue;
-        Column& c = *batch_of(b).columns[i];
-        Column fresh;
-        fresh.make(c.schema->children[0], capacity);
-        Column& old = *c.children[0];
-        std::copy(old.values.begin(), old.values.end(), fresh.values.begin());
-        for (std::size_t k = 0; k < old.children.size(); ++k) {
-          std::copy(old.children[k]->values.begin(), old.children[k]->values.end(),
-                    fresh.children[k]->values.begin());
-        }
-        *c.children[0] = std::move(fresh);
-        c.children[0]->bind(list->children[0], capacity);
-        list->child_capacity = capacity;
-        return 0;
-      }
-      return 1;
-    };
-    h.state_open = [](drey_task* t, const drey_state_spec* s) {
-      auto& made = t->states[s->name];
-      if (made == nullptr) made = std::make_unique<drey_state>();
-      made->task = t;
-      made->kind = s->kind;
-      made->fixed = s->fixed_bytes;
-      return made.get();
-    };
-    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t*,
-                      int upsert, void** rows, std::uint8_t* fresh) {
-      for (std::uint32_t i = 0; i < n; ++i) {
-        const std::string k = bytes(keys[i]);
-        auto it = s->rows.find(k);
-        if (fresh != nullptr) fresh[i] = upsert && it == s->rows.end();
-        if (it == s->rows.end() && upsert) {
-          it = s->rows.emplace(k, std::make_unique<std::vector<std::uint64_t>>((s->fixed + 7) / 8))
-                   .first;
-        }
-        rows[i] = it == s->rows.end() ? nullptr : it->second->data();
-      }
-      return 0;
-    };
-    h.value_get = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span* v) {
-      auto it = s->values.find(bytes(*k));
-      if (it == s->values.end()) return 1;
-      *v = {it->second.data(), it->second.size()};
-      return 0;
-    };
-    h.value_put = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span v) {
-      std::string copy(v.data, v.size);
-      s->values[bytes(*k)] = std::move(copy);
-      return 0;
-    };
-    h.state_clear = [](drey_state* s, const drey_view* k, std::uint64_t) {
-      s->rows.erase(bytes(*k));
-      s->values.erase(bytes(*k));
-      s->lists.erase(bytes(*k));
-      s->maps.erase(bytes(*k));
-      return 0;
-    };
-    h.list_add = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span v) {
-      s->lists[bytes(*k)].emplace_back(v.data, v.size);
-      return 0;
-    };
-    h.list_each = [](drey_state* s, const drey_view* k, std::uint64_t,
-                     int (*visit)(void*, drey_span), void* self) {
-      for (const auto& e : s->lists[bytes(*k)]) {
-        if (const int rc = visit(self, {e.data(), e.size()})) return rc;
-      }
-      return 0;
-    };
-    h.list_assign = [](drey_state* s, const drey_view* k, std::uint64_t, std::uint32_t n,
-                       const drey_span* e) {
-      std::vector<std::string> all;
-      for (std::uint32_t i = 0; i < n; ++i) all.emplace_back(e[i].data, e[i].size);
-      s->lists[bytes(*k)] = std::move(all);
-      return 0;
-    };
-    h.map_get = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk, drey_span* v) {
-      auto& m = s->maps[k == nullptr ? "" : bytes(*k)];
-      auto it = m.find(std::string(mk.data, mk.size));
-      if (it == m.end()) return 1;
-      *v = {it->second.data(), it->second.size()};
-      return 0;
-    };
-    h.map_put = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk, drey_span v) {
-      s->maps[k == nullptr ? "" : bytes(*k)][std::string(mk.data, mk.size)] =
-          std::string(v.data, v.size);
-      return 0;
-    };
-    h.map_remove = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk) {
-      s->maps[k == nullptr ? "" : bytes(*k)].erase(std::string(mk.data, mk.size));
-      return 0;
-    };
-    h.map_each = [](drey_state* s, const drey_view* k, std::uint64_t,
-                    int (*visit)(void*, drey_span, drey_span), void* self) {
-      for (const auto& [mk, v] : s->maps[k == nullptr ? "" : bytes(*k)]) {
-        if (const int rc = visit(self, {mk.data(), mk.size()}, {v.data(), v.size()})) return rc;
-      }
-      return 0;
-    };
-    h.operator_list_each = [](drey_state* s, int (*visit)(void*, drey_span), void* self) {
-      for (const auto& e : s->items) {
-        if (const int rc = visit(self, {e.data(), e.size()})) return rc;
-      }
-      return 0;
-    };
-    h.operator_list_assign = [](drey_state* s, std::uint32_t n, const drey_span* e) {
-      s->items.clear();
-      for (std::uint32_t i = 0; i < n; ++i) s->items.emplace_back(e[i].data, e[i].size);
-      return 0;
-    };
-    h.timer_set = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t,
-                     std::int64_t time) {
-      t->timers.insert({time, bytes(*k), kind});
-      return 0;
-    };
-    h.timer_delete = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t,
-                        std::int64_t time) {
-      t->timers.erase({time, bytes(*k), kind});
-      return 0;
-    };
-    h.watermark = [](drey_task* t) { return t->watermark; };
-    h.processing_time = [](drey_task*) { return std::int64_t{1'000'000}; };
-    h.subtask_index = [](drey_task*) { return 0u; };
-    h.parallelism = [](drey_task*) { return 1u; };
-    h.attempt = [](drey_task*) { return 0u; };
-    h.accumulator_add = [](drey_task* t, const char* name, drey_accumulator_kind, std::int64_t n,
-                           double d) { t->accumulators[name] += n + static_cast<std::int64_t>(d); };
-    h.metric = [](drey_task* t, const char* name, drey_metric_kind) { return &t->metrics[name]; };
-    h.hash_key = [](const drey_view* k) {
-      return std::uint64_t{std::hash<std::string>()(bytes(*k))};
-    };
-    return h;
-  }();
-  return &table;
-}
 
 const drey_graph_builder* builder() {
   static const drey_graph_builder table = [] {
@@ -474,10 +115,10 @@ struct Runner {
   drey_graph& g;
   const Files& files;
   Run result;
-  std::vector<std::unique_ptr<drey_task>> tasks;
+  std::vector<std::unique_ptr<Task>> tasks;
 
   bool ok(std::size_t i, int rc) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     if (rc == 0 && t.failed_type.empty()) return true;
     result.failed_type = t.failed_type;
     result.failed = t.failed;
@@ -503,16 +144,16 @@ struct Runner {
   };
 
   bool timers(std::size_t i, std::int64_t upto) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     while (!t.timers.empty() && t.timers.begin()->time <= upto) {
-      std::vector<Timer> due;
+      std::vector<TimerKey> due;
       const std::int64_t time = t.timers.begin()->time;
       while (!t.timers.empty() && t.timers.begin()->time == time) {
         due.push_back(*t.timers.begin());
         t.timers.erase(t.timers.begin());
       }
       std::vector<drey_timer> all;
-      for (const Timer& d : due) {
+      for (const TimerKey& d : due) {
         all.push_back({d.time, view_of(d.key), std::hash<std::string>()(d.key),
                        static_cast<std::uint32_t>(d.kind), 0});
       }
@@ -527,7 +168,7 @@ struct Runner {
   }
 
   bool user(std::size_t i) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     const drey_functions& f = *t.spec->functions;
     for (std::uint32_t input : {1u, 0u}) {  // the broadcast side first
       bool any = false;
@@ -553,7 +194,7 @@ struct Runner {
 
   // Tumbling, sliding and session windows in event time; global ones with count:N.
   bool window(std::size_t i) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     const Spec& s = *t.spec;
     const drey_functions& f = *s.functions;
     const std::string assigner = s.options.at("assigner"), how = s.options.at("accumulate");
@@ -675,7 +316,7 @@ struct Runner {
   }
 
   bool watermarks(std::size_t i) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     const bool by_function = t.spec->functions != nullptr;
     for (const EdgeSpec& e : g.edges) {
       if (e.to != i) continue;
@@ -692,7 +333,7 @@ struct Runner {
           const std::uint32_t id = b->view.selection ? b->view.selection[k] : k;
           timed->times[id] =
               by_function ? found[k]
-                          : at<std::int64_t>(
+                          : value_at<std::int64_t>(
                                 *b->view.columns[std::stoi(t.spec->options.at("time_column"))], id);
         }
         timed->view.row_times = timed->times.data();
@@ -703,7 +344,7 @@ struct Runner {
   }
 
   bool generator(std::size_t i) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     const std::int64_t rows = std::stoll(t.spec->options.at("rows"));
     for (std::int64_t first = 0; first < rows; first += 100) {
       const auto n = static_cast<std::uint32_t>(std::min<std::int64_t>(100, rows - first));
@@ -716,7 +357,7 @@ struct Runner {
   }
 
   bool read(std::size_t i) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     const auto& rows = files.at(t.spec->options.at("path"));
     const ArrowSchema& s = *t.spec->outputs[0];
     auto b = start_batch(&s, static_cast<std::uint32_t>(rows.size()));
@@ -751,7 +392,7 @@ struct Runner {
   }
 
   bool sink(std::size_t i) {
-    drey_task& t = *tasks[i];
+    Task& t = *tasks[i];
     const auto name = t.spec->options.find(t.spec->kind == "sink.files" ? "path" : "name");
     auto& to = result.rows[name == t.spec->options.end() ? t.spec->name : name->second];
     for (const EdgeSpec& e : g.edges) {
@@ -768,9 +409,10 @@ struct Runner {
     bool good = true;
     for (std::size_t i = 0; i < g.operators.size() && good; ++i) {
       const Spec& s = g.operators[i];
-      tasks.push_back(std::make_unique<drey_task>());
-      drey_task& t = *tasks.back();
+      tasks.push_back(std::make_unique<Task>());
+      Task& t = *tasks.back();
       t.spec = &s;
+      t.outputs = s.outputs;
       t.out.resize(s.outputs.size());
       if (s.functions != nullptr) {
         t.self = s.functions->create(s.closure, &t, host());
@@ -792,12 +434,13 @@ struct Runner {
         good = sink(i);
     }
     for (auto& t : tasks) {
-      for (const auto& [k, v] : t->accumulators) result.accumulators[k] += v;
+      for (const auto& [k, v] : t->whole) result.accumulators[k] += v;
       if (t->self != nullptr) t->spec->functions->destroy(t->self);
     }
+    for (auto& t : tasks) {
+      if (!t->builders.empty()) result.failed_type = "a builder was neither emitted nor dropped";
+    }
     tasks.clear();
-    if (!builders.open.empty()) result.failed_type = "a builder was neither emitted nor dropped";
-    builders.open.clear();
   }
 };
 

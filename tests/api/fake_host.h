@@ -10,39 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "drey/abi.h"
+#include "drey/testing_host.h"
 
 namespace fake {
 
-struct Column {
-  const ArrowSchema* schema = nullptr;
-  std::vector<char> values;
-  std::vector<std::uint64_t> validity;
-  std::vector<drey_builder_column> child_columns;
-  std::vector<std::unique_ptr<Column>> children;
-  ArrowArray array{};
-  const void* buffers[2] = {nullptr, nullptr};
-  std::vector<ArrowArray*> array_children;
-
-  void make(const ArrowSchema* s, std::uint32_t capacity);
-  void bind(drey_builder_column& c, std::uint32_t capacity);
-  void seal(const drey_builder_column& c, std::uint32_t rows);
-};
-
-struct Batch {
-  const ArrowSchema* schema = nullptr;
-  std::vector<std::unique_ptr<Column>> columns;
-  std::vector<drey_builder_column> builder_columns;
-  std::vector<ArrowArray*> arrays;
-  std::vector<std::int64_t> times;
-  std::vector<std::int8_t> kinds;
-  std::deque<std::string> text;
-  std::vector<drey_span> arenas;
-  std::vector<std::uint32_t> selection;
-  std::shared_ptr<Batch> base;  // emit_rows: the rows are this one's
-  drey_builder builder{};
-  drey_batch view{};
-};
+using namespace drey::testing;
 
 struct Spec {
   std::string kind, name, uid, group;
@@ -61,39 +33,13 @@ struct EdgeSpec {
   std::vector<std::uint32_t> keys;
 };
 
-struct Timer {
-  std::int64_t time;
-  std::string key;
-  int kind;
-  auto operator<=>(const Timer&) const = default;
+// An instance of an operator.
+struct Task : drey_task {
+  const Spec* spec = nullptr;
+  void* self = nullptr;
 };
 
 }  // namespace fake
-
-struct drey_state {
-  drey_task* task = nullptr;
-  drey_state_kind kind{};
-  std::uint32_t fixed = 0;
-  std::map<std::string, std::unique_ptr<std::vector<std::uint64_t>>> rows;
-  std::map<std::string, std::string> values;
-  std::map<std::string, std::vector<std::string>> lists;
-  std::map<std::string, std::map<std::string, std::string>> maps;
-  std::vector<std::string> items;
-};
-
-struct drey_task {
-  const fake::Spec* spec = nullptr;
-  void* self = nullptr;
-  std::vector<std::vector<std::shared_ptr<fake::Batch>>> out;
-  std::map<std::string, std::unique_ptr<drey_state>> states;
-  std::set<fake::Timer> timers;
-  std::int64_t watermark = INT64_MIN;
-  std::shared_ptr<fake::Batch> input;
-  std::map<std::string, std::int64_t> accumulators;
-  std::map<std::string, std::int64_t> metrics;
-  std::vector<std::pair<int, std::string>> logs;
-  std::string failed_type, failed;
-};
 
 struct drey_graph {
   std::vector<fake::Spec> operators;
@@ -106,7 +52,6 @@ struct drey_graph {
 
 namespace fake {
 
-const drey_host* host();
 const drey_graph_builder* builder();
 
 // Builds a job of this program. `failed` says what was wrong with it.
@@ -124,9 +69,5 @@ struct Run {
 using Files = std::map<std::string, std::vector<std::vector<std::string>>>;
 Run run(drey_graph& graph, const Files& files = {});
 Run run(const std::string& job, const std::vector<std::string>& args = {}, const Files& files = {});
-
-std::string row_text(const Batch& b, std::uint32_t physical);
-std::shared_ptr<Batch> start_batch(const ArrowSchema* schema, std::uint32_t capacity);
-void seal_batch(Batch& b);
 
 }  // namespace fake
