@@ -1,0 +1,363 @@
+// Jobs of the API on the engine itself, through drey/testing.h: the same programs as
+// streams_test.cc has on the fake host, at several parallelisms.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "drey/testing.h"
+
+using namespace drey::literals;
+using drey::testing::Failure;
+using drey::testing::Job;
+using testing::HasSubstr;
+using testing::UnorderedElementsAre;
+using testing::UnorderedElementsAreArray;
+
+namespace {
+
+struct Event {
+  std::int64_t key = 0;
+  std::int64_t value = 0;
+  drey::Timestamp time;
+  drey::Text text;
+  DREY_FIELDS(Event, key, value, time, text)
+};
+struct PerKey {
+  std::int64_t key = 0;
+  drey::Timestamp start;
+  std::int64_t n = 0, sum = 0;
+  DREY_FIELDS(PerKey, key, start, n, sum)
+  friend bool operator==(const PerKey&, const PerKey&) = default;
+  friend auto operator<=>(const PerKey&, const PerKey&) = default;
+};
+struct Sum {
+  std::int64_t n = 0, sum = 0;
+  void add(const Event& e) {
+    ++n;
+    sum += e.value;
+  }
+  void merge(const Sum& o) {
+    n += o.n;
+    sum += o.sum;
+  }
+};
+struct Texts {  // an accumulator that is not kept in place
+  std::string longest;
+  std::int64_t n = 0;
+  DREY_FIELDS(Texts, longest, n)
+  void add(const Event& e) {
+    ++n;
+    if (e.text.size() > longest.size()) longest = e.text.str();
+  }
+  void merge(const Texts& o) {
+    n += o.n;
+    if (o.longest.size() > longest.size()) longest = o.longest;
+  }
+};
+
+constexpr std::int64_t kRows = 5000;
+constexpr const char* kLong = "a text that does not fit into twelve bytes";
+
+Event event(std::int64_t i) {
+  return {i % 7, i, {i * 10}, i % 3 == 0 ? drey::Text(kLong) : drey::Text("short")};
+}
+
+drey::DataStream<Event> events(drey::Environment& env) {
+  return env.from(drey::generator<Event>(kRows, event))
+      .watermarks(drey::bounded_out_of_orderness(&Event::time, 60s));
+}
+PerKey per_key(std::int64_t key, drey::Window w, const Sum& s) {
+  return {key, w.start, s.n, s.sum};
+}
+
+std::vector<PerKey> windows(std::int64_t size, std::int64_t slide) {
+  std::map<std::pair<std::int64_t, std::int64_t>, Sum> all;
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    const Event e = event(i);
+    const std::int64_t last = e.time.ms - e.time.ms % slide;
+    for (std::int64_t start = last; start > e.time.ms - size; start -= slide)
+      all[{e.key, start}].add(e);
+  }
+  std::vector<PerKey> rows;
+  for (const auto& [k, s] : all) rows.push_back({k.first, {k.second}, s.n, s.sum});
+  return rows;
+}
+
+class Engine : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Parallelism, Engine, testing::Values(1, 2, 3));
+
+}  // namespace
+
+DREY_JOB("engine_chain", env, args) {
+  env.from(drey::generator<Event>(kRows, event))
+      .map([](Event e) {
+        e.value *= 2;
+        return e;
+      })
+      .filter([](const Event& e) { return e.text == kLong; })
+      .map([](const Event& e) {
+        return std::pair{e.text, e.value};
+      })
+      .to(drey::collect("rows"));
+}
+TEST_P(Engine, Chain) {
+  Job job("engine_chain");
+  auto& rows = job.collect<std::pair<drey::Text, std::int64_t>>("rows");
+  job.parallelism(GetParam()).run();
+  ASSERT_EQ(rows.size(), (kRows + 2) / 3);
+  std::int64_t sum = 0;
+  for (const auto& [text, value] : rows) {
+    EXPECT_EQ(text, kLong);
+    sum += value;
+  }
+  EXPECT_EQ(sum, 2 * 3 * ((kRows - 1) / 3) * ((kRows - 1) / 3 + 1) / 2);
+}
+
+DREY_JOB("engine_reduce", env, args) {
+  auto rows = env.from(drey::generator<Event>(kRows, event));
+  rows.key_by(&Event::key)
+      .reduce([](const Event& a, const Event& b) {
+        return Event{b.key, a.value + 1, b.time, b.text};
+      })
+      .to(drey::collect("text"));
+  rows.map([](const Event& e) {
+        return std::pair{e.key, e.value};
+      })
+      .key_by([](const auto& p) { return p.first; })
+      .reduce([](const auto& a, const auto& b) {
+        return std::pair{a.first, a.second + b.second};
+      })
+      .to(drey::collect("fixed"));
+  rows.key_by(&Event::text, &Event::key).count().to(drey::collect("count"));
+}
+TEST_P(Engine, Reduce) {
+  Job job("engine_reduce");
+  auto& text = job.collect<Event>("text");
+  auto& fixed = job.collect<std::pair<std::int64_t, std::int64_t>>("fixed");
+  using Key = std::tuple<drey::Text, std::int64_t>;
+  auto& count = job.collect<std::pair<Key, std::int64_t>>("count");
+  job.parallelism(GetParam()).run();
+  EXPECT_EQ(text.size(), static_cast<std::size_t>(kRows));
+  std::map<std::int64_t, std::int64_t> last;
+  for (const auto& [k, v] : fixed) last[k] = std::max(last[k], v);
+  std::map<std::int64_t, std::int64_t> expected;
+  for (std::int64_t i = 0; i < kRows; ++i) expected[i % 7] += i;
+  EXPECT_EQ(last, expected);
+  std::map<std::pair<std::string, std::int64_t>, std::int64_t> groups;
+  for (const auto& [k, n] : count) {
+    auto& most = groups[{std::get<0>(k).str(), std::get<1>(k)}];
+    most = std::max(most, n);
+  }
+  std::int64_t total = 0;
+  for (const auto& [k, n] : groups) total += n;
+  EXPECT_EQ(groups.size(), 14u);
+  EXPECT_EQ(total, kRows);
+}
+
+DREY_JOB("engine_windows", env, args) {
+  auto keyed = events(env).key_by(&Event::key);
+  keyed.window(drey::tumbling(1s)).aggregate<Sum>(per_key).to(drey::collect("tumbling"));
+  keyed.window(drey::sliding(3s, 1s)).aggregate<Sum>(per_key).to(drey::collect("sliding"));
+  keyed.window(drey::session(60ms)).aggregate<Sum>(per_key).to(drey::collect("sessions"));
+  keyed.window(drey::session(100ms)).aggregate<Sum>(per_key).to(drey::collect("one_session"));
+  keyed.window(drey::tumbling(10s))
+      .aggregate<Texts>([](std::int64_t key, drey::Window w, const Texts& t) {
+        return PerKey{key, w.start, t.n, static_cast<std::int64_t>(t.longest.size())};
+      })
+      .to(drey::collect("texts"));
+  keyed.window(drey::tumbling(1s))
+      .process([](std::int64_t key, drey::Window w, const std::vector<Event>& rows,
+                  drey::Out<PerKey>& out) {
+        PerKey r{key, w.start, 0, 0};
+        for (const Event& e : rows) {
+          ++r.n;
+          r.sum += e.value;
+        }
+        out.emit(r);
+      })
+      .to(drey::collect("process"));
+  keyed.count_window(10).count().to(drey::collect("counted"));
+}
+TEST_P(Engine, Windows) {
+  Job job("engine_windows");
+  auto& tumbling = job.collect<PerKey>("tumbling");
+  auto& sliding = job.collect<PerKey>("sliding");
+  auto& sessions = job.collect<PerKey>("sessions");
+  auto& one_session = job.collect<PerKey>("one_session");
+  auto& texts = job.collect<PerKey>("texts");
+  auto& process = job.collect<PerKey>("process");
+  auto& counted = job.collect<drey::WindowCount<std::int64_t>>("counted");
+  job.parallelism(GetParam()).run();
+  EXPECT_THAT(tumbling, UnorderedElementsAreArray(windows(1000, 1000)));
+  EXPECT_THAT(sliding, UnorderedElementsAreArray(windows(3000, 1000)));
+  EXPECT_EQ(sessions.size(), static_cast<std::size_t>(kRows));  // a key's rows are 70 ms apart
+  EXPECT_EQ(one_session.size(), 7u);
+  EXPECT_EQ(texts.size(), 7u * 5u);
+  for (const PerKey& t : texts)
+    EXPECT_EQ(t.sum, static_cast<std::int64_t>(std::string_view(kLong).size()));
+  EXPECT_THAT(process, UnorderedElementsAreArray(windows(1000, 1000)));
+  EXPECT_EQ(counted.size(), 7u * (kRows / 7 / 10));
+}
+
+namespace {
+struct LastOfBurst : drey::KeyedProcess<Event, PerKey> {
+  drey::ListState<Event> rows{"rows"};
+  drey::ValueState<std::int64_t> newest{"newest"};
+  drey::MapState<drey::Text, std::int64_t> texts{"texts"};
+  drey::LongCounter seen{"seen"};
+  void process(const Event& e, Context& ctx) {
+    seen.add(1);
+    rows.add(e);
+    newest.set(std::max(newest.value_or(0), e.time.ms));
+    texts.put(e.text, texts.get(e.text).value_or(0) + 1);
+    if (e.value % 100 == 0) ctx.timers().event(e.time + 1s);
+  }
+  void on_timer(drey::Timestamp at, Context& ctx, Out& out) {
+    std::int64_t n = 0;
+    for (const auto& [text, count] : texts.entries()) n += count;
+    const auto all = rows.get();
+    if (static_cast<std::int64_t>(all.size()) != n) throw std::logic_error("list and map differ");
+    out.emit({ctx.key<std::int64_t>(), at, n, newest.value_or(0)});
+    rows.clear();
+    texts.clear();
+  }
+};
+struct Attach : drey::BroadcastProcess<Event, Event, std::pair<std::int64_t, std::string>> {
+  drey::BroadcastState<std::int64_t, std::string> names{"names"};
+  drey::OperatorListState<std::int64_t> waiting{"waiting"};
+  bool ready = false;
+  void process(const Event& e, Context&, Out& out) {
+    if (!ready) return waiting.add(e.key);
+    out.emit({e.key, names.get(e.key).value_or("?")});
+  }
+  void process_broadcast(const Event& e, Context&) {
+    names.put(e.key, e.text.str() + std::to_string(e.key));
+  }
+  void on_input_end(int input, Context&, Out& out) {
+    if (input != 1) return;
+    ready = true;
+    waiting.each([&](std::int64_t k) { out.emit({k, names.get(k).value_or("?")}); });
+    waiting.clear();
+  }
+};
+const drey::SideOutput<Event> kOdd{"odd"};
+}  // namespace
+DREY_JOB("engine_process", env, args) {
+  auto rows = events(env);
+  rows.key_by(&Event::key).process(LastOfBurst{}).to(drey::collect("bursts"));
+  auto names = env.from(drey::generator<Event>(5, event));
+  rows.connect(names.broadcast()).process(Attach{}).to(drey::collect("names"));
+  auto split = rows.process([](const Event& e, drey::Context& ctx, drey::Out<Event>& out) {
+    if (e.key % 2 == 1) return ctx.emit(kOdd, e);
+    out.pass();
+  });
+  split.to(drey::collect("even"));
+  split.side_output(kOdd).to(drey::collect("odd"));
+  rows.key_by(&Event::value)
+      .interval_join(
+          rows.filter([](const Event& e) { return e.key == 0; }).key_by([](const Event& e) {
+            return e.value + 1;
+          }))
+      .between(-1s, 1s)
+      .process([](const Event& a, const Event& b) {
+        return std::pair{a.value, b.value};
+      })
+      .to(drey::collect("joined"));
+  rows.union_with(rows)
+      .rebalance()
+      .map([](const Event& e) { return e.value; })
+      .to(drey::collect("union"));
+}
+TEST_P(Engine, ProcessFunctions) {
+  Job job("engine_process");
+  auto& bursts = job.collect<PerKey>("bursts");
+  auto& names = job.collect<std::pair<std::int64_t, std::string>>("names");
+  auto& even = job.collect<Event>("even");
+  auto& odd = job.collect<Event>("odd");
+  auto& joined = job.collect<std::pair<std::int64_t, std::int64_t>>("joined");
+  auto& both = job.collect<std::int64_t>("union");
+  job.parallelism(GetParam()).run();
+  EXPECT_EQ(job.accumulator("seen"), kRows);
+  EXPECT_EQ(bursts.size(), static_cast<std::size_t>(kRows / 100));
+  EXPECT_EQ(names.size(), static_cast<std::size_t>(kRows));
+  for (const auto& [key, name] : names)
+    EXPECT_EQ(name, key >= 5 ? "?" : (key % 3 == 0 ? kLong : "short") + std::to_string(key));
+  EXPECT_EQ(even.size() + odd.size(), static_cast<std::size_t>(kRows));
+  EXPECT_TRUE(std::all_of(odd.begin(), odd.end(), [](const Event& e) { return e.key % 2 == 1; }));
+  EXPECT_EQ(joined.size(), static_cast<std::size_t>((kRows - 1 + 6) / 7));
+  for (const auto& [a, b] : joined) EXPECT_EQ(a, b + 1);
+  EXPECT_EQ(both.size(), static_cast<std::size_t>(2 * kRows));
+}
+
+namespace {
+struct Item {
+  drey::Text name;
+  std::optional<std::int32_t> n;
+  DREY_FIELDS(Item, name, n)
+};
+struct Order {
+  std::int64_t number = 0;
+  Item first;
+  drey::List<Item> items;
+  std::vector<std::int64_t> sizes;
+  std::optional<drey::Decimal<10, 2>> price;
+  bool paid = false;
+  DREY_FIELDS(Order, number, first, items, sizes, price, paid)
+};
+}  // namespace
+DREY_JOB("engine_nested", env, args) {
+  env.from(drey::generator<std::int64_t>(kRows, [](std::int64_t n) { return n; }))
+      .map([](std::int64_t n) {
+        static const std::vector<Item> items{{"one", 1}, {kLong, std::nullopt}, {"three", 3}};
+        Order o;
+        o.number = n;
+        o.first = items[static_cast<std::size_t>(n) % 3];
+        o.items = std::span<const Item>(items.data(), static_cast<std::size_t>(n) % 4);
+        o.sizes.assign(static_cast<std::size_t>(n) % 3, n);
+        if (n % 2 == 0) o.price = drey::Decimal<10, 2>{n};
+        o.paid = n % 5 == 0;
+        return o;
+      })
+      .key_by(&Order::number)  // through an exchange
+      .process([](const Order& o, drey::Context&, drey::Out<Order>& out) { out.emit(o); })
+      .map([](const Order& o) {
+        std::int64_t sum = o.paid ? 1 : 0;
+        for (const Item& i : o.items)
+          sum += static_cast<std::int64_t>(i.name.size()) + i.n.value_or(100);
+        for (std::int64_t s : o.sizes) sum += s;
+        return std::tuple{o.number, sum, o.first.name, o.price.has_value()};
+      })
+      .to(drey::collect("rows"));
+}
+TEST_P(Engine, NestedRecordsAndLists) {
+  Job job("engine_nested");
+  auto& rows = job.collect<std::tuple<std::int64_t, std::int64_t, drey::Text, bool>>("rows");
+  job.parallelism(GetParam()).run();
+  ASSERT_EQ(rows.size(), static_cast<std::size_t>(kRows));
+  const auto far = static_cast<std::int64_t>(std::string_view(kLong).size());
+  const std::int64_t items[] = {0, 4, 4 + far + 100, 4 + far + 100 + 8};
+  for (const auto& [n, sum, name, priced] : rows) {
+    EXPECT_EQ(sum, (n % 5 == 0 ? 1 : 0) + items[n % 4] + n % 3 * n) << n;
+    EXPECT_EQ(name, n % 3 == 0 ? "one" : n % 3 == 1 ? kLong : "three");
+    EXPECT_EQ(priced, n % 2 == 0);
+  }
+}
+
+DREY_JOB("engine_throws", env, args) {
+  env.from(drey::generator<std::int64_t>(10, [](std::int64_t n) { return n; }))
+      .map([](std::int64_t n) -> std::int64_t {
+        if (n == 7) throw std::out_of_range("seven");
+        return n;
+      })
+      .to(drey::collect("rows"));
+}
+TEST_P(Engine, ExceptionsFailTheJob) {
+  Job job("engine_throws");
+  try {
+    job.parallelism(GetParam()).run();
+    FAIL();
+  } catch (const Failure& e) {
+    EXPECT_THAT(e.what(), HasSubstr("seven"));
+  }
+}
