@@ -3,6 +3,9 @@ add_library(drey_flags INTERFACE)
 target_compile_options(drey_flags INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion -fno-omit-frame-pointer
   $<$<BOOL:${DREY_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # g++ 12 warns of std::variant and std::optional at -O2
+  target_compile_options(drey_flags INTERFACE -Wno-maybe-uninitialized)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(drey_flags INTERFACE -Wthread-safety)
 endif()
