@@ -99,6 +99,10 @@ class CheckpointCoordinator {
   Instant next_time() const;
   CheckpointDecisions trigger_now(Instant now, bool is_final);
   CheckpointDecisions on_ack(const SnapshotAck& ack, Instant now);
+  // Where the metadata of the complete one goes.
+  void set_pending_path(std::int64_t id, std::string path) {
+    if (pending_ && pending_->id == id) pending_->path = std::move(path);
+  }
   CheckpointDecisions on_stored(std::int64_t id, bool ok, std::string_view why, Instant now);
 
   // Completed checkpoints that were read back from the store, oldest first.

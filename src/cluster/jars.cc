@@ -1,0 +1,220 @@
+#include "cluster/jars.h"
+
+#include <zip.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace drey::cluster {
+namespace {
+
+constexpr std::uint64_t kManifestBytesMax = 1u << 20;
+constexpr std::uint64_t kModuleBytesMax = 512u << 20;
+constexpr std::int64_t kEntriesMax = 100'000;
+#if defined(__x86_64__)
+constexpr std::string_view kArchitecture = "x86_64";
+#else
+constexpr std::string_view kArchitecture = "aarch64";
+#endif
+
+struct CloseZip {
+  void operator()(zip_t* zip) const { zip_discard(zip); }
+};
+using Zip = std::unique_ptr<zip_t, CloseZip>;
+
+Status bad(const std::string& name, std::string_view what) {
+  return fail(Code::kInvalidArgument, fmt::format("The jar {} cannot be used: {}", name, what));
+}
+
+Result<Zip> open_zip(const std::string& path, const std::string& name) {
+  int error = 0;
+  Zip zip(zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &error));
+  if (zip == nullptr) return bad(name, fmt::format("it is not a zip archive (libzip error {})", error));
+  const std::int64_t count = zip_get_num_entries(zip.get(), 0);
+  if (count > kEntriesMax) return bad(name, fmt::format("it has {} entries, at most {} are allowed", count, kEntriesMax));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const char* raw = zip_get_name(zip.get(), static_cast<zip_uint64_t>(i), ZIP_FL_ENC_RAW);
+    const std::string entry = raw != nullptr ? raw : "";
+    if (entry.starts_with('/') || entry == ".." || entry.starts_with("../") || entry.find("/../") != std::string::npos ||
+        entry.ends_with("/..") || entry.find('\\') != std::string::npos) {
+      return bad(name, fmt::format("the entry '{}' leaves the directory", entry));
+    }
+  }
+  return zip;
+}
+
+// The declared size is checked first, the real one while reading.
+Result<std::string> read_entry(zip_t* zip, zip_uint64_t index, std::uint64_t bytes_max, const std::string& name) {
+  zip_stat_t stat{};
+  if (zip_stat_index(zip, index, 0, &stat) != 0) return bad(name, zip_strerror(zip));
+  if (stat.size > bytes_max) return bad(name, fmt::format("the entry '{}' has {} bytes, at most {} are allowed", stat.name, stat.size, bytes_max));
+  zip_file_t* file = zip_fopen_index(zip, index, 0);
+  if (file == nullptr) return bad(name, zip_strerror(zip));
+  std::string bytes;
+  std::string block(1u << 16, '\0');
+  zip_int64_t got = 0;
+  while ((got = zip_fread(file, block.data(), block.size())) > 0) {
+    bytes.append(block, 0, static_cast<std::size_t>(got));
+    if (bytes.size() > stat.size || bytes.size() > bytes_max) {
+      zip_fclose(file);
+      return bad(name, fmt::format("the entry '{}' holds more bytes than it declares", stat.name));
+    }
+  }
+  const bool damaged = got < 0 || bytes.size() != stat.size;
+  zip_fclose(file);
+  if (damaged) return bad(name, fmt::format("the entry '{}' is damaged", stat.name));
+  return bytes;
+}
+
+// Values of a manifest's main section; continuation lines begin with a blank.
+std::optional<std::string> manifest_value(const std::string& manifest, std::string_view key) {
+  std::string joined;
+  for (std::size_t i = 0; i < manifest.size(); ++i) {
+    if (manifest[i] == '\r') continue;
+    if (manifest[i] == '\n' && i + 1 < manifest.size() && manifest[i + 1] == ' ') {
+      ++i;
+      continue;
+    }
+    joined += manifest[i];
+  }
+  std::size_t at = 0;
+  while (at < joined.size()) {
+    const std::size_t end = std::min(joined.find('\n', at), joined.size());
+    const std::string_view line(joined.data() + at, end - at);
+    if (line.empty()) break;
+    if (line.starts_with(key) && line.substr(key.size()).starts_with(": ")) return std::string(line.substr(key.size() + 2));
+    at = end + 1;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::string part;
+  for (const char c : text + ",") {
+    if (c != ',') {
+      if (c != ' ') part += c;
+      continue;
+    }
+    if (!part.empty()) parts.push_back(part);
+    part.clear();
+  }
+  return parts;
+}
+
+Result<std::string> read_manifest(zip_t* zip, const std::string& name) {
+  const zip_int64_t index = zip_name_locate(zip, "META-INF/MANIFEST.MF", ZIP_FL_NOCASE);
+  if (index < 0) return bad(name, "it has no META-INF/MANIFEST.MF");
+  return read_entry(zip, static_cast<zip_uint64_t>(index), kManifestBytesMax, name);
+}
+
+std::vector<std::string> entries_of(const std::string& manifest) {
+  auto value = manifest_value(manifest, "program-class");
+  if (!value) value = manifest_value(manifest, "Main-Class");
+  return value ? split(*value) : std::vector<std::string>();
+}
+
+std::string short_name(const std::string& id) {
+  const auto cut = id.find('_');
+  return cut == std::string::npos ? id : id.substr(cut + 1);
+}
+
+}  // namespace
+
+Result<std::string> Jars::resolve(const std::string& id) const {
+  const bool safe = !id.empty() && id != "." && id != ".." && id.find('/') == std::string::npos && id.find('\\') == std::string::npos &&
+                    id.find('\0') == std::string::npos;
+  const std::string path = directory_ + "/" + id;
+  if (!safe || !env_.files.stat(path).ok()) {
+    return fail(Code::kInvalidArgument, fmt::format("File {} does not exist in {}.", id, directory_));
+  }
+  return path;
+}
+
+Result<std::vector<gateway::JarModel>> Jars::list() {
+  std::vector<gateway::JarModel> jars;
+  DREY_TRY_ASSIGN(const auto names, env_.files.list(directory_));
+  for (const std::string& id : names) {
+    if (!id.ends_with(".jar") || id.find('_') == std::string::npos) continue;
+    const auto stat = env_.files.stat(directory_ + "/" + id);
+    if (!stat.ok()) continue;
+    gateway::JarModel jar;
+    jar.id = id;
+    jar.name = short_name(id);
+    jar.uploaded = stat->modified.millis;
+    if (auto zip = open_zip(directory_ + "/" + id, id); zip.ok()) {
+      if (auto manifest = read_manifest(zip->get(), id); manifest.ok()) jar.entries = entries_of(*manifest);
+    }
+    jars.push_back(std::move(jar));
+  }
+  std::stable_sort(jars.begin(), jars.end(), [](const auto& a, const auto& b) { return a.uploaded > b.uploaded; });
+  return jars;
+}
+
+Result<std::string> Jars::add(const std::string& path, const std::string& name) {
+  std::string base = name.substr(name.find_last_of("/\\") == std::string::npos ? 0 : name.find_last_of("/\\") + 1);
+  std::erase_if(base, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  const JobId random = env_.random.id<struct JobTag>();
+  const std::string hex = random.to_string();
+  const std::string uuid = fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4), hex.substr(20));
+  const std::string target = fmt::format("{}/{}_{}", directory_, uuid, base);
+  DREY_TRY(env_.files.rename(path, target));
+  DREY_TRY(env_.files.sync_directory(directory_));
+  return target;
+}
+
+Status Jars::remove(const std::string& id) {
+  DREY_TRY_ASSIGN(const std::string path, resolve(id));
+  static_cast<void>(env_.files.remove_tree(cache_ + "/" + id));
+  return env_.files.remove(path);
+}
+
+Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry) {
+  const bool safe = id.find('/') == std::string::npos && !id.empty() && id != "." && id != "..";
+  const std::string path = directory_ + "/" + id;
+  if (!safe || !env_.files.stat(path).ok()) return fail(Code::kInvalidArgument, fmt::format("Jar file {} does not exist", path));
+  const std::string name = short_name(id);
+  DREY_TRY_ASSIGN(Zip zip, open_zip(path, name));
+  DREY_TRY_ASSIGN(const std::string manifest, read_manifest(zip.get(), name));
+  Program program;
+  program.entry = entry;
+  if (program.entry.empty()) {
+    const auto entries = entries_of(manifest);
+    if (entries.empty()) {
+      return fail(Code::kInvalidArgument, "Neither a 'Main-Class', nor a 'program-class' entry was found in the jar file.");
+    }
+    program.entry = entries[0];
+  }
+  const std::string prefix = fmt::format("lib/{}/", kArchitecture);
+  std::optional<zip_uint64_t> module;
+  std::string others;
+  bool has_classes = false;
+  for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i) {
+    const std::string file = zip_get_name(zip.get(), static_cast<zip_uint64_t>(i), 0);
+    if (file.starts_with(prefix) && file.ends_with(".so")) module = static_cast<zip_uint64_t>(i);
+    if (file.starts_with("lib/") && file.ends_with(".so")) others += (others.empty() ? "" : ", ") + file;
+    has_classes = has_classes || file.ends_with(".class");
+  }
+  if (!module) {
+    if (has_classes) {
+      return bad(name, "it holds Java classes. Drey runs native programs (built with drey_add_job); Java programs need a Flink cluster");
+    }
+    return bad(name, others.empty() ? fmt::format("it has no shared object {}*.so", prefix)
+                                    : fmt::format("it has no program for this architecture ({}); it has: {}", kArchitecture, others));
+  }
+  const std::string directory = cache_ + "/" + id;
+  program.module = directory + "/program.so";
+  if (env_.files.stat(program.module).ok()) return program;
+  DREY_TRY_ASSIGN(const std::string bytes, read_entry(zip.get(), *module, kModuleBytesMax, name));
+  DREY_TRY(env_.files.make_directories(directory, 0700));
+  if (Status written = env_.files.write_atomic(program.module, bytes); !written.ok()) {
+    static_cast<void>(env_.files.remove_tree(directory));
+    return written;
+  }
+  return program;
+}
+
+}  // namespace drey::cluster

@@ -1,0 +1,545 @@
+#include "cluster/job_manager.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "env/log.h"
+#include "wire/binary/codec.h"
+
+namespace drey::cluster {
+namespace {
+
+constexpr Millis kTick{100};
+constexpr std::size_t kEndedJobsMax = 1000;
+
+Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} not found", id.to_string())); }
+
+}  // namespace
+
+JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
+                       std::unique_ptr<ProgramRunner> runner)
+    : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)) {
+  loop_ = env.threads.make_loop("jobmanager");
+}
+
+JobManager::~JobManager() {
+  listener_.reset();
+  loop_.reset();
+}
+
+Status JobManager::start() {
+  auto jobs = store_->load();
+  if (!jobs.ok()) return jobs.status();
+  auto listener = env_.network.listen(*loop_, options_.host, options_.rpc_port, [this](env::ConnectionRef c) { on_connection(c); });
+  if (!listener.ok()) return listener.status();
+  listener_ = std::move(*listener);
+  loop_->post([this, jobs = std::move(*jobs)]() mutable {
+    for (StoredJob& job : jobs) {
+      if (job.ended) {
+        auto model = wire::decode<gateway::JobModel>(job.model);
+        if (!model.ok()) continue;
+        order_.push_back(job.id);
+        ended_[job.id] = std::make_shared<gateway::JobModel>(std::move(*model));
+        continue;
+      }
+      env::log_info("jobmanager", "Resuming job {} ({})", job.graph.name, job.id.to_string());
+      start_master(std::move(job), [](Result<JobId> resumed) {
+        if (!resumed.ok()) env::log_error("jobmanager", "A stored job cannot be resumed: {}", resumed.status().to_string());
+      });
+    }
+    tick();
+  });
+  return {};
+}
+
+void JobManager::tick() {
+  if (stopping_) return;
+  const Ticks now = env_.clock.ticks();
+  std::vector<std::string> silent;
+  for (const auto& [id, entry] : task_managers_) {
+    if (now - entry.last_heard > options_.heartbeat_timeout) silent.push_back(id);
+  }
+  for (const std::string& id : silent) {
+    on_lost(id, fmt::format("The heartbeat of TaskManager with id {} timed out.", id));
+  }
+  match_slots();
+  loop_->after(kTick, [this] { tick(); });
+}
+
+// --- TaskManagers --------------------------------------------------------------------------------
+
+void JobManager::on_connection(const env::ConnectionRef& connection) {
+  auto id = std::make_shared<std::string>();
+  unregistered_.insert(connection);
+  env::Connection::Handler handler;
+  handler.on_frame = [this, connection, id](std::string_view frame) { on_frame(connection, id, frame); };
+  handler.on_closed = [this, connection, id](const Status& why) {
+    unregistered_.erase(connection);
+    if (id->empty()) {
+      ++refused_;
+      env::log_warn("jobmanager", "A connection to the RPC port ended before it registered: {}", why.message());
+      return;
+    }
+    const auto found = task_managers_.find(*id);
+    if (found != task_managers_.end() && found->second.connection == connection) {
+      on_lost(*id, fmt::format("TaskManager with id {} is no longer reachable: {}", *id, why.message()));
+    }
+  };
+  connection->set_handler(std::move(handler));
+  // Who does not register in time is no TaskManager.
+  loop_->after(std::chrono::seconds(10), [this, connection] {
+    if (unregistered_.erase(connection) == 0) return;
+    ++refused_;
+    env::log_warn("jobmanager", "A connection to the RPC port did not register in time");
+    connection->close();
+  });
+}
+
+void JobManager::on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame) {
+  auto message = wire::decode<control::ToJobManager>(frame);
+  const bool registers = message.ok() && std::holds_alternative<control::Register>(*message);
+  if (!message.ok() || registers != id->empty()) {
+    ++refused_;
+    env::log_warn("jobmanager", "A peer on the RPC port sent something else than what a TaskManager sends; closing it");
+    const std::string lost = *id;
+    unregistered_.erase(connection);
+    connection->close();
+    if (!lost.empty()) on_lost(lost, fmt::format("TaskManager {} sent a message that cannot be read", lost));
+    return;
+  }
+  if (registers) return on_register(connection, id, std::get<control::Register>(*message));
+  const auto entry = task_managers_.find(*id);
+  if (entry == task_managers_.end() || entry->second.connection != connection) return;
+  entry->second.last_heard = env_.clock.ticks();
+  const auto master = [&](const control::TaskAddress& task) -> std::shared_ptr<JobMaster> {
+    const auto found = masters_.find(task.job);
+    return found == masters_.end() ? nullptr : found->second;
+  };
+  if (auto* state = std::get_if<control::TaskStateChanged>(&*message)) {
+    if (auto m = master(state->task)) m->on_message(*id, *state);
+  } else if (auto* ended = std::get_if<control::EndOfData>(&*message)) {
+    if (auto m = master(ended->task)) m->on_message(*ended);
+  } else if (auto* ack = std::get_if<control::SnapshotAck>(&*message)) {
+    if (auto m = master(ack->task)) m->on_message(*ack);
+  } else if (auto* beat = std::get_if<control::Heartbeat>(&*message)) {
+    entry->second.model.last_heartbeat = env_.clock.wall().millis;
+    if (!beat->metrics.empty()) entry->second.model.metrics = beat->metrics;
+    for (const control::TaskReport& report : beat->tasks) {
+      if (auto m = master(report.task)) m->on_report(report);
+    }
+  }
+}
+
+void JobManager::on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message) {
+  std::string why;
+  // Constant time: the length is not secret.
+  unsigned different = message.secret.size() == options_.secret.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(message.secret.size(), options_.secret.size()); ++i) {
+    different |= static_cast<unsigned>(static_cast<unsigned char>(message.secret[i]) ^ static_cast<unsigned char>(options_.secret[i]));
+  }
+  if (different != 0) {
+    why = "the secret of the cluster does not match";
+  } else if (message.version != control::kProtocolVersion) {
+    why = fmt::format("it has protocol version {}, this JobManager has {}: run one version of drey", message.version, control::kProtocolVersion);
+  } else if (task_managers_.contains(message.id)) {
+    why = fmt::format("a TaskManager with the id {} is registered already", message.id);
+  } else if (message.slots < 1 || message.slots > 100'000 || message.id.empty()) {
+    why = fmt::format("it offers {} slots", message.slots);
+  }
+  unregistered_.erase(connection);
+  control::RegisterAnswer answer;
+  answer.accepted = why.empty();
+  answer.why = why;
+  answer.heartbeat_ms = options_.heartbeat_interval.count();
+  connection->send(wire::encode(control::ToTaskManager(answer)));
+  if (!why.empty()) {
+    ++refused_;
+    env::log_warn("jobmanager", "Refused TaskManager {}: {}", message.id, why);
+    connection->close();
+    return;
+  }
+  *id = message.id;
+  TaskManagerEntry entry;
+  entry.connection = connection;
+  entry.last_heard = env_.clock.ticks();
+  entry.slots.resize(static_cast<std::size_t>(message.slots));
+  gateway::TaskManagerModel& m = entry.model;
+  m.id = message.id;
+  m.host = message.host;
+  m.data_port = message.data_port;
+  m.slots = message.slots;
+  m.cores = message.cores;
+  m.physical_memory = message.physical_memory;
+  m.managed_memory = message.managed_memory;
+  m.pid = message.pid;
+  m.last_heartbeat = env_.clock.wall().millis;
+  task_managers_[message.id] = std::move(entry);
+  env::log_info("jobmanager", "Registered TaskManager {} with {} slots", message.id, message.slots);
+  match_slots();
+}
+
+void JobManager::on_lost(const std::string& id, const std::string& why) {
+  const auto found = task_managers_.find(id);
+  if (found == task_managers_.end()) return;
+  env::log_warn("jobmanager", "Lost TaskManager {}: {}", id, why);
+  found->second.connection->close();
+  std::set<JobId> jobs(found->second.slots.begin(), found->second.slots.end());
+  task_managers_.erase(found);
+  for (const JobId& job : jobs) {
+    const auto master = masters_.find(job);
+    if (master != masters_.end()) master->second->on_task_manager_lost(id, why);
+  }
+}
+
+// --- slots ---------------------------------------------------------------------------------------
+
+void JobManager::request_slots(JobId job, std::int32_t slots) {
+  requests_.push_back({job, slots, env_.clock.ticks() + options_.slot_timeout});
+  loop_->post([this] { match_slots(); });
+}
+
+void JobManager::release_slots(JobId job) {
+  for (auto& [id, entry] : task_managers_) std::replace(entry.slots.begin(), entry.slots.end(), job, JobId());
+  std::erase_if(requests_, [&](const SlotRequest& r) { return r.job == job; });
+  loop_->post([this] { match_slots(); });
+}
+
+void JobManager::match_slots() {
+  for (std::size_t i = 0; i < requests_.size();) {
+    const SlotRequest request = requests_[i];
+    const auto master = masters_.find(request.job);
+    if (master == masters_.end()) {
+      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
+      continue;
+    }
+    std::int64_t free = 0;
+    TaskManagerEntry* fits = nullptr;
+    for (auto& [id, entry] : task_managers_) {
+      const auto here = std::count(entry.slots.begin(), entry.slots.end(), JobId());
+      free += here;
+      // The tasks of a job exchange rows in memory: they lie on one TaskManager.
+      if (here >= request.slots && fits == nullptr) fits = &entry;
+    }
+    if (fits != nullptr) {
+      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
+      std::vector<SlotOffer> offers;
+      for (std::size_t s = 0; s < fits->slots.size() && offers.size() < static_cast<std::size_t>(request.slots); ++s) {
+        if (!fits->slots[s].is_zero()) continue;
+        fits->slots[s] = request.job;
+        offers.push_back({fits->model.id, fits->model.host, fits->model.data_port, static_cast<std::uint32_t>(s)});
+      }
+      const auto keep = master->second;
+      keep->on_slots(offers);
+      continue;
+    }
+    if (env_.clock.ticks() >= request.deadline) {
+      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
+      const auto keep = master->second;
+      keep->on_slots_failed(fail(Code::kResourceExhausted,
+                                 fmt::format("Could not acquire the minimum required resources: the job needs {} slots on one "
+                                             "TaskManager, {} are free on {} TaskManagers. Start drey with more slots "
+                                             "(-Dtaskmanager.numberOfTaskSlots={}) or run the job with a lower parallelism",
+                                             request.slots, free, task_managers_.size(), request.slots)));
+      continue;
+    }
+    ++i;
+  }
+}
+
+void JobManager::send(const std::string& task_manager, const control::ToTaskManager& message) {
+  const auto found = task_managers_.find(task_manager);
+  if (found != task_managers_.end()) found->second.connection->send(wire::encode(message));
+}
+
+Status JobManager::store(const StoredJob& job) { return store_->put(job); }
+
+void JobManager::after(Nanos delay, std::function<void()> function) { loop_->after(delay, std::move(function)); }
+
+void JobManager::on_ended(JobId id) {
+  const auto found = masters_.find(id);
+  if (found == masters_.end()) return;
+  ended_[id] = found->second->model();
+  // Not now: the master is still in the call that ended it.
+  loop_->post([this, id] {
+    const auto master = masters_.find(id);
+    if (master == masters_.end()) return;
+    ended_[id] = master->second->model();
+    masters_.erase(master);
+  });
+  while (ended_.size() > kEndedJobsMax && !order_.empty()) {
+    const JobId oldest = order_.front();
+    order_.pop_front();
+    if (ended_.erase(oldest) != 0) {
+      static_cast<void>(store_->remove(oldest));
+    } else {
+      order_.push_back(oldest);
+      break;
+    }
+  }
+}
+
+// --- jobs ----------------------------------------------------------------------------------------
+
+void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> done) {
+  const JobId id = job.id;
+  auto master = JobMaster::make(std::move(job), options_.checkpoint_root, env_, *this);
+  if (!master.ok()) return done(master.status());
+  order_.push_back(id);
+  masters_[id] = *master;
+  (*master)->start();
+  done(id);
+}
+
+Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism) {
+  // The program's own settings win over those of the submission, these over the cluster's.
+  std::map<std::string, std::string> settings = graph.settings;
+  for (const auto& [key, value] : extra) settings.emplace(key, value);
+  for (const auto& [key, value] : options_.configuration) {
+    if (key.starts_with("execution.") || key.starts_with("restart-strategy") || key.starts_with("pipeline.")) settings.emplace(key, value);
+  }
+  if (const auto name = settings.find("pipeline.name"); name != settings.end()) graph.name = name->second;
+  if (parallelism == 0) {
+    const auto found = settings.find("parallelism.default");
+    parallelism = found != settings.end() ? std::max(std::atoi(found->second.c_str()), 1) : options_.default_parallelism;
+  }
+  const auto max = settings.find("pipeline.max-parallelism");
+  graph.settings = std::move(settings);
+  DREY_TRY(graph::resolve(graph, parallelism, max != graph.settings.end() ? std::atoi(max->second.c_str()) : 0));
+  return graph;
+}
+
+void JobManager::submit(graph::JobGraph graph, std::string module, std::optional<JobId> wanted, std::string restore_path,
+                        std::function<void(Result<JobId>)> done) {
+  loop_->post([this, graph = std::move(graph), module = std::move(module), wanted, restore_path = std::move(restore_path),
+               done = std::move(done)]() mutable {
+    const std::uint64_t digest = graph.digest();
+    auto whole = resolved(std::move(graph), {}, 0);
+    if (!whole.ok()) return done(whole.status());
+    StoredJob job;
+    job.id = wanted ? *wanted : env_.random.id<struct JobTag>();
+    job.graph = std::move(*whole);
+    job.module = std::move(module);
+    job.digest = digest;
+    job.submitted = env_.clock.wall().millis;
+    job.restore_path = std::move(restore_path);
+    if (masters_.contains(job.id) || ended_.contains(job.id)) {
+      return done(fail(Code::kInvalidArgument, fmt::format("Job has already been submitted: {}", job.id.to_string())));
+    }
+    if (Status stored = store_->put(job); !stored.ok()) return done(stored);
+    start_master(std::move(job), std::move(done));
+  });
+}
+
+void JobManager::plan(const gateway::RunRequest& request,
+                      std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done) {
+  // Unpacking may take a while: not on the loop.
+  env_.io.post([this, request, done = std::move(done)] {
+    auto program = jars_->open(request.jar, request.entry);
+    loop_->post([this, request, done, program = std::move(program)]() mutable {
+      if (!program.ok()) return done(program.status());
+      ProgramRunner::Request run;
+      run.module = program->module;
+      run.entry = program->entry;
+      run.arguments = request.arguments;
+      run.configuration = options_.configuration;
+      for (const auto& [key, value] : request.configuration) run.configuration[key] = value;
+      runner_->plan(*loop_, std::move(run), [done, program = *program](Result<graph::JobGraph> graph) {
+        if (!graph.ok()) return done(graph.status());
+        done(std::pair(std::move(*graph), program));
+      });
+    });
+  });
+}
+
+gateway::Future<JobId> JobManager::run_jar(gateway::RunRequest request) {
+  gateway::Promise<JobId> promise;
+  loop_->post([this, request, promise] {
+    plan(request, [this, request, promise](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
+      if (!planned.ok()) return promise.set(planned.status());
+      graph::JobGraph graph = std::move(planned->first);
+      graph.jar = request.jar;
+      const std::uint64_t digest = graph.digest();
+      auto whole = resolved(std::move(graph), request.configuration, request.parallelism);
+      if (!whole.ok()) return promise.set(whole.status());
+      StoredJob job;
+      job.id = request.job_id ? *request.job_id : env_.random.id<struct JobTag>();
+      job.graph = std::move(*whole);
+      job.module = planned->second.module;
+      job.digest = digest;
+      job.submitted = env_.clock.wall().millis;
+      job.restore_path = request.savepoint_path;
+      if (masters_.contains(job.id) || ended_.contains(job.id)) {
+        return promise.set(fail(Code::kInvalidArgument, fmt::format("Job has already been submitted: {}", job.id.to_string())));
+      }
+      if (!job.restore_path.empty()) {
+        if (auto checkpoint = read_checkpoint(env_.files, job.restore_path); !checkpoint.ok()) return promise.set(checkpoint.status());
+      }
+      if (Status stored = store_->put(job); !stored.ok()) return promise.set(stored);
+      start_master(std::move(job), [promise](Result<JobId> id) { promise.set(std::move(id)); });
+    });
+  });
+  return promise.future();
+}
+
+gateway::Future<gateway::JobModelRef> JobManager::plan_jar(gateway::RunRequest request) {
+  gateway::Promise<gateway::JobModelRef> promise;
+  loop_->post([this, request, promise] {
+    plan(request, [this, request, promise](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
+      if (!planned.ok()) return promise.set(planned.status());
+      auto whole = resolved(std::move(planned->first), request.configuration, request.parallelism);
+      if (!whole.ok()) return promise.set(whole.status());
+      auto model = std::make_shared<gateway::JobModel>();
+      model->id = request.job_id ? *request.job_id : env_.random.id<struct JobTag>();
+      model->name = whole->name;
+      const graph::Plan plan_of_graph = graph::plan_of(*whole);
+      for (const graph::Vertex& vertex : plan_of_graph.vertices) model->vertices.push_back({vertex, {}});
+      for (const graph::VertexEdge& edge : plan_of_graph.edges) {
+        model->edges.push_back({edge.from, edge.to, std::string(to_text(whole->edges[edge.edge].partitioner))});
+      }
+      promise.set(gateway::JobModelRef(std::move(model)));
+    });
+  });
+  return promise.future();
+}
+
+gateway::JobModelRef JobManager::find_model(JobId id) {
+  if (const auto master = masters_.find(id); master != masters_.end()) return master->second->model();
+  const auto ended = ended_.find(id);
+  return ended == ended_.end() ? nullptr : ended->second;
+}
+
+gateway::Future<std::vector<gateway::JobModelRef>> JobManager::jobs() {
+  gateway::Promise<std::vector<gateway::JobModelRef>> promise;
+  loop_->post([this, promise] {
+    std::vector<gateway::JobModelRef> all;
+    for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+      if (auto model = find_model(*it)) all.push_back(std::move(model));
+    }
+    promise.set(std::move(all));
+  });
+  return promise.future();
+}
+
+gateway::Future<gateway::JobModelRef> JobManager::job(JobId id) {
+  gateway::Promise<gateway::JobModelRef> promise;
+  loop_->post([this, id, promise] {
+    auto model = find_model(id);
+    if (model == nullptr) return promise.set(not_found(id));
+    promise.set(std::move(model));
+  });
+  return promise.future();
+}
+
+gateway::Future<bool> JobManager::cancel(JobId id) {
+  gateway::Promise<bool> promise;
+  loop_->post([this, id, promise] {
+    if (const auto master = masters_.find(id); master != masters_.end() && !master->second->is_ended()) {
+      const auto keep = master->second;
+      keep->cancel();
+      return promise.set(true);
+    }
+    const auto model = find_model(id);
+    if (model == nullptr) return promise.set(fail(Code::kNotFound, "Job could not be found."));
+    if (model->state == "CANCELED") return promise.set(true);
+    promise.set(fail(Code::kConflict, fmt::format("Job cancellation failed because the job has already reached another terminal state ({}).",
+                                                  model->state)));
+  });
+  return promise.future();
+}
+
+gateway::Future<std::vector<gateway::JarModel>> JobManager::jars() {
+  gateway::Promise<std::vector<gateway::JarModel>> promise;
+  env_.io.post([this, promise] { promise.set(jars_->list()); });
+  return promise.future();
+}
+
+gateway::Future<std::string> JobManager::add_jar(std::string path, std::string name) {
+  gateway::Promise<std::string> promise;
+  env_.io.post([this, path, name, promise] { promise.set(jars_->add(path, name)); });
+  return promise.future();
+}
+
+gateway::Future<bool> JobManager::delete_jar(std::string id) {
+  gateway::Promise<bool> promise;
+  env_.io.post([this, id, promise] {
+    const Status status = jars_->remove(id);
+    promise.set(status.ok() ? Result<bool>(true) : Result<bool>(status));
+  });
+  return promise.future();
+}
+
+gateway::Future<std::vector<gateway::TaskManagerModel>> JobManager::task_managers() {
+  gateway::Promise<std::vector<gateway::TaskManagerModel>> promise;
+  loop_->post([this, promise] {
+    std::vector<gateway::TaskManagerModel> all;
+    for (const auto& [id, entry] : task_managers_) {
+      gateway::TaskManagerModel model = entry.model;
+      for (const JobId& job : entry.slots) {
+        if (job.is_zero()) {
+          ++model.free_slots;
+        } else {
+          model.allocated.push_back(job);
+        }
+      }
+      all.push_back(std::move(model));
+    }
+    promise.set(std::move(all));
+  });
+  return promise.future();
+}
+
+gateway::Future<gateway::Metrics> JobManager::metrics() {
+  gateway::Promise<gateway::Metrics> promise;
+  loop_->post([this, promise] {
+    std::int64_t total = 0;
+    std::int64_t free = 0;
+    std::int64_t running = 0;
+    for (const auto& [id, entry] : task_managers_) {
+      total += static_cast<std::int64_t>(entry.slots.size());
+      free += std::count(entry.slots.begin(), entry.slots.end(), JobId());
+    }
+    for (const auto& [id, master] : masters_) running += master->is_ended() ? 0 : 1;
+    promise.set(gateway::Metrics{{"numRunningJobs", running},
+                                 {"numRegisteredTaskManagers", static_cast<std::int64_t>(task_managers_.size())},
+                                 {"taskSlotsTotal", total},
+                                 {"taskSlotsAvailable", free},
+                                 {"Status.Drey.refusedPeers", refused_.load()}});
+  });
+  return promise.future();
+}
+
+std::vector<gateway::ConfigEntry> JobManager::configuration() {
+  std::vector<gateway::ConfigEntry> entries;
+  for (const auto& [key, value] : options_.configuration) {
+    std::string lower = key;
+    for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    bool secret = false;
+    for (const char* word : {"password", "secret", "api-key", "token", "account.key"}) secret = secret || lower.find(word) != std::string::npos;
+    entries.push_back({key, secret ? "******" : value});
+  }
+  return entries;
+}
+
+std::string JobManager::option(const std::string& key, const std::string& fallback) {
+  const auto found = options_.configuration.find(key);
+  return found == options_.configuration.end() ? fallback : found->second;
+}
+
+void JobManager::shut_down(std::function<void()> done) {
+  loop_->post([this, done = std::move(done)] {
+    stopping_ = true;
+    for (auto& [id, master] : masters_) {
+      const auto keep = master;
+      keep->suspend();
+    }
+    // Cancellations are on their way before the connections close.
+    loop_->after(Millis(50), [this, done] {
+      for (auto& [id, entry] : task_managers_) entry.connection->close();
+      task_managers_.clear();
+      done();
+    });
+  });
+}
+
+}  // namespace drey::cluster

@@ -1,0 +1,130 @@
+// JobManager: dispatcher and resource manager: accepts jobs, owns one JobMaster each, knows the TaskManagers and their
+// slots, and is the ClusterGateway. An actor on one loop.
+//
+// Threading: gateway calls from any thread; everything else on the loop. At start jobs of the store that had not ended
+// are resumed from their last checkpoint.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cluster/jars.h"
+#include "cluster/job_master.h"
+#include "cluster/job_store.h"
+#include "env/env.h"
+#include "gateway/cluster_gateway.h"
+
+namespace drey::cluster {
+
+// Runs a program's main and hands back its graph. The production one is a child process (program_runner.h).
+class ProgramRunner {
+ public:
+  virtual ~ProgramRunner() = default;
+  struct Request {
+    std::string module;
+    std::string entry;
+    std::vector<std::string> arguments;
+    std::map<std::string, std::string> configuration;
+  };
+  // `done` runs on the JobManager's loop. FAILS WITH: kInvalidArgument / kUserCode with the program's own message.
+  virtual void plan(env::Loop& loop, Request request, std::function<void(Result<graph::JobGraph>)> done) = 0;
+};
+
+struct JobManagerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t rpc_port = 0;
+  std::string secret;
+  std::string checkpoint_root;
+  std::map<std::string, std::string> configuration;  // cluster options, Flink's names
+  Millis heartbeat_interval{1000};
+  Millis heartbeat_timeout{50'000};
+  Millis slot_timeout{300'000};
+  std::int32_t default_parallelism = 1;
+};
+
+class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
+ public:
+  JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
+             std::unique_ptr<ProgramRunner> runner);
+  ~JobManager() override;
+
+  // Listens and resumes jobs. FAILS WITH: what listen and the store fail with.
+  Status start();
+  std::uint16_t rpc_port() const { return listener_->port(); }
+  env::Loop& loop() { return *loop_; }
+  // A graph that is there already (the simulation, POST /jobs). The graph need not be resolved.
+  void submit(graph::JobGraph graph, std::string module, std::optional<JobId> id, std::string restore_path,
+              std::function<void(Result<JobId>)> done);
+  // Jobs are suspended (they resume at the next start), then `done` runs on the loop.
+  void shut_down(std::function<void()> done);
+  std::int64_t refused() const { return refused_; }
+
+  gateway::Future<std::vector<gateway::JobModelRef>> jobs() override;
+  gateway::Future<gateway::JobModelRef> job(JobId id) override;
+  gateway::Future<bool> cancel(JobId id) override;
+  gateway::Future<JobId> run_jar(gateway::RunRequest request) override;
+  gateway::Future<gateway::JobModelRef> plan_jar(gateway::RunRequest request) override;
+  gateway::Future<std::vector<gateway::JarModel>> jars() override;
+  gateway::Future<std::string> add_jar(std::string path, std::string name) override;
+  gateway::Future<bool> delete_jar(std::string id) override;
+  gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override;
+  gateway::Future<gateway::Metrics> metrics() override;
+  std::vector<gateway::ConfigEntry> configuration() override;
+  std::string option(const std::string& key, const std::string& fallback) override;
+
+ private:
+  struct TaskManagerEntry {
+    gateway::TaskManagerModel model;
+    env::ConnectionRef connection;
+    std::vector<JobId> slots;  // zero: free
+    Ticks last_heard{};
+  };
+  struct SlotRequest {
+    JobId job;
+    std::int32_t slots;
+    Ticks deadline;
+  };
+
+  // JobMasterHost
+  void send(const std::string& task_manager, const control::ToTaskManager& message) override;
+  void request_slots(JobId job, std::int32_t slots) override;
+  void release_slots(JobId job) override;
+  Status store(const StoredJob& job) override;
+  void on_ended(JobId job) override;
+  void after(Nanos delay, std::function<void()> function) override;
+
+  void on_connection(const env::ConnectionRef& connection);
+  void on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame);
+  void on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message);
+  void on_lost(const std::string& id, const std::string& why);
+  void match_slots();
+  void tick();
+  void start_master(StoredJob job, std::function<void(Result<JobId>)> done);
+  Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
+  void plan(const gateway::RunRequest& request, std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
+  gateway::JobModelRef find_model(JobId id);
+
+  const JobManagerOptions options_;
+  env::Env& env_;
+  std::unique_ptr<JobStore> store_;
+  std::unique_ptr<Jars> jars_;
+  std::unique_ptr<ProgramRunner> runner_;
+  std::map<JobId, std::shared_ptr<JobMaster>> masters_;
+  std::map<JobId, gateway::JobModelRef> ended_;
+  std::deque<JobId> order_;  // of submission
+  std::map<std::string, TaskManagerEntry> task_managers_;
+  std::vector<SlotRequest> requests_;
+  std::set<env::ConnectionRef> unregistered_;
+  std::atomic<std::int64_t> refused_{0};
+  bool stopping_ = false;
+  std::unique_ptr<env::Listener> listener_;
+  std::unique_ptr<env::Loop> loop_;
+};
+
+}  // namespace drey::cluster

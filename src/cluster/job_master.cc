@@ -1,0 +1,514 @@
+#include "cluster/job_master.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "env/log.h"
+#include "wire/binary/codec.h"
+
+namespace drey::cluster {
+namespace {
+
+using control::JobState;
+
+Result<control::CheckpointOptions> checkpoint_options(const std::map<std::string, std::string>& settings) {
+  control::CheckpointOptions options;
+  const auto duration = [&](const char* key, Millis& out) -> Status {
+    const auto found = settings.find(key);
+    if (found == settings.end()) return {};
+    const auto value = parse_duration(found->second);
+    if (!value || value->count() < 0) return fail(Code::kInvalidArgument, fmt::format("Option {} is not a duration like 10 s: value={}", key, found->second));
+    out = std::chrono::duration_cast<Millis>(*value);
+    return {};
+  };
+  const auto whole = [&](const char* key, std::int64_t& out) -> Status {
+    const auto found = settings.find(key);
+    if (found == settings.end()) return {};
+    const char* end = found->second.data() + found->second.size();
+    if (std::from_chars(found->second.data(), end, out).ptr != end || out < 0) {
+      return fail(Code::kInvalidArgument, fmt::format("Option {} is not a count: value={}", key, found->second));
+    }
+    return {};
+  };
+  DREY_TRY(duration("execution.checkpointing.interval", options.interval));
+  DREY_TRY(duration("execution.checkpointing.min-pause", options.min_pause));
+  DREY_TRY(duration("execution.checkpointing.timeout", options.timeout));
+  DREY_TRY(whole("execution.checkpointing.tolerable-failed-checkpoints", options.tolerable_failures));
+  std::int64_t retained = 1;
+  DREY_TRY(whole("execution.checkpointing.num-retained", retained));
+  options.retained = static_cast<std::size_t>(std::max<std::int64_t>(retained, 1));
+  if (const auto mode = settings.find("execution.checkpointing.mode"); mode != settings.end()) {
+    options.exactly_once = mode->second != "AT_LEAST_ONCE" && mode->second != "at_least_once";
+  }
+  if (const auto keep = settings.find("execution.checkpointing.externalized-checkpoint-retention"); keep != settings.end()) {
+    options.keep_on_cancellation = keep->second == "RETAIN_ON_CANCELLATION";
+  }
+  return options;
+}
+
+std::string class_of(const control::FailureReport& failure) {
+  if (!failure.origin.empty()) return failure.origin;
+  const bool known = failure.code > 0 && failure.code <= static_cast<std::int32_t>(Code::kInternal);
+  return fmt::format("drey.{}", known ? row_of(static_cast<Code>(failure.code)).name : "internal");
+}
+
+gateway::ExceptionModel exception_model(const control::ExceptionEntry& entry) {
+  gateway::ExceptionModel model;
+  model.name = class_of(entry.failure);
+  model.stacktrace = fmt::format("{}: {}\n{}", model.name, entry.failure.message, entry.failure.stack);
+  model.time = entry.time;
+  model.task_name = entry.task_name;
+  model.endpoint = entry.endpoint;
+  model.task_manager = entry.task_manager;
+  for (const auto& other : entry.concurrent) model.concurrent.push_back(exception_model(other));
+  return model;
+}
+
+gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
+  gateway::CheckpointModel model;
+  model.id = c.id;
+  model.status = to_text(c.status);
+  model.trigger_time = c.trigger_time;
+  model.latest_ack_time = c.latest_ack_time;
+  model.failure_time = c.failure_time;
+  model.failure_message = c.failure_message;
+  model.path = c.path;
+  model.discarded = c.discarded;
+  for (const control::TaskCheckpoint& t : c.tasks) {
+    model.tasks.push_back({t.vertex, t.subtask, t.acknowledged, t.ack_time, static_cast<std::int64_t>(t.ack.written_bytes),
+                           static_cast<std::int64_t>(t.ack.state_bytes), t.ack.start_delay_ms, t.ack.alignment_ms,
+                           static_cast<std::int64_t>(t.ack.processed_bytes), t.ack.sync_ms, t.ack.async_ms});
+  }
+  return model;
+}
+
+gateway::AccumulatorModel accumulator_model(const control::AccumulatorReport& report) {
+  static constexpr const char* kTypes[] = {"LongCounter", "DoubleCounter", "LongMaximum", "LongMinimum"};
+  const int kind = std::clamp(report.kind, 0, 3);
+  return {report.name, kTypes[kind], kind == 1 ? fmt::format("{}", report.real) : fmt::format("{}", report.whole)};
+}
+
+}  // namespace
+
+Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, std::string path) {
+  for (const std::string_view prefix : {"file://", "file:"}) {
+    if (path.starts_with(prefix)) {
+      path = path.substr(prefix.size());
+      break;
+    }
+  }
+  if (!path.ends_with("/_metadata")) path += "/_metadata";
+  auto bytes = files.read_all(path);
+  if (!bytes.ok()) {
+    return fail(Code::kNotFound, fmt::format("Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", path));
+  }
+  if (!bytes->starts_with("DREYCP1\n")) return fail(Code::kCorrupt, fmt::format("This is not a checkpoint of Drey: path={}", path));
+  auto checkpoint = wire::decode<control::Checkpoint>(std::string_view(*bytes).substr(8));
+  if (!checkpoint.ok()) return fail(Code::kCorrupt, fmt::format("The checkpoint's metadata is damaged: path={}", path));
+  checkpoint->path = env::directory_of(path);
+  return checkpoint;
+}
+
+Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host) {
+  DREY_TRY_ASSIGN(const control::CheckpointOptions options, checkpoint_options(job.graph.settings));
+  DREY_TRY_ASSIGN(auto strategy,
+                  control::make_restart_strategy(job.graph.settings, options.interval.count() > 0, env.random.next()));
+  const std::string text = strategy->description();
+  graph::Plan plan = graph::plan_of(job.graph);
+  std::vector<std::uint32_t> tasks;
+  for (const graph::Vertex& vertex : plan.vertices) tasks.push_back(static_cast<std::uint32_t>(vertex.parallelism));
+  control::CheckpointCoordinator coordinator(options, std::move(tasks), job.next_checkpoint);
+  coordinator.restore(job.checkpoints);
+  control::ExecutionGraph graph(std::move(plan), std::move(strategy), env.clock.wall());
+  return std::shared_ptr<JobMaster>(new JobMaster(std::move(job), std::move(checkpoint_root), env, host, std::move(graph),
+                                                  std::move(coordinator), text));
+}
+
+JobMaster::JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host, control::ExecutionGraph graph,
+                     control::CheckpointCoordinator coordinator, std::string restart_text)
+    : job_(std::move(job)), checkpoint_root_(std::move(checkpoint_root)), env_(env), host_(host), graph_(std::move(graph)),
+      coordinator_(std::move(coordinator)), restart_text_(std::move(restart_text)) {}
+
+bool JobMaster::has_committing_sinks() const {
+  return std::any_of(job_.graph.operators.begin(), job_.graph.operators.end(),
+                     [](const graph::OperatorNode& node) { return node.kind == "sink.files" || node.kind == "sink.ledger"; });
+}
+
+std::int32_t JobMaster::slots_needed() const {
+  // One subtask of each vertex of a slot sharing group fits into a slot.
+  std::map<std::string, std::int32_t> widest;
+  for (const graph::Vertex& vertex : graph_.plan().vertices) {
+    auto& slots = widest[vertex.slot_sharing_group];
+    slots = std::max(slots, vertex.parallelism);
+  }
+  std::int32_t sum = 0;
+  for (const auto& [group, slots] : widest) sum += slots;
+  return sum;
+}
+
+void JobMaster::start() {
+  if (Status made = env_.files.make_directories(checkpoint_directory()); !made.ok()) {
+    carry_out(graph_.fail_job({static_cast<std::int32_t>(made.code()), made.to_string(), "", ""}, false, now()));
+    return;
+  }
+  carry_out(graph_.start(now()));
+}
+
+void JobMaster::cancel() { carry_out(graph_.cancel(now())); }
+
+void JobMaster::suspend() {
+  coordinator_.on_stopped("The JobManager is shutting down", now());
+  carry_out(graph_.suspend(now()));
+}
+
+void JobMaster::on_slots(const std::vector<SlotOffer>& slots) {
+  slots_ = slots;
+  // Groups one after another; subtask i of each vertex of a group lies in the group's slot i.
+  std::map<std::string, std::size_t> first;
+  std::size_t next = 0;
+  std::vector<std::vector<control::ExecutionGraph::Place>> places;
+  std::map<std::string, std::int32_t> widest;
+  for (const graph::Vertex& vertex : graph_.plan().vertices) {
+    widest[vertex.slot_sharing_group] = std::max(widest[vertex.slot_sharing_group], vertex.parallelism);
+  }
+  for (const auto& [group, width] : widest) {
+    first[group] = next;
+    next += static_cast<std::size_t>(width);
+  }
+  slot_of_.clear();
+  for (const graph::Vertex& vertex : graph_.plan().vertices) {
+    places.emplace_back();
+    slot_of_.emplace_back();
+    for (std::int32_t s = 0; s < vertex.parallelism; ++s) {
+      const std::size_t slot = first[vertex.slot_sharing_group] + static_cast<std::size_t>(s);
+      const SlotOffer& offer = slots_.at(slot);
+      places.back().push_back({offer.task_manager, offer.host, offer.data_port});
+      slot_of_.back().push_back(slot);
+    }
+  }
+  carry_out(graph_.on_slots(places, now()));
+}
+
+void JobMaster::on_slots_failed(const Status& why) { carry_out(graph_.on_slots_failed(why, now())); }
+
+void JobMaster::on_task_manager_lost(const std::string& id, const std::string& why) {
+  carry_out(graph_.on_task_manager_lost(
+      id, {static_cast<std::int32_t>(Code::kIo), why, "org.apache.flink.runtime.jobmaster.JobMasterException", ""}, now()));
+}
+
+void JobMaster::on_message(const std::string&, const control::TaskStateChanged& message) {
+  if (message.task.incarnation != job_.incarnation) return;
+  if (message.state == control::AttemptState::kFailed && message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) &&
+      restored_id_ >= 0 && !graph_.all_running()) {
+    // Not to be tried again: the restart takes the one before.
+    env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", restored_id_, job_.id.to_string(), message.failure.message);
+    coordinator_.forget(restored_id_);
+  }
+  carry_out(graph_.on_task_state(message.task.vertex, message.task.subtask, message.task.attempt, message.state, message.failure, now()));
+  if (!tasks_run_ && graph_.all_running()) {
+    tasks_run_ = true;
+    coordinator_.on_running(now());
+    schedule_checkpoint_timer();
+  }
+}
+
+void JobMaster::on_message(const control::EndOfData& message) {
+  if (message.task.incarnation != job_.incarnation) return;
+  carry_out(graph_.on_end_of_data(message.task.vertex, message.task.subtask, message.task.attempt));
+}
+
+void JobMaster::on_message(const control::SnapshotAck& message) {
+  if (message.task.incarnation != job_.incarnation) {
+    control::SnapshotAck stale = message;
+    stale.checkpoint_id = -1;  // nobody's: only its file is cleaned up
+    carry_out(coordinator_.on_ack(stale, now()));
+    return;
+  }
+  carry_out(coordinator_.on_ack(message, now()));
+}
+
+void JobMaster::on_report(const control::TaskReport& report) {
+  if (report.task.incarnation != job_.incarnation) return;
+  Seen& seen = reports_[{report.task.vertex, report.task.subtask, report.task.attempt}];
+  seen.metrics = report.metrics;
+  seen.accumulators.clear();
+  for (const auto& accumulator : report.accumulators) seen.accumulators.push_back(accumulator_model(accumulator));
+}
+
+void JobMaster::carry_out(control::Actions actions) {
+  const auto self = shared_from_this();
+  for (control::Action& action : actions) {
+    if (std::holds_alternative<control::RequestSlots>(action)) {
+      host_.request_slots(job_.id, slots_needed());
+    } else if (std::holds_alternative<control::ReleaseSlots>(action)) {
+      host_.release_slots(job_.id);
+    } else if (std::holds_alternative<control::DeployTasks>(action)) {
+      deploy();
+    } else if (const auto* cancel = std::get_if<control::CancelAttempt>(&action)) {
+      host_.send(cancel->task_manager,
+                 control::CancelTask{{job_.id, job_.incarnation, cancel->vertex, cancel->subtask, cancel->attempt}});
+    } else if (const auto* restart = std::get_if<control::RestartAfter>(&action)) {
+      host_.after(restart->delay, [self] { self->carry_out(self->graph_.on_restart_timer(self->now())); });
+    } else if (const auto* moved = std::get_if<control::JobStateMoved>(&action)) {
+      env::log_info("jobmaster", "Job {} ({}) is {}", job_.graph.name, job_.id.to_string(), to_text(moved->state));
+      if (moved->state != JobState::kRunning && moved->state != JobState::kCreated && tasks_run_) {
+        tasks_run_ = false;
+        carry_out(coordinator_.on_stopped(fmt::format("The job is {}", to_text(moved->state)), now()));
+      }
+      if (control::is_globally_terminal(moved->state)) end();
+    } else if (std::holds_alternative<control::AllDataEnded>(action)) {
+      carry_out(coordinator_.trigger_now(now(), true));
+    }
+  }
+}
+
+Result<std::optional<control::Checkpoint>> JobMaster::checkpoint_to_restore() {
+  if (!coordinator_.completed().empty()) return std::optional(coordinator_.completed().front());
+  if (job_.restore_path.empty()) return std::optional<control::Checkpoint>();
+  auto checkpoint = read_checkpoint(env_.files, job_.restore_path);
+  if (!checkpoint.ok()) return checkpoint.status();
+  return std::optional(std::move(*checkpoint));
+}
+
+void JobMaster::deploy() {
+  const auto checkpoint = checkpoint_to_restore();
+  if (!checkpoint.ok()) {
+    carry_out(graph_.fail_job({static_cast<std::int32_t>(checkpoint.status().code()), checkpoint.status().to_string(), "", ""}, false, now()));
+    return;
+  }
+  const bool own = !coordinator_.completed().empty();
+  ++job_.incarnation;
+  job_.next_checkpoint = coordinator_.next_id();
+  reports_.clear();
+  if (Status stored = host_.store(job_); !stored.ok()) {
+    carry_out(graph_.fail_job({static_cast<std::int32_t>(stored.code()), stored.to_string(), "", ""}, true, now()));
+    return;
+  }
+  restored_id_ = -1;
+  if (*checkpoint) {
+    restored_id_ = (*checkpoint)->id;
+    restored_time_ = now().millis;
+    restored_path_ = (*checkpoint)->path;
+    coordinator_.count_restored();
+    env::log_info("jobmaster", "Restoring job {} from checkpoint {}", job_.id.to_string(), restored_id_);
+  }
+  const graph::Plan& plan = graph_.plan();
+  std::map<std::string, control::Deploy> messages;
+  control::Placement placement;
+  std::map<std::string, std::uint32_t> host_of;
+  for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
+    placement.task_managers.emplace_back();
+    for (std::uint32_t s = 0; s < graph_.executions()[v].size(); ++s) {
+      const control::Attempt& attempt = graph_.executions()[v][s].current();
+      const auto [at, added] = host_of.emplace(attempt.task_manager, static_cast<std::uint32_t>(placement.hosts.size()));
+      if (added) placement.hosts.emplace_back(attempt.host, attempt.data_port);
+      placement.task_managers.back().push_back(at->second);
+      control::Deploy& message = messages[attempt.task_manager];
+      control::TaskDeployment task;
+      task.vertex = v;
+      task.subtask = s;
+      task.attempt = attempt.number;
+      task.slot = slots_[slot_of_[v][s]].slot;
+      if (*checkpoint) {
+        std::vector<std::string> all;
+        const std::string* same = nullptr;
+        std::uint32_t count = 0;
+        for (const control::TaskCheckpoint& part : (*checkpoint)->tasks) {
+          if (part.vertex != v) continue;
+          ++count;
+          all.push_back(part.ack.handle);
+          if (part.subtask == s) same = &part.ack.handle;
+        }
+        if (count == graph_.executions()[v].size() && same != nullptr) {
+          task.restore = {*same};
+        } else {
+          task.restore = std::move(all);
+        }
+      }
+      message.tasks.push_back(std::move(task));
+    }
+  }
+  for (auto& [task_manager, message] : messages) {
+    message.job = job_.id;
+    message.incarnation = job_.incarnation;
+    message.graph = job_.graph;
+    message.plan = plan;
+    message.module = job_.module;
+    message.digest = job_.digest;
+    message.placement = placement;
+    message.me = host_of[task_manager];
+    message.exactly_once = coordinator_.options().exactly_once;
+    message.final_checkpoint = has_committing_sinks() || coordinator_.options().interval.count() > 0;
+    message.restore_own = own;
+    message.restored_checkpoint = restored_id_;
+    message.state_directory = checkpoint_directory();
+    host_.send(task_manager, message);
+  }
+}
+
+void JobMaster::command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time) {
+  std::set<std::string> told;
+  for (const auto& vertex : graph_.executions()) {
+    for (const control::Execution& e : vertex) {
+      if (!e.current().task_manager.empty() && told.insert(e.current().task_manager).second) {
+        host_.send(e.current().task_manager, control::CheckpointCommand{what, job_.id, job_.incarnation, id, trigger_time});
+      }
+    }
+  }
+}
+
+void JobMaster::carry_out(control::CheckpointDecisions decisions) {
+  using What = control::CheckpointCommand::What;
+  for (control::CheckpointDecision& decision : decisions) {
+    if (const auto* trigger = std::get_if<control::TriggerCheckpoint>(&decision)) {
+      command(What::kTrigger, trigger->id, trigger->trigger_time);
+    } else if (auto* store = std::get_if<control::StoreCheckpoint>(&decision)) {
+      store_checkpoint(store->checkpoint);
+    } else if (const auto* complete = std::get_if<control::TellComplete>(&decision)) {
+      command(What::kComplete, complete->id, 0);
+    } else if (const auto* aborted = std::get_if<control::TellAborted>(&decision)) {
+      command(What::kAborted, aborted->id, 0);
+    } else if (auto* files = std::get_if<control::DeleteFiles>(&decision)) {
+      env_.io.post([env = &env_, gone = std::move(*files)] {
+        for (const std::string& file : gone.files) static_cast<void>(env->files.remove(file));
+        for (const std::string& directory : gone.directories) static_cast<void>(env->files.remove_tree(directory));
+      });
+    } else if (const auto* failed = std::get_if<control::FailJob>(&decision)) {
+      carry_out(graph_.fail_job({static_cast<std::int32_t>(Code::kIo), failed->why, "org.apache.flink.util.FlinkRuntimeException", ""}, true, now()));
+    }
+  }
+  schedule_checkpoint_timer();
+}
+
+void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
+  control::Checkpoint stored = checkpoint;
+  stored.status = control::CheckpointStatus::kCompleted;
+  stored.path = fmt::format("{}/chk-{}", checkpoint_directory(), checkpoint.id);
+  Status status = env_.files.make_directories(stored.path);
+  if (status.ok()) status = env_.files.write_atomic(stored.path + "/_metadata", "DREYCP1\n" + wire::encode(stored));
+  if (status.ok()) status = env_.files.sync_directory(checkpoint_directory());
+  if (status.ok()) {
+    // The store is what a restarted JobManager believes: it comes before anybody is told.
+    StoredJob next = job_;
+    next.checkpoints.clear();
+    for (auto it = coordinator_.completed().rbegin(); it != coordinator_.completed().rend(); ++it) next.checkpoints.push_back(*it);
+    next.checkpoints.push_back(stored);
+    while (next.checkpoints.size() > coordinator_.options().retained) next.checkpoints.erase(next.checkpoints.begin());
+    next.next_checkpoint = coordinator_.next_id();
+    status = host_.store(next);
+    if (status.ok()) job_ = std::move(next);
+  }
+  coordinator_.set_pending_path(checkpoint.id, stored.path);
+  carry_out(coordinator_.on_stored(checkpoint.id, status.ok(), status.to_string(), now()));
+}
+
+void JobMaster::schedule_checkpoint_timer() {
+  const std::int64_t next = coordinator_.next_time().millis;
+  if (next == INT64_MAX || next >= timer_at_) return;
+  timer_at_ = next;
+  host_.after(Millis(std::max<std::int64_t>(next - now().millis, 0)), [self = shared_from_this(), next] {
+    if (self->timer_at_ != next) return;
+    self->timer_at_ = INT64_MAX;
+    self->carry_out(self->coordinator_.on_time(self->now()));
+  });
+}
+
+void JobMaster::end() {
+  if (ended_) return;
+  ended_ = true;
+  const bool keep = graph_.state() == JobState::kFailed ||
+                    (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation);
+  if (!keep) {
+    carry_out(coordinator_.discard_all());
+    env_.io.post([env = &env_, directory = checkpoint_directory()] { static_cast<void>(env->files.remove_tree(directory)); });
+  }
+  job_.ended = true;
+  job_.model = wire::encode(*model());
+  if (Status stored = host_.store(job_); !stored.ok()) {
+    env::log_error("jobmaster", "The end of job {} cannot be stored: {}", job_.id.to_string(), stored.to_string());
+  }
+  host_.on_ended(job_.id);
+}
+
+gateway::JobModelRef JobMaster::model() const {
+  auto model = std::make_shared<gateway::JobModel>();
+  model->id = job_.id;
+  model->name = job_.graph.name;
+  model->state = to_text(graph_.state());
+  for (const auto& row : enum_table(JobState{})) {
+    model->entered.emplace_back(row.text, graph_.entered()[static_cast<std::size_t>(row.value)]);
+  }
+  // A resumed job began when it was submitted, not when this JobManager did.
+  model->entered[0].second = job_.submitted;
+  for (std::uint32_t v = 0; v < graph_.plan().vertices.size(); ++v) {
+    gateway::VertexModel vertex;
+    vertex.vertex = graph_.plan().vertices[v];
+    for (std::uint32_t s = 0; s < graph_.executions()[v].size(); ++s) {
+      vertex.subtasks.emplace_back();
+      for (const control::Attempt& attempt : graph_.executions()[v][s].attempts) {
+        gateway::AttemptModel a;
+        a.number = attempt.number;
+        a.state = to_text(attempt.state);
+        for (const auto& row : enum_table(control::AttemptState{})) {
+          a.entered.emplace_back(row.text, attempt.entered[static_cast<std::size_t>(row.value)]);
+        }
+        a.task_manager = attempt.task_manager;
+        a.host = attempt.host;
+        a.data_port = attempt.data_port;
+        if (const auto seen = reports_.find({v, s, attempt.number}); seen != reports_.end()) {
+          a.metrics = seen->second.metrics;
+          a.accumulators = seen->second.accumulators;
+        }
+        vertex.subtasks.back().push_back(std::move(a));
+      }
+    }
+    model->vertices.push_back(std::move(vertex));
+  }
+  for (const graph::VertexEdge& edge : graph_.plan().edges) {
+    model->edges.push_back({edge.from, edge.to, std::string(to_text(job_.graph.edges[edge.edge].partitioner))});
+  }
+  model->settings = job_.graph.settings;
+  for (std::size_t i = 0; i < job_.graph.arguments.size(); ++i) {
+    const std::string& argument = job_.graph.arguments[i];
+    if (!argument.starts_with("--")) continue;
+    const auto equals = argument.find('=');
+    if (equals != std::string::npos) {
+      model->arguments[argument.substr(2, equals - 2)] = argument.substr(equals + 1);
+    } else {
+      const bool has_value = i + 1 < job_.graph.arguments.size() && !job_.graph.arguments[i + 1].starts_with("--");
+      model->arguments[argument.substr(2)] = has_value ? job_.graph.arguments[i + 1] : "";
+    }
+  }
+  model->restart_strategy = restart_text_;
+  for (const graph::Vertex& vertex : graph_.plan().vertices) model->parallelism = std::max(model->parallelism, vertex.parallelism);
+  for (const control::ExceptionEntry& entry : graph_.exceptions()) model->exceptions.push_back(exception_model(entry));
+  if (graph_.state() == JobState::kFailed) {
+    control::ExceptionEntry entry;
+    entry.failure = graph_.failure();
+    entry.time = graph_.entered()[static_cast<std::size_t>(JobState::kFailing)];
+    model->failure = exception_model(entry);
+  }
+  const control::CheckpointOptions& options = coordinator_.options();
+  gateway::CheckpointsModel& c = model->checkpoints;
+  c.exactly_once = options.exactly_once;
+  c.interval = options.interval.count();
+  c.timeout = options.timeout.count();
+  c.min_pause = options.min_pause.count();
+  c.tolerable_failures = options.tolerable_failures;
+  c.keep_on_cancellation = options.keep_on_cancellation;
+  c.completed = coordinator_.completed_count();
+  c.failed = coordinator_.failed_count();
+  c.restored = coordinator_.restored_count();
+  if (coordinator_.pending()) c.history.push_back(checkpoint_model(*coordinator_.pending()));
+  for (const control::Checkpoint& checkpoint : coordinator_.history()) c.history.push_back(checkpoint_model(checkpoint));
+  c.restored_id = restored_id_;
+  c.restored_time = restored_time_;
+  c.restored_path = restored_path_;
+  model->restarts = graph_.restarts();
+  return model;
+}
+
+}  // namespace drey::cluster

@@ -1,0 +1,102 @@
+// JobMaster: one job's shell: feeds events to the execution graph and the checkpoint coordinator and carries their
+// actions out through the JobManager. Threading: the JobManager's loop.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/job_store.h"
+#include "control/checkpoint/coordinator.h"
+#include "control/execution/execution_graph.h"
+#include "env/env.h"
+
+namespace drey::cluster {
+
+// What a JobMaster needs of the JobManager.
+class JobMasterHost {
+ public:
+  virtual ~JobMasterHost() = default;
+  virtual void send(const std::string& task_manager, const control::ToTaskManager& message) = 0;
+  // Answers with on_slots or on_slots_failed, now or later.
+  virtual void request_slots(JobId job, std::int32_t slots) = 0;
+  virtual void release_slots(JobId job) = 0;
+  virtual Status store(const StoredJob& job) = 0;
+  virtual void on_ended(JobId job) = 0;
+  virtual void after(Nanos delay, std::function<void()> function) = 0;
+};
+
+struct SlotOffer {
+  std::string task_manager;
+  std::string host;
+  std::int32_t data_port = 0;
+  std::uint32_t slot = 0;  // on that TaskManager, from 0 for this job
+};
+
+class JobMaster : public std::enable_shared_from_this<JobMaster> {
+ public:
+  // `job` is stored already. FAILS WITH: kInvalidArgument for bad settings.
+  static Result<std::shared_ptr<JobMaster>> make(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host);
+
+  // A new job, or one that is resumed after a restart of the JobManager.
+  void start();
+  void cancel();
+  void suspend();
+
+  void on_slots(const std::vector<SlotOffer>& slots);
+  void on_slots_failed(const Status& why);
+  void on_task_manager_lost(const std::string& id, const std::string& why);
+  void on_message(const std::string& task_manager, const control::TaskStateChanged& message);
+  void on_message(const control::EndOfData& message);
+  void on_message(const control::SnapshotAck& message);
+  void on_report(const control::TaskReport& report);
+
+  JobId id() const { return job_.id; }
+  bool is_ended() const { return control::is_globally_terminal(graph_.state()); }
+  control::JobState state() const { return graph_.state(); }
+  std::int32_t slots_needed() const;
+  gateway::JobModelRef model() const;
+
+ private:
+  JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host, control::ExecutionGraph graph,
+            control::CheckpointCoordinator coordinator, std::string restart_text);
+  Instant now() { return env_.clock.wall(); }
+  void carry_out(control::Actions actions);
+  void carry_out(control::CheckpointDecisions decisions);
+  void deploy();
+  Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
+  void command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time);
+  void store_checkpoint(const control::Checkpoint& checkpoint);
+  void schedule_checkpoint_timer();
+  void end();
+  std::string checkpoint_directory() const { return checkpoint_root_ + "/" + job_.id.to_string(); }
+  bool has_committing_sinks() const;
+
+  StoredJob job_;
+  const std::string checkpoint_root_;
+  env::Env& env_;
+  JobMasterHost& host_;
+  control::ExecutionGraph graph_;
+  control::CheckpointCoordinator coordinator_;
+  const std::string restart_text_;
+  std::vector<SlotOffer> slots_;
+  std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
+  bool tasks_run_ = false;
+  bool ended_ = false;
+  std::int64_t timer_at_ = INT64_MAX;
+  std::int64_t restored_id_ = -1;
+  std::int64_t restored_time_ = 0;
+  std::string restored_path_;
+  struct Seen {
+    gateway::Metrics metrics;
+    std::vector<gateway::AccumulatorModel> accumulators;
+  };
+  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, Seen> reports_;  // vertex, subtask, attempt
+};
+
+// A retained checkpoint read back from its directory (or its _metadata file). FAILS WITH: kNotFound, kCorrupt.
+Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, std::string path);
+
+}  // namespace drey::cluster

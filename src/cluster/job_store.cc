@@ -1,0 +1,130 @@
+#include "cluster/job_store.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "wire/binary/codec.h"
+
+namespace drey::cluster {
+namespace {
+
+constexpr int kFormat = 1;
+
+Result<std::vector<StoredJob>> decode_all(const std::vector<std::string>& rows) {
+  std::vector<StoredJob> jobs;
+  for (const std::string& row : rows) {
+    auto job = wire::decode<StoredJob>(row);
+    if (!job.ok()) return fail(Code::kCorrupt, "The job store holds a job that cannot be read");
+    jobs.push_back(std::move(*job));
+  }
+  std::stable_sort(jobs.begin(), jobs.end(), [](const StoredJob& a, const StoredJob& b) { return a.submitted < b.submitted; });
+  return jobs;
+}
+
+class SqliteStore final : public JobStore {
+ public:
+  explicit SqliteStore(sqlite3* db) : db_(db) {}
+  ~SqliteStore() override { sqlite3_close(db_); }
+
+  Status run(const char* sql) {
+    char* message = nullptr;
+    if (sqlite3_exec(db_, sql, nullptr, nullptr, &message) == SQLITE_OK) return {};
+    const std::string text = message != nullptr ? message : sqlite3_errmsg(db_);
+    sqlite3_free(message);
+    return failure(text);
+  }
+
+  Status prepare() {
+    DREY_TRY(run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;"));
+    int version = 0;
+    DREY_TRY(query("PRAGMA user_version", [&](sqlite3_stmt* row) { version = sqlite3_column_int(row, 0); }));
+    if (version > kFormat) {
+      return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: use the newer version", version, kFormat));
+    }
+    if (version == kFormat) return {};
+    return run("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL); PRAGMA user_version=1; COMMIT;");
+  }
+
+  Status put(const StoredJob& job) override {
+    const std::string id = job.id.to_string();
+    const std::string bytes = wire::encode(job);
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(db_, "INSERT INTO jobs(id, job) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET job=excluded.job", -1, &statement,
+                           nullptr) != SQLITE_OK) {
+      return failure(sqlite3_errmsg(db_));
+    }
+    sqlite3_bind_text(statement, 1, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
+    sqlite3_bind_blob64(statement, 2, bytes.data(), bytes.size(), SQLITE_STATIC);
+    const int result = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    return result == SQLITE_DONE ? Status() : failure(sqlite3_errmsg(db_));
+  }
+
+  Result<std::vector<StoredJob>> load() override {
+    std::vector<std::string> rows;
+    DREY_TRY(query("SELECT job FROM jobs", [&](sqlite3_stmt* row) {
+      rows.emplace_back(static_cast<const char*>(sqlite3_column_blob(row, 0)), static_cast<std::size_t>(sqlite3_column_bytes(row, 0)));
+    }));
+    return decode_all(rows);
+  }
+
+  Status remove(JobId id) override { return run(fmt::format("DELETE FROM jobs WHERE id='{}'", id.to_string()).c_str()); }
+
+ private:
+  template <typename Visit>
+  Status query(const char* sql, Visit&& visit) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr) != SQLITE_OK) return failure(sqlite3_errmsg(db_));
+    int result = sqlite3_step(statement);
+    for (; result == SQLITE_ROW; result = sqlite3_step(statement)) visit(statement);
+    sqlite3_finalize(statement);
+    return result == SQLITE_DONE ? Status() : failure(sqlite3_errmsg(db_));
+  }
+  Status failure(std::string_view text) {
+    const int code = sqlite3_errcode(db_);
+    if (code == SQLITE_FULL) return fail(Code::kResourceExhausted, fmt::format("The job store's disk is full: {}", text));
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return fail(Code::kCorrupt, fmt::format("The job store is damaged: {}", text));
+    return fail(Code::kIo, fmt::format("The job store cannot be used: {}", text));
+  }
+  sqlite3* db_;
+};
+
+class MemoryStore final : public JobStore {
+ public:
+  explicit MemoryStore(std::shared_ptr<std::map<JobId, std::string>> jobs) : jobs_(std::move(jobs)) {}
+  Status put(const StoredJob& job) override {
+    (*jobs_)[job.id] = wire::encode(job);
+    return {};
+  }
+  Result<std::vector<StoredJob>> load() override {
+    std::vector<std::string> rows;
+    for (const auto& [id, bytes] : *jobs_) rows.push_back(bytes);
+    return decode_all(rows);
+  }
+  Status remove(JobId id) override {
+    jobs_->erase(id);
+    return {};
+  }
+
+ private:
+  std::shared_ptr<std::map<JobId, std::string>> jobs_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<JobStore>> open_sqlite_store(const std::string& path) {
+  sqlite3* db = nullptr;
+  const int result = sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+  auto store = std::make_unique<SqliteStore>(db);
+  if (result != SQLITE_OK) return fail(Code::kIo, fmt::format("Cannot open the job store: path={}, {}", path, sqlite3_errmsg(db)));
+  DREY_TRY(store->prepare().with_context("path=" + path));
+  return std::unique_ptr<JobStore>(std::move(store));
+}
+
+std::unique_ptr<JobStore> make_memory_store(std::shared_ptr<std::map<JobId, std::string>> jobs) {
+  return std::make_unique<MemoryStore>(std::move(jobs));
+}
+
+}  // namespace drey::cluster

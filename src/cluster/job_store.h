@@ -1,0 +1,60 @@
+// JobStore: what the JobManager must not forget: jobs, their checkpoints, the records of ended ones.
+//
+// put() is durable when it returns. Threading: the JobManager's loop.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "control/checkpoint/coordinator.h"
+#include "gateway/model.h"
+#include "graph/job_graph.h"
+#include "wire/field.h"
+
+namespace drey::cluster {
+
+using wire::field;
+
+struct StoredJob {
+  JobId id;
+  graph::JobGraph graph;            // resolved
+  std::string module;
+  std::uint64_t digest = 0;
+  std::uint64_t incarnation = 0;    // the last one that was used
+  std::int64_t submitted = 0;
+  std::int64_t next_checkpoint = 1;
+  std::vector<control::Checkpoint> checkpoints;  // retained, oldest first
+  bool ended = false;
+  std::string model;                // gateway::JobModel, encoded; of an ended job the last word
+  // A checkpoint of another job it starts from; empty: none.
+  std::string restore_path;
+  static constexpr auto fields() {
+    using M = StoredJob;
+    return std::tuple{field("id", &M::id), field("graph", &M::graph), field("module", &M::module), field("digest", &M::digest),
+                      field("incarnation", &M::incarnation), field("submitted", &M::submitted),
+                      field("next-checkpoint", &M::next_checkpoint), field("checkpoints", &M::checkpoints),
+                      field("ended", &M::ended), field("model", &M::model), field("restore-path", &M::restore_path)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<StoredJob>);
+
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+  virtual Status put(const StoredJob& job) = 0;
+  virtual Result<std::vector<StoredJob>> load() = 0;  // by time of submission
+  virtual Status remove(JobId id) = 0;
+};
+
+// On SQLite (WAL, synchronous=FULL). FAILS WITH: kCorrupt, kIo, kIncompatible (a newer format).
+Result<std::unique_ptr<JobStore>> open_sqlite_store(const std::string& path);
+// Forgets when it goes; for the simulation, whose JobManager's memory is its disk, share one over restarts.
+std::unique_ptr<JobStore> make_memory_store(std::shared_ptr<std::map<JobId, std::string>> jobs);
+
+}  // namespace drey::cluster
