@@ -312,14 +312,18 @@ class KeyedStream {
   // The member's running sum, minimum or maximum; other members are those of the key's first row.
   template <class M>
   DataStream<T> sum(M detail::ClassOf<T>::*member) const {
-    return fold("Keyed Sum", member, [](const M& a, const M& b) { return static_cast<M>(a + b); });
+    foldable<M>();
+    return fold("Keyed Sum", member,
+                [](const auto& a, const auto& b) { return static_cast<M>(a + b); });
   }
   template <class M>
   DataStream<T> min(M detail::ClassOf<T>::*member) const {
+    foldable<M>();
     return fold("Keyed Min", member, [](const M& a, const M& b) { return b < a ? b : a; });
   }
   template <class M>
   DataStream<T> max(M detail::ClassOf<T>::*member) const {
+    foldable<M>();
     return fold("Keyed Max", member, [](const M& a, const M& b) { return a < b ? b : a; });
   }
   // {key, rows so far} for every row.
@@ -370,12 +374,15 @@ class KeyedStream {
     streams_.enter(n);
     return n;
   }
-  template <class M, class Fold>
-  DataStream<T> fold(const char* name, M detail::ClassOf<T>::*member, Fold f) const {
+  template <class M>
+  static constexpr void foldable() {
     static_assert(
         std::is_arithmetic_v<M> || detail::kIsDecimal<M> || std::is_same_v<M, Timestamp> ||
             std::is_same_v<M, Date>,
         "drey: sum, min and max need a member that is a number (or a time, for min and max)");
+  }
+  template <class M, class Fold>
+  DataStream<T> fold(const char* name, M detail::ClassOf<T>::*member, Fold f) const {
     const std::uint32_t at = detail::column_of<T>(member);
     bool only = true;  // all other columns are the key's
     for (std::uint32_t c = 0; c < detail::Shape<T>::kColumns; ++c) {
