@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include <fmt/format.h>
@@ -64,11 +65,14 @@ namespace {
 
 class LocalCoordinator final : public TaskListener {
  public:
-  void on_state(Task&, TaskState state, const Status& why) override {
+  void on_state(Task& task, TaskState state, const Status& why) override {
     std::lock_guard lock(mutex_);
     if (state == TaskState::kRunning) ++running_;
     if (state == TaskState::kFailed && failure_.ok()) failure_ = why;
-    if (state >= TaskState::kFinished) ++done_;
+    if (state >= TaskState::kFinished) {
+      ++done_;
+      finished_.insert(&task);
+    }
     condition_.notify_all();
   }
   void on_end_of_data(Task&) override {
@@ -76,10 +80,10 @@ class LocalCoordinator final : public TaskListener {
     ++ended_;
     condition_.notify_all();
   }
-  void on_snapshot(Task&, const control::Barrier&, Result<state::TaskStateHandle> handle, const CheckpointNumbers&) override {
+  void on_snapshot(Task& task, const control::Barrier&, Result<state::TaskStateHandle> handle, const CheckpointNumbers&) override {
     std::lock_guard lock(mutex_);
     if (handle.ok()) {
-      ++acks_;
+      acked_.insert(&task);
       files_.push_back(handle->manifest.path);
       bytes_ += handle->written_bytes;
     } else if (failure_.ok()) {
@@ -88,10 +92,18 @@ class LocalCoordinator final : public TaskListener {
     condition_.notify_all();
   }
 
+  // A task that has finished with an earlier checkpoint acknowledges no more.
+  bool all_acked(std::size_t tasks) const {
+    std::set<const Task*> all = acked_;
+    all.insert(finished_.begin(), finished_.end());
+    return all.size() == tasks;
+  }
+
   std::mutex mutex_;
   std::condition_variable condition_;
   Status failure_;
-  std::size_t running_ = 0, done_ = 0, ended_ = 0, acks_ = 0;
+  std::size_t running_ = 0, done_ = 0, ended_ = 0;
+  std::set<const Task*> acked_, finished_;
   std::vector<std::string> files_;
   std::uint64_t bytes_ = 0;
 };
@@ -133,14 +145,14 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
     std::int64_t id = 0;
     const auto checkpoint = [&] {
       ++id;
-      coordinator.acks_ = 0;
+      coordinator.acked_.clear();
       coordinator.bytes_ = 0;
       lock.unlock();
       for (const auto& task : tasks) {
         if (task->is_source()) task->trigger_checkpoint({id, env.clock.wall().millis});
       }
       lock.lock();
-      coordinator.condition_.wait(lock, [&] { return failed() || coordinator.acks_ == tasks.size(); });
+      coordinator.condition_.wait(lock, [&] { return failed() || coordinator.all_acked(tasks.size()); });
       if (failed()) return;
       result.checkpoints = id;
       result.checkpoint_bytes_last = coordinator.bytes_;

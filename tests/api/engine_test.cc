@@ -2,8 +2,10 @@
 // streams_test.cc has on the fake host, at several parallelisms.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "drey/testing.h"
 
@@ -153,6 +155,22 @@ TEST_P(Engine, Reduce) {
   for (const auto& [k, n] : groups) total += n;
   EXPECT_EQ(groups.size(), 14u);
   EXPECT_EQ(total, kRows);
+}
+
+TEST_P(Engine, ReduceWhileCheckpointsAreMade) {
+  char directory[] = "/tmp/drey-api-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  Job job("engine_reduce");
+  using Sum = std::pair<std::int64_t, std::int64_t>;
+  auto& fixed = job.collect<Sum>("fixed");
+  job.parallelism(GetParam()).checkpoints(directory, 1ms).run();
+  ASSERT_EQ(fixed.size(), static_cast<std::size_t>(kRows));
+  std::map<std::int64_t, std::int64_t> last;
+  for (const auto& [k, v] : fixed) last[k] = std::max(last[k], v);
+  std::int64_t total = 0;
+  for (const auto& [k, v] : last) total += v;
+  EXPECT_EQ(total, kRows * (kRows - 1) / 2);
+  std::filesystem::remove_all(directory);
 }
 
 DREY_JOB("engine_windows", env, args) {
