@@ -342,7 +342,7 @@ DREY_INLINE_ void for_rows(const drey_batch& b, Body&& body) {
   }
 }
 
-}
+}  // namespace detail
 
 // Reads records from a batch.
 //
@@ -358,6 +358,32 @@ class RowReader {
 
  private:
   detail::Readers<T> columns_;
+};
+
+// The rows of a batch, for functions that want them all at once (process_batch).
+//
+//   rows.process_batch([](const drey::Rows<Reading>& rows, drey::Out<double>& out) {
+//     double sum = 0;
+//     for (std::size_t k = 0; k < rows.size(); ++k) sum += rows[k].value;
+//     out.emit(sum);
+//   });
+template <class T>
+class Rows {
+ public:
+  explicit Rows(const drey_batch& batch) : batch_(batch), reader_(batch) {}
+  std::size_t size() const { return batch_.rows; }
+  DREY_INLINE_ T operator[](std::size_t k) const { return reader_.read(physical(k)); }
+  bool has_times() const { return batch_.row_times != nullptr; }
+  Timestamp time(std::size_t k) const { return {batch_.row_times[physical(k)]}; }
+  // The columns themselves, in Arrow's layout: see abi.h.
+  const drey_batch& batch() const { return batch_; }
+
+ private:
+  DREY_INLINE_ std::uint32_t physical(std::size_t k) const {
+    return batch_.selection != nullptr ? batch_.selection[k] : static_cast<std::uint32_t>(k);
+  }
+  const drey_batch& batch_;
+  RowReader<T> reader_;
 };
 
 // Collects records of type T: the `out` of a function.
@@ -474,5 +500,5 @@ class Out final : public detail::Output {
   bool may_copy_ = false;
 };
 
-}
+}  // namespace api
 }  // namespace drey

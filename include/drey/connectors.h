@@ -62,7 +62,7 @@ class FileSource {
   }
 
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.files", "Source: " + detail::last_part(path_));
+    detail::Node& n = g.add("source.files", detail::last_part(path_));
     n.set("format", format_);
     for (const auto& [k, v] : options_) n.set(k.c_str(), v);
     return n;
@@ -96,7 +96,7 @@ class GeneratorSource {
     return *this;
   }
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.generator", "Source: generator");
+    detail::Node& n = g.add("source.generator", "generator");
     n.set("rows", std::to_string(rows_));
     if (rate_ > 0) n.set("rate", detail::number(rate_));
     n.code<detail::GenerateOp<F, T>>(fn_);
@@ -123,7 +123,7 @@ class CollectionSource {
   explicit CollectionSource(std::vector<T> rows)
       : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.generator", "Source: collection");
+    detail::Node& n = g.add("source.generator", "collection");
     n.set("rows", std::to_string(rows_->size()));
     n.parallelism = 1;
     n.code<detail::GenerateOp<detail::Collection<T>, T>>(detail::Collection<T>{rows_});
@@ -148,8 +148,7 @@ class SocketSource {
   using Row = Text;
   SocketSource(std::string host, int port) : host_(std::move(host)), port_(port) {}
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n =
-        g.add("source.socket", "Source: socket " + host_ + ":" + std::to_string(port_));
+    detail::Node& n = g.add("source.socket", "socket " + host_ + ":" + std::to_string(port_));
     n.set("host", host_);
     n.set("port", std::to_string(port_));
     n.parallelism = 1;
@@ -185,28 +184,28 @@ class Sink {
 };
 // Exactly-once files in a directory: visible when the checkpoint that covers them is complete.
 inline Sink csv_files(std::string path) {
-  Sink s("sink.files", "Sink: " + detail::last_part(path));
+  Sink s("sink.files", detail::last_part(path));
   s.set("format", "csv").set("path", std::move(path));
   return s;
 }
 inline Sink json_files(std::string path) {
-  Sink s("sink.files", "Sink: " + detail::last_part(path));
+  Sink s("sink.files", detail::last_part(path));
   s.set("format", "json").set("path", std::move(path));
   return s;
 }
 // One line a row on the TaskManager's standard output.
 inline Sink print(std::string prefix = "") {
-  Sink s("sink.print", "Sink: Print to Std. Out");
+  Sink s("sink.print", "Print to Std. Out");
   if (!prefix.empty()) s.set("prefix", std::move(prefix));
   return s;
 }
-inline Sink discard() { return Sink("sink.discard", "Sink: discard"); }
+inline Sink discard() { return Sink("sink.discard", "discard"); }
 // Hands rows to drey/testing.h under a name.
 inline Sink collect(std::string name) {
-  Sink s("sink.collect", "Sink: collect " + name);
+  Sink s("sink.collect", "collect " + name);
   s.set("name", std::move(name));
   return s;
 }
 
-}
+}  // namespace api
 }  // namespace drey

@@ -100,6 +100,17 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
     return made;
   }
 
+  // fn(const drey::Rows<T>& rows, Out<O>& out), called with a batch at a time; how many rows that
+  // is, is the engine's matter. Event times have to be given with what is emitted.
+  template <class Given = void, class F>
+  auto process_batch(F fn) const {
+    using O = detail::Emitted<Given, F>;
+    static_assert(std::is_invocable_v<F&, const Rows<T>&, Out<O>&>,
+                  "drey: process_batch(fn): fn is called with (const drey::Rows<T>& rows, "
+                  "drey::Out<O>& out)");
+    return add<detail::BatchOp<F, T, O>, O>("Process Batch", std::move(fn));
+  }
+
   // By members (columns), or by a function of the row (a hidden column).
   template <class M>
   KeyedStream<T, M> key_by(M detail::ClassOf<T>::*member) const {

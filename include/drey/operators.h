@@ -210,6 +210,20 @@ struct FlatMapOp : Instance<F> {
   }
 };
 
+// fn(rows, out), once a batch.
+template <class F, class In, class O>
+struct BatchOp : Instance<F> {
+  Out<O> out;
+  BatchOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
+    out.attach(t, h, 0);
+  }
+  void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
+    out.input(&b);
+    this->fn(Rows<In>(b), out);
+    out.flush();
+  }
+};
+
 // A row and the columns of the key that a key_by(lambda) has found for it.
 template <class T, class K>
 struct WithKey {

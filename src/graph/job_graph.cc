@@ -111,7 +111,7 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
   }
   std::vector<int> inputs(graph.operators.size());
   std::vector<int> outputs(graph.operators.size());
-  for (const OperatorEdge& edge : graph.edges) {
+  for (OperatorEdge& edge : graph.edges) {
     if (edge.from >= graph.operators.size() || edge.to >= graph.operators.size()) {
       return bad(fmt::format("An edge names an operator that does not exist: from={}, to={}", edge.from, edge.to));
     }
@@ -124,9 +124,9 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
     if (edge.partitioner == Partitioner::kHash && edge.key_columns.empty()) {
       return bad(fmt::format("The edge from {} to {} is keyed but names no key", describe(from), describe(to)));
     }
+    // What the program did not say otherwise is forward where it can be, as in Flink.
     if (edge.partitioner == Partitioner::kForward && from.parallelism != to.parallelism) {
-      return bad(fmt::format("Operators {} and {} are connected forward but their parallelisms differ: {} and {}",
-                             describe(from), describe(to), from.parallelism, to.parallelism));
+      edge.partitioner = Partitioner::kRebalance;
     }
     ++outputs[edge.from];
     ++inputs[edge.to];

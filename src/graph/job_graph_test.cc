@@ -38,6 +38,14 @@ TEST(JobGraph, ChainsForwardEdgesIntoVertices) {
   EXPECT_EQ(plan.edges[0].edge, 1u);
 }
 
+TEST(JobGraph, ForwardBetweenDifferentParallelismsIsRebalance) {
+  JobGraph g = sample();
+  g.operators[1].parallelism = 3;
+  ASSERT_TRUE(resolve(g, 1, 0).ok());
+  EXPECT_EQ(g.edges[0].partitioner, Partitioner::kRebalance);
+  EXPECT_EQ(plan_of(g).vertices.size(), 3u);
+}
+
 TEST(JobGraph, NamesTheOperatorThatIsWrong) {
   const auto problem = [](auto change) {
     JobGraph g = sample();
@@ -50,7 +58,6 @@ TEST(JobGraph, NamesTheOperatorThatIsWrong) {
   EXPECT_THAT(problem([](JobGraph& g) { g.operators.pop_back(); g.edges.pop_back(); }), testing::HasSubstr("no sink"));
   EXPECT_THAT(problem([](JobGraph& g) { g.operators[2].parallelism = 200; g.operators[2].max_parallelism = 100; }),
               testing::HasSubstr("'sum'"));
-  EXPECT_THAT(problem([](JobGraph& g) { g.operators[1].parallelism = 3; }), testing::HasSubstr("forward"));
   EXPECT_THAT(problem([](JobGraph& g) { g = JobGraph(); }), testing::HasSubstr("no operators"));
 }
 

@@ -309,6 +309,94 @@ TEST_P(Engine, ProcessFunctions) {
 }
 
 namespace {
+struct Meet : drey::CoProcess<Event, PerKey, PerKey> {
+  drey::ValueState<std::int64_t> sum{"sum"};
+  drey::ReducingState<std::int64_t> most{
+      "most", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
+  void process1(const Event& e, Context& ctx) {
+    sum.ref() += e.value;
+    most.add(e.value);
+    ctx.timers().event(drey::Timestamp{1'000'000});
+  }
+  void process2(const PerKey& p, Context& ctx) {
+    sum.ref() += p.sum;
+    ctx.timers().event(drey::Timestamp{1'000'000});
+  }
+  void on_timer(drey::Timestamp at, Context& ctx, Out& out) {
+    out.emit({ctx.key<std::int64_t>(), at, most.value_or(0), sum.value_or(0)});
+    sum.clear();
+  }
+};
+}  // namespace
+DREY_JOB("engine_more", env, args) {
+  auto rows = events(env);
+  auto extra = env.from(drey::generator<PerKey>(70,
+                                                [](std::int64_t i) {
+                                                  return PerKey{i % 7, {i}, 1, 1000};
+                                                }))
+                   .watermarks(drey::monotonous(&PerKey::start));
+  rows.key_by(&Event::key)
+      .connect(extra.key_by(&PerKey::key))
+      .process(Meet{})
+      .to(drey::collect("meet"));
+  rows.partition_custom([](const Event& e, std::uint32_t n) { return e.key % n; })
+      .process([](const Event& e, drey::Context& ctx,
+                  drey::Out<std::pair<std::int64_t, std::int64_t>>& out) {
+        out.emit({e.key, static_cast<std::int64_t>(ctx.subtask())});
+      })
+      .to(drey::collect("custom"));
+  rows.process_batch([](const drey::Rows<Event>& batch, drey::Out<std::int64_t>& out) {
+        std::int64_t sum = 0;
+        for (std::size_t k = 0; k < batch.size(); ++k) sum += batch[k].value;
+        out.emit(sum);
+      })
+      .to(drey::collect("batches"));
+  // Every tenth row is a minute late; one subtask, so that all see one watermark.
+  auto late = env.from(drey::generator<Event>(kRows,
+                                              [](std::int64_t i) {
+                                                Event e = event(i);
+                                                if (i % 10 == 9) e.time = e.time - 60s;
+                                                return e;
+                                              }))
+                  .parallelism(1)
+                  .watermarks(drey::monotonous(&Event::time))
+                  .parallelism(1)
+                  .key_by([](const Event& e) { return e.text.str(); })
+                  .window(drey::tumbling(100ms))
+                  .late_to(kOdd)
+                  .count();
+  late.to(drey::collect("windows"));
+  late.side_output(kOdd).to(drey::collect("late"));
+}
+TEST_P(Engine, TwoInputsPartitionersLateRows) {
+  Job job("engine_more");
+  auto& meet = job.collect<PerKey>("meet");
+  auto& custom = job.collect<std::pair<std::int64_t, std::int64_t>>("custom");
+  auto& batches = job.collect<std::int64_t>("batches");
+  auto& in_windows = job.collect<drey::WindowCount<drey::Text>>("windows");
+  auto& late = job.collect<Event>("late");
+  job.parallelism(GetParam()).run();
+  std::vector<PerKey> expected;
+  for (std::int64_t k = 0; k < 7; ++k) expected.push_back({k, {1'000'000}, 0, 10'000});
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    auto& e = expected[static_cast<std::size_t>(i % 7)];
+    e.n = std::max(e.n, i);
+    e.sum += i;
+  }
+  EXPECT_THAT(meet, UnorderedElementsAreArray(expected));
+  ASSERT_EQ(custom.size(), static_cast<std::size_t>(kRows));
+  for (const auto& [key, subtask] : custom) EXPECT_EQ(subtask, key % GetParam());
+  std::int64_t sum = 0;
+  for (std::int64_t b : batches) sum += b;
+  EXPECT_EQ(sum, kRows * (kRows - 1) / 2);
+  std::int64_t counted = 0;
+  for (const auto& w : in_windows) counted += w.count;
+  EXPECT_EQ(counted + static_cast<std::int64_t>(late.size()), kRows);
+  EXPECT_GT(late.size(), 0u);
+  for (const Event& e : late) EXPECT_EQ(e.value % 10, 9);
+}
+
+namespace {
 struct Item {
   drey::Text name;
   std::optional<std::int32_t> n;

@@ -493,7 +493,7 @@ TEST(Streams, Failures) {
   EXPECT_EQ(r.failed_type, "std::out_of_range");
   EXPECT_EQ(r.failed, "row 1");
   EXPECT_THAT(fake::run("same_uid").failed,
-              HasSubstr("'Source: collection' and 'Map' have the same uid 'x'"));
+              HasSubstr("'collection' and 'Map' have the same uid 'x'"));
   EXPECT_THAT(fake::run("no_watermarks").failed, HasSubstr("operator 'counts'"));
   EXPECT_THAT(fake::run("no_trigger").failed, HasSubstr("never fire"));
   EXPECT_THAT(fake::run("no_key").failed, HasSubstr("no current key"));
