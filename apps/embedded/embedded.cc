@@ -1,4 +1,6 @@
 // libdrey_embedded: a job run to its end inside the calling process, for <drey/testing.h>.
+#include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -41,7 +43,6 @@ Status run(const drey_test_job& job) {
   request.entry = job.job != nullptr ? job.job : "";
   request.arguments.assign(job.argv, job.argv + job.argc);
   runtime::LocalJobOptions options;
-  options.parallelism = job.parallelism == 0 ? 1 : static_cast<std::int32_t>(job.parallelism);
   options.checkpoint_interval = Millis(job.checkpoint_interval_ms);
   options.state_directory = job.state_directory != nullptr ? job.state_directory : "";
 
@@ -56,6 +57,12 @@ Status run(const drey_test_job& job) {
                 },
                 nullptr});
   DREY_TRY_ASSIGN(auto code, runtime::build_job(*job.module, request));
+  const auto wanted = code->graph.settings.find("parallelism.default");
+  options.parallelism = static_cast<std::int32_t>(job.parallelism);
+  if (job.parallelism == 0) {
+    options.parallelism =
+        wanted == code->graph.settings.end() ? 1 : std::max(std::atoi(wanted->second.c_str()), 1);
+  }
   DREY_TRY_ASSIGN(const runtime::LocalJobResult result,
                   runtime::run_local_job(code, options, env::posix(), registry));
   if (job.accumulator != nullptr) {

@@ -463,7 +463,8 @@ class Environment {
     return from(drey::from<T>(rows));
   }
 
-  // Any option by Flink's name; what is given at submission wins.
+  // Any option by Flink's name. The job's own settings win over those of its submission, as in
+  // Flink.
   Environment& set(const std::string& key, const std::string& value) {
     return graph_.set(key, value), *this;
   }
