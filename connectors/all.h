@@ -1,0 +1,10 @@
+// All connectors, by kind; apps hands them to the runtime's registry.
+#pragma once
+
+#include "operators/registry.h"
+
+namespace drey::connectors {
+
+void add_connector_kinds(operators::Registry& registry);
+
+}  // namespace drey::connectors

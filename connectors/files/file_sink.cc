@@ -1,0 +1,216 @@
+#include "connectors/files/file_sink.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "connectors/files/csv_parser.h"
+#include "connectors/files/file_source.h"
+#include "data/text.h"
+#include "env/log.h"
+#include "operators/operator.h"
+#include "operators/options.h"
+#include "wire/binary/codec.h"
+
+namespace drey::connectors::files {
+namespace {
+
+using operators::Emitter;
+using operators::OperatorContext;
+using wire::field;
+
+constexpr std::size_t kBufferBytes = 256u << 10;
+
+// What a checkpoint remembers of one subtask.
+struct SinkState {
+  std::uint32_t subtask = 0;
+  std::uint64_t next = 0;                                       // number of the next file
+  std::vector<std::pair<std::int64_t, std::string>> pending;    // checkpoint, visible name
+  static constexpr auto fields() {
+    using M = SinkState;
+    return std::tuple{field("subtask", &M::subtask), field("next", &M::next), field("pending", &M::pending)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<SinkState>);
+
+void append_json_text(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+class FileSink final : public operators::Operator {
+ public:
+  explicit FileSink(OperatorContext& context) : context_(context) {}
+
+  Status open(OperatorContext& context) override {
+    operators::Options options(context.node());
+    DREY_TRY_ASSIGN(const std::string path, options.required("path"));
+    directory_ = local_path(path);
+    is_json_ = options.text("format", "csv") == "json";
+    job8_ = context.job_id().to_string().substr(0, 8);
+    DREY_TRY(files().make_directories(directory_));
+    DREY_TRY_ASSIGN(state_list_, context.state().operator_list(context.operator_id(), "sink", true));
+    std::set<std::string> keep;
+    if (context.state().is_restored()) {
+      for (const std::string& element : state_list_->elements()) {
+        DREY_TRY_ASSIGN(const SinkState state, wire::decode<SinkState>(element));
+        next_ = std::max(next_, state.next);
+        for (const auto& [checkpoint, name] : state.pending) {
+          keep.insert(name);
+          // Who had the subtask's number commits; what is left over by a smaller parallelism falls to the first.
+          if (state.subtask % context.parallelism() == context.subtask()) pending_.emplace_back(checkpoint, name);
+        }
+      }
+    }
+    return clean(options.flag("overwrite"), keep);
+  }
+
+  Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
+    const data::Schema& schema = context_.input_schema(0);
+    for (std::uint32_t i = 0; i < batch->rows(); ++i) {
+      const std::uint32_t row = batch->physical(i);
+      if (is_json_) {
+        append_json(schema, *batch, row);
+      } else {
+        append_row(schema, *batch, row);
+      }
+    }
+    return buffer_.size() >= kBufferBytes ? write_out() : Status();
+  }
+
+  Status prepare_barrier(std::int64_t checkpoint_id, Emitter&) override {
+    if (buffer_.empty() && file_ == nullptr) return {};
+    DREY_TRY(write_out());
+    DREY_TRY(file_->sync());
+    DREY_TRY(file_->close());
+    DREY_TRY(files().sync_directory(directory_));
+    file_.reset();
+    pending_.emplace_back(checkpoint_id, name_);
+    return {};
+  }
+
+  Status snapshot(std::int64_t) override {
+    state_list_->assign({wire::encode(SinkState{context_.subtask(), next_, pending_})});
+    return {};
+  }
+
+  Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
+    bool renamed = false;
+    for (const auto& [checkpoint, name] : pending_) {
+      if (checkpoint > checkpoint_id) continue;
+      const Status status = files().rename(directory_ + "/." + name, directory_ + "/" + name);
+      // Committed before a crash that came before the job knew.
+      if (!status.ok() && !(status.code() == Code::kNotFound && files().stat(directory_ + "/" + name).ok())) return status;
+      renamed = true;
+    }
+    std::erase_if(pending_, [&](const auto& p) { return p.first <= checkpoint_id; });
+    return renamed ? files().sync_directory(directory_) : Status();
+  }
+
+ private:
+  env::FileSystem& files() { return context_.env().files; }
+
+  // Leftovers of this job's failed attempts go; files of other jobs stay, with a warning, or go when asked for.
+  Status clean(bool overwrite, const std::set<std::string>& keep) {
+    DREY_TRY_ASSIGN(const auto names, files().list(directory_));
+    std::size_t others = 0;
+    const std::string mine = fmt::format(".part-{}-{}-", job8_, context_.subtask());
+    const std::string ours = fmt::format("part-{}-", job8_);
+    for (const std::string& name : names) {
+      const std::string shown = name.starts_with('.') ? name.substr(1) : name;
+      if (name.starts_with(mine)) {
+        if (!keep.contains(shown)) DREY_TRY(remove(name));
+      } else if (shown.starts_with("part-") && !shown.starts_with(ours)) {
+        ++others;
+        if (overwrite && !context_.state().is_restored() && context_.subtask() == 0 && context_.attempt() == 0) DREY_TRY(remove(name));
+      }
+    }
+    if (others > 0 && !overwrite && context_.subtask() == 0) {
+      env::log_warn("files", "The output directory {} holds {} files of other jobs; they stay", directory_, others);
+    }
+    return {};
+  }
+
+  Status remove(const std::string& name) {
+    const Status status = files().remove(directory_ + "/" + name);
+    return status.code() == Code::kNotFound ? Status() : status;
+  }
+
+  void append_row(const data::Schema& schema, const data::RowBatch& batch, std::uint32_t row) {
+    for (std::size_t c = 0; c < schema.size(); ++c) {
+      if (c > 0) buffer_ += ',';
+      value_.clear();
+      if (!data::append_text(value_, schema[c].type, batch.column(c), row)) continue;
+      append_csv(buffer_, value_);
+    }
+    buffer_ += '\n';
+  }
+
+  void append_json(const data::Schema& schema, const data::RowBatch& batch, std::uint32_t row) {
+    buffer_ += '{';
+    for (std::size_t c = 0; c < schema.size(); ++c) {
+      if (c > 0) buffer_ += ',';
+      append_json_text(buffer_, schema[c].name);
+      buffer_ += ':';
+      value_.clear();
+      using data::TypeKind;
+      const TypeKind kind = schema[c].type.kind;
+      if (!data::append_text(value_, schema[c].type, batch.column(c), row)) {
+        buffer_ += "null";
+      } else if (kind == TypeKind::kText || kind == TypeKind::kBytes || kind == TypeKind::kTimestamp || kind == TypeKind::kDate ||
+                 kind == TypeKind::kStruct || kind == TypeKind::kList) {
+        append_json_text(buffer_, value_);
+      } else {
+        buffer_ += value_;
+      }
+    }
+    buffer_ += "}\n";
+  }
+
+  Status write_out() {
+    if (file_ == nullptr) {
+      name_ = fmt::format("part-{}-{}-{}.{}", job8_, context_.subtask(), next_++, is_json_ ? "jsonl" : "csv");
+      DREY_TRY_ASSIGN(file_, files().create(directory_ + "/." + name_));
+    }
+    DREY_TRY(file_->append(buffer_));
+    buffer_.clear();
+    return {};
+  }
+
+  OperatorContext& context_;
+  std::string directory_;
+  bool is_json_ = false;
+  std::string job8_;
+  state::OperatorList* state_list_ = nullptr;
+  std::uint64_t next_ = 0;
+  std::vector<std::pair<std::int64_t, std::string>> pending_;
+  std::unique_ptr<env::WritableFile> file_;
+  std::string name_;
+  std::string buffer_;
+  std::string value_;
+};
+
+}  // namespace
+
+operators::OperatorKind file_sink_kind() {
+  return {"sink.files", "Rows into CSV or JSON lines files, exactly once.",
+          [](OperatorContext& context) -> Result<std::unique_ptr<operators::Operator>> {
+            return std::unique_ptr<operators::Operator>(std::make_unique<FileSink>(context));
+          },
+          nullptr};
+}
+
+}  // namespace drey::connectors::files

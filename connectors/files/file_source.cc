@@ -1,0 +1,433 @@
+#include "connectors/files/file_source.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "connectors/files/byte_stream.h"
+#include "connectors/files/csv_parser.h"
+#include "connectors/files/json_parser.h"
+#include "env/log.h"
+#include "operators/operator.h"
+#include "operators/options.h"
+#include "operators/pacer.h"
+#include "wire/binary/codec.h"
+
+namespace drey::connectors::files {
+namespace {
+
+using operators::Emitter;
+using operators::OperatorContext;
+using operators::Progress;
+using wire::field;
+
+constexpr std::size_t kBlockBytes = 256u << 10;
+constexpr std::uint64_t kSplitBytesMin = 64u << 10;
+
+// A share of the input: range `lane` of `lanes` of each file that can be cut, and every lanes-th of the others. What moves
+// when the parallelism changes.
+struct Lane {
+  std::uint32_t lane = 0;
+  std::uint32_t lanes = 1;
+  std::int64_t pass = 0;
+  std::uint64_t file = 0;      // index into files
+  std::uint64_t offset = 0;    // in the file (decompressed); 0: its range has not begun
+  std::vector<std::string> files;
+  static constexpr auto fields() {
+    using M = Lane;
+    return std::tuple{field("lane", &M::lane), field("lanes", &M::lanes), field("pass", &M::pass), field("file", &M::file),
+                      field("offset", &M::offset), field("files", &M::files)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Lane>);
+
+class FileSource final : public operators::Source {
+ public:
+  explicit FileSource(OperatorContext& context) : context_(context) {}
+
+  Status open(OperatorContext& context) override {
+    operators::Options options(context.node());
+    DREY_TRY_ASSIGN(const std::string path, options.required("path"));
+    path_ = local_path(path);
+    format_ = options.text("format", "csv");
+    has_header_ = options.flag("header", format_ == "csv");
+    multiline_ = options.flag("multiline");
+    skips_ = options.text("on_error", "fail") == "skip";
+    DREY_TRY_ASSIGN(passes_, options.whole("passes", 1));
+    DREY_TRY_ASSIGN(shift_column_, options.whole("pass_shift_years_column", -1));
+    DREY_TRY_ASSIGN(watch_ms_, options.whole("watch_ms", 0));
+    DREY_TRY_ASSIGN(const std::int64_t rate, options.whole("rate", 0));
+    if (options.has("null")) csv_.null_text = options.text("null");
+    csv_.multiline = multiline_;
+    errors_ = context.metric("numRecordsInErrors", DREY_COUNTER);
+    DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "lanes", false));
+    std::vector<std::string> found;
+    if (context.state().is_restored()) {
+      for (const std::string& element : positions_->elements()) {
+        DREY_TRY_ASSIGN(Lane lane, wire::decode<Lane>(element));
+        lanes_.push_back(std::move(lane));
+      }
+      if (!lanes_.empty()) found = lanes_[0].files;
+    } else {
+      DREY_TRY_ASSIGN(found, list_files());
+      lanes_.push_back({context.subtask(), context.parallelism(), 0, 0, 0, found});
+    }
+    // The rate is shared by the subtasks that have something to read.
+    std::uint32_t readers = context.parallelism();
+    if (rate > 0 && !found.empty()) {
+      bool any_splits = false;
+      for (const std::string& file : found) {
+        DREY_TRY_ASSIGN(const bool cut, can_split(file));
+        any_splits = any_splits || cut;
+      }
+      if (!any_splits) readers = static_cast<std::uint32_t>(std::min<std::size_t>(readers, found.size()));
+    }
+    pacer_ = operators::Pacer(static_cast<double>(rate) / std::max(readers, 1u));
+    return {};
+  }
+
+  Result<Progress> poll(Emitter& out, operators::Budget budget) override {
+    std::int64_t rows = budget.rows_max;
+    if (pacer_.is_limited()) {
+      rows = std::min(rows, pacer_.allowed(context_.env().clock.ticks()));
+      if (rows == 0) {
+        context_.wake_at(context_.processing_time() + 1);
+        return Progress::kIdle;
+      }
+    }
+    while (!lanes_.empty()) {
+      if (!reading_) {
+        DREY_TRY_ASSIGN(const bool began, begin_file());
+        if (!began) {
+          if (watch_ms_ > 0 && lanes_.size() == 1) return watch();
+          lanes_.pop_back();
+          continue;
+        }
+      }
+      data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(rows), context_.pool());
+      DREY_TRY(fill(builder));
+      if (builder.rows() == 0) continue;
+      if (shift_column_ >= 0 && lanes_.back().pass > 0) shift(builder);
+      if (pacer_.is_limited()) pacer_.spend(builder.rows());
+      DREY_TRY(out.emit(builder.build()));
+      return Progress::kBusy;
+    }
+    return Progress::kDone;
+  }
+
+  Status snapshot(std::int64_t) override {
+    std::vector<std::string> elements;
+    for (const Lane& lane : lanes_) elements.push_back(wire::encode(lane));
+    positions_->assign(std::move(elements));
+    return {};
+  }
+
+ private:
+  Result<std::vector<std::string>> list_files() {
+    auto& files = context_.env().files;
+    DREY_TRY_ASSIGN(const env::FileStat stat, files.stat(path_));
+    if (!stat.is_directory) return std::vector<std::string>{path_};
+    std::vector<std::string> found;
+    DREY_TRY_ASSIGN(const auto names, files.list(path_));
+    for (const std::string& name : names) {
+      if (name.starts_with('.') || name.starts_with('_')) continue;
+      const auto inner = files.stat(path_ + "/" + name);
+      if (inner.ok() && !inner->is_directory) found.push_back(path_ + "/" + name);
+    }
+    return found;
+  }
+
+  Result<bool> can_split(const std::string& file) {
+    if (multiline_ || watch_ms_ > 0) return false;
+    DREY_TRY_ASSIGN(const Compression compression, compression_of(context_.env().files, file));
+    DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(file));
+    return compression == Compression::kNone && stat.size > kSplitBytesMin;
+  }
+
+  // Opens the next file of the lane that has something for it. False: the lane is at its end.
+  Result<bool> begin_file() {
+    Lane& lane = lanes_.back();
+    auto& files = context_.env().files;
+    while (true) {
+      if (lane.file >= lane.files.size()) {
+        if (lane.pass + 1 >= passes_ || lane.files.empty()) return false;
+        ++lane.pass;
+        lane.file = 0;
+      }
+      const std::string& path = lane.files[lane.file];
+      DREY_TRY_ASSIGN(const Compression compression, compression_of(files, path));
+      DREY_TRY_ASSIGN(const env::FileStat stat, files.stat(path));
+      DREY_TRY_ASSIGN(const bool cut, can_split(path));
+      begin_ = 0;
+      end_ = UINT64_MAX;
+      if (cut) {
+        begin_ = stat.size / lane.lanes * lane.lane;
+        if (lane.lane + 1 < lane.lanes) end_ = stat.size / lane.lanes * (lane.lane + 1);
+      } else if (lane.file % lane.lanes != lane.lane) {
+        ++lane.file;
+        lane.offset = 0;
+        continue;
+      }
+      size_ = stat.size;
+      DREY_TRY(read_header(path, compression));
+      std::uint64_t from = lane.offset;
+      skip_line_ = false;
+      if (from == 0) {
+        from = begin_;
+        // A row belongs to the range in which its first byte lies: the one under way at `begin_` is the neighbour's,
+        // unless a line ends right before it.
+        if (begin_ > 0) {
+          --from;
+          skip_line_ = true;
+        } else if (has_header_) {
+          skip_line_ = true;
+        }
+      }
+      DREY_TRY_ASSIGN(stream_, open_stream(files, path, compression, from));
+      offset_ = from;
+      block_ = data::BlockRef();
+      filled_ = at_ = 0;
+      ended_ = false;
+      reading_ = true;
+      return true;
+    }
+  }
+
+  Status read_header(const std::string& path, Compression compression) {
+    if (format_ != "csv") return {};
+    parser_.emplace(context_.output_schema(0), csv_);
+    if (!has_header_) {
+      parser_->set_header_by_position();
+      return {};
+    }
+    DREY_TRY_ASSIGN(auto stream, open_stream(context_.env().files, path, compression, 0));
+    std::string head(64u << 10, '\0');
+    DREY_TRY_ASSIGN(const std::size_t got, stream->read(head.data(), head.size()));
+    head.resize(got);
+    return parser_->set_header(std::string_view(head).substr(0, head.find('\n'))).with_context("file=" + path);
+  }
+
+  // Reads the next block; what is left of the last one goes in front of it.
+  Status read_block() {
+    const std::size_t left = filled_ - at_;
+    if (left > csv_.row_bytes_max) return row_error({offset_, "", fmt::format("the row is longer than {} bytes", csv_.row_bytes_max)});
+    data::BlockRef next = context_.pool().allocate(left + kBlockBytes);
+    if (left > 0) std::memcpy(next->data(), block_->data() + at_, left);
+    block_ = std::move(next);
+    at_ = 0;
+    filled_ = left;
+    std::size_t got = 0;
+    // To the brim: few rows then cross blocks.
+    while (filled_ < block_->capacity()) {
+      DREY_TRY_ASSIGN(got, stream_->read(block_->data() + filled_, block_->capacity() - filled_));
+      if (got == 0) break;
+      filled_ += got;
+    }
+    ended_ = got == 0;
+    if (ended_) {
+      DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(lanes_.back().files[lanes_.back().file]));
+      if (stat.size != size_) {
+        return fail(Code::kIo, fmt::format("The file changed while it was read: path={}, it had {} bytes, now {}", lanes_.back().files[lanes_.back().file],
+                                           size_, stat.size));
+      }
+    }
+    return {};
+  }
+
+  Status fill(data::BatchBuilder& builder) {
+    Lane& lane = lanes_.back();
+    while (!builder.is_full()) {
+      if (offset_ >= end_ || (at_ == filled_ && ended_)) {
+        finish_file();
+        return {};
+      }
+      if (at_ == filled_ && !ended_) {
+        DREY_TRY(read_block());
+        continue;
+      }
+      std::string_view input(block_->data() + at_, filled_ - at_);
+      if (skip_line_) {
+        const auto line = input.find('\n');
+        if (line == std::string_view::npos) {
+          if (!ended_) {
+            DREY_TRY(read_block());
+            continue;
+          }
+          advance(input.size());
+        } else {
+          advance(line + 1);
+          skip_line_ = false;
+        }
+        lane.offset = offset_;
+        continue;
+      }
+      // Rows that begin behind the range are the neighbour's.
+      if (end_ != UINT64_MAX && end_ - offset_ < input.size()) {
+        const auto line = input.find('\n', end_ - offset_ - 1);
+        if (line != std::string_view::npos) input = input.substr(0, line + 1);
+      }
+      const bool is_last = ended_ && input.size() == filled_ - at_;
+      builder.share_arena(block_);
+      const CsvParser::Outcome outcome = format_ == "csv" ? parser_->parse(input, is_last, builder) : parse_lines(input, is_last, builder);
+      const std::uint64_t row_begin = offset_;
+      advance(outcome.consumed);
+      lane.offset = offset_;
+      if (outcome.error) {
+        CsvError error = *outcome.error;
+        error.offset += row_begin;
+        if (!skips_) return row_error(error);
+        ++*errors_;
+        context_.accumulate("numRecordsInErrors", DREY_LONG_COUNTER, 1, 0);
+      } else if (outcome.needs_more) {
+        if (ended_) {
+          finish_file();
+          return {};
+        }
+        // A batch never waits for the disk with rows in it when the block must be changed: they point into it.
+        if (builder.rows() > 0) return {};
+        DREY_TRY(read_block());
+      } else if (outcome.consumed == 0) {
+        return {};
+      }
+    }
+    return {};
+  }
+
+  CsvParser::Outcome parse_lines(std::string_view input, bool is_last, data::BatchBuilder& builder) {
+    CsvParser::Outcome outcome;
+    while (outcome.consumed < input.size() && !builder.is_full()) {
+      const std::string_view rest = input.substr(outcome.consumed);
+      const auto end = rest.find('\n');
+      if (end == std::string_view::npos && !is_last) {
+        outcome.needs_more = true;
+        break;
+      }
+      std::string_view line = rest.substr(0, end);
+      const std::size_t begin = outcome.consumed;
+      outcome.consumed += end == std::string_view::npos ? rest.size() : end + 1;
+      if (line.ends_with('\r')) line.remove_suffix(1);
+      if (format_ == "json" && line.empty()) continue;
+      CsvError error;
+      const bool good = format_ == "json" ? json_.parse(line, context_.output_schema(0), builder, error)
+                                          : store_text(line, builder, error);
+      if (!good) {
+        error.offset = begin;
+        outcome.error = std::move(error);
+        break;
+      }
+    }
+    return outcome;
+  }
+
+  bool store_text(std::string_view line, data::BatchBuilder& builder, CsvError& error) {
+    if (const char* problem = json_.values().parse(line, context_.output_schema(0)[0].type, builder.abi().columns[0], builder.rows())) {
+      error.what = problem;
+      return false;
+    }
+    ++builder.abi().rows;
+    return true;
+  }
+
+  void advance(std::size_t bytes) {
+    at_ += bytes;
+    offset_ += bytes;
+  }
+
+  void finish_file() {
+    Lane& lane = lanes_.back();
+    ++lane.file;
+    lane.offset = 0;
+    reading_ = false;
+    stream_.reset();
+  }
+
+  void shift(data::BatchBuilder& builder) {
+    auto* values = builder.values<std::int64_t>(static_cast<std::size_t>(shift_column_));
+    for (std::uint32_t i = 0; i < builder.rows(); ++i) values[i] = json_.values().shift_years(values[i], lanes_.back().pass);
+  }
+
+  // The line is counted only now: errors are rare, rows are not.
+  Status row_error(const CsvError& error) {
+    const std::string& path = lanes_.back().files[lanes_.back().file];
+    std::uint64_t line = 1;
+    auto compression = compression_of(context_.env().files, path);
+    if (compression.ok()) {
+      auto stream = open_stream(context_.env().files, path, *compression, 0);
+      std::vector<char> buffer(64u << 10);
+      for (std::uint64_t left = error.offset; stream.ok() && left > 0;) {
+        auto got = (*stream)->read(buffer.data(), std::min<std::uint64_t>(left, buffer.size()));
+        if (!got.ok() || *got == 0) break;
+        line += static_cast<std::uint64_t>(std::count(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*got), '\n'));
+        left -= *got;
+      }
+    }
+    const std::string column = error.column.empty() ? "" : fmt::format(", column '{}'", error.column);
+    return fail(Code::kInvalidArgument, fmt::format("Cannot read a row: file={}, line={}{}: {}", path, line, column, error.what));
+  }
+
+  Result<Progress> watch() {
+    Lane& lane = lanes_.back();
+    DREY_TRY_ASSIGN(const auto found, list_files());
+    bool more = false;
+    for (const std::string& file : found) {
+      if (std::find(lane.files.begin(), lane.files.end(), file) == lane.files.end()) {
+        lane.files.push_back(file);
+        more = true;
+      }
+    }
+    if (more) return Progress::kBusy;
+    context_.wake_at(context_.processing_time() + watch_ms_);
+    return Progress::kIdle;
+  }
+
+  OperatorContext& context_;
+  std::string path_;
+  std::string format_;
+  CsvOptions csv_;
+  bool has_header_ = true;
+  bool multiline_ = false;
+  bool skips_ = false;
+  std::int64_t passes_ = 1;
+  std::int64_t shift_column_ = -1;
+  std::int64_t watch_ms_ = 0;
+  operators::Pacer pacer_;
+  std::int64_t* errors_ = nullptr;
+  state::OperatorList* positions_ = nullptr;
+  std::vector<Lane> lanes_;  // the last one is read first
+  std::optional<CsvParser> parser_;
+  JsonParser json_;
+  // Of the file that is being read.
+  bool reading_ = false;
+  std::unique_ptr<ByteStream> stream_;
+  std::uint64_t begin_ = 0;
+  std::uint64_t end_ = UINT64_MAX;
+  std::uint64_t size_ = 0;
+  std::uint64_t offset_ = 0;   // of block_[at_] in the (decompressed) file
+  bool skip_line_ = false;
+  bool ended_ = false;
+  data::BlockRef block_;
+  std::size_t filled_ = 0;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+std::string local_path(std::string path) {
+  if (path.starts_with("file:")) {
+    path = path.substr(5);
+    while (path.starts_with("//")) path = path.substr(1);
+  }
+  return path;
+}
+
+operators::OperatorKind file_source_kind() {
+  return {"source.files", "Rows of CSV, JSON lines or text files.", nullptr,
+          [](OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
+            return std::unique_ptr<operators::Source>(std::make_unique<FileSource>(context));
+          }};
+}
+
+}  // namespace drey::connectors::files
