@@ -31,7 +31,6 @@ struct PerKey {
   std::int64_t n = 0, sum = 0;
   DREY_FIELDS(PerKey, key, start, n, sum)
   friend bool operator==(const PerKey&, const PerKey&) = default;
-  friend auto operator<=>(const PerKey&, const PerKey&) = default;
 };
 struct Sum {
   std::int64_t n = 0, sum = 0;
