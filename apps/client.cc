@@ -1,0 +1,231 @@
+// drey run, list, info, cancel, jars: the client's commands, over REST only.
+#include <csignal>
+#include <cstdio>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include <fmt/format.h>
+
+#include "base/time.h"
+#include "commands.h"
+#include "env/env.h"
+#include "net/http.h"
+#include "wire/json/json.h"
+
+namespace drey::apps {
+namespace {
+
+using wire::Json;
+
+constexpr const char* kUsage =
+    "drey run [-m HOST:PORT] [-d] [-p N] [-c ENTRY] [-s PATH] [-Dkey=value] [--json] JAR [arguments of the program]\n"
+    "  -d, --detached      do not wait for the job\n"
+    "  -p, --parallelism   of operators that do not say\n"
+    "  -c, --class         entry of the jar\n"
+    "  -s, --fromSavepoint a retained checkpoint to start from\n"
+    "drey list [-r] [-s] [-a] [--json]      running, waiting, all jobs\n"
+    "drey info [-p N] [-c ENTRY] JAR [arguments]   the plan, without running it\n"
+    "drey cancel JOBID\n"
+    "drey jars [--json]\n"
+    "  -m, --jobmanager HOST:PORT   default: the cluster of the default directory, else localhost:8081\n"
+    "examples:\n"
+    "  drey run -d -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"
+    "  drey cancel 4a1d...\n";
+
+std::atomic<bool> g_interrupted{false};
+void on_interrupt(int) { g_interrupted = true; }
+
+struct Target {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8081;
+};
+
+Result<Target> target_of(const Arguments& args) {
+  std::string text = args.get("--jobmanager");
+  if (text.empty()) {
+    const auto address = env::posix().files.read_all(default_directory() + "/rest.address");
+    text = address.ok() ? address->substr(address->find("://") + 3) : "localhost:8081";
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+  }
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return fail(Code::kInvalidArgument, fmt::format("-m needs HOST:PORT: {}", text));
+  return Target{text.substr(0, colon), static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1))};
+}
+
+// The answer's JSON; an "errors" object becomes a Status with its texts.
+Result<Json> call(const Target& target, const std::string& method, const std::string& path, std::string body = "", const net::Headers& headers = {}) {
+  DREY_TRY_ASSIGN(const net::HttpResponse response, net::http_call(target.host, target.port, method, "/v1" + path, std::move(body), headers, Millis(120'000)));
+  auto json = Json::parse(response.body);
+  if (!json.ok()) return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
+  if (json->is_object() && (*json)["errors"].is_array()) {
+    std::string text;
+    for (const Json& error : (*json)["errors"].elements()) text += (text.empty() ? "" : "\n") + error.text().value_or("");
+    for (const char* prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ", "org.apache.flink.runtime.rest.NotFoundException: "}) {
+      if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
+    }
+    return fail(Code::kInvalidArgument, text);
+  }
+  return json;
+}
+
+int failed(const Status& status) {
+  fmt::print(stderr, "drey: {}\n", status.to_string());
+  return status.code() == Code::kUnavailable ? 3 : 1;
+}
+
+Result<std::string> upload(const Target& target, const std::string& jar) {
+  DREY_TRY_ASSIGN(const std::string bytes, env::posix().files.read_all(jar));
+  const std::string boundary = "----drey-4c1f9a7e";
+  std::string body = fmt::format("--{}\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{}\"\r\nContent-Type: application/x-java-archive\r\n\r\n",
+                                 boundary, env::base_name_of(jar));
+  body += bytes + "\r\n--" + boundary + "--\r\n";
+  DREY_TRY_ASSIGN(const Json answer, call(target, "POST", "/jars/upload", std::move(body), {{"content-type", "multipart/form-data; boundary=" + boundary}}));
+  return env::base_name_of(answer["filename"].text().value_or(""));
+}
+
+Json run_body(const Arguments& args) {
+  Json body = Json::object();
+  if (args.has("--class")) body.set("entryClass", args.get("--class"));
+  if (args.has("--parallelism")) body.set("parallelism", args.get("--parallelism"));
+  if (args.has("--fromSavepoint")) body.set("savepointPath", args.get("--fromSavepoint"));
+  Json list = Json::array();
+  for (std::size_t i = 1; i < args.rest.size(); ++i) list.push(args.rest[i]);
+  body.set("programArgsList", std::move(list));
+  if (!args.properties.empty()) {
+    Json configuration = Json::object();
+    for (const auto& [key, value] : args.properties) configuration.set(key, value);
+    body.set("flinkConfiguration", std::move(configuration));
+  }
+  return body;
+}
+
+int wait_for(const Target& target, const std::string& job, bool json) {
+  std::signal(SIGINT, on_interrupt);
+  const bool terminal = isatty(1) != 0 && !json;
+  while (!g_interrupted) {
+    auto details = call(target, "GET", "/jobs/" + job);
+    if (!details.ok()) return failed(details.status());
+    const std::string state = (*details)["state"].text().value_or("");
+    std::int64_t rows = 0;
+    for (const Json& vertex : (*details)["vertices"].elements()) rows = std::max(rows, vertex["metrics"]["write-records"].whole().value_or(0));
+    if (terminal) {
+      fmt::print("\r{}  {} rows  {:.1f} s ", state, rows, static_cast<double>((*details)["duration"].whole().value_or(0)) / 1000);
+      std::fflush(stdout);
+    }
+    if (state == "FINISHED" || state == "CANCELED" || state == "FAILED") {
+      if (terminal) fmt::print("\n");
+      if (json) {
+        fmt::print("{}\n", Json::object({{"jobid", job}, {"state", state}, {"duration-ms", (*details)["duration"].whole().value_or(0)}}).to_string());
+      } else {
+        fmt::print("Job {} is {}\n", job, state);
+      }
+      if (state == "FINISHED") return 0;
+      if (state == "FAILED") {
+        if (auto exceptions = call(target, "GET", "/jobs/" + job + "/exceptions"); exceptions.ok()) {
+          const Json& history = (*exceptions)["exceptionHistory"]["entries"];
+          if (history.is_array() && !history.elements().empty()) {
+            fmt::print(stderr, "{}\n", history.elements()[0]["stacktrace"].text().value_or(""));
+          }
+        }
+        fmt::print(stderr, "What the job's code printed is in the cluster's directory, log/taskmanager-1.out and .log\n");
+      }
+      return 1;
+    }
+    usleep(200'000);
+  }
+  fmt::print("\nDetached; the job goes on. drey cancel {} ends it.\n", job);
+  return 0;
+}
+
+int run(const Target& target, const Arguments& args) {
+  if (args.rest.empty()) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  auto jar = upload(target, args.rest[0]);
+  if (!jar.ok()) return failed(jar.status());
+  auto answer = call(target, "POST", "/jars/" + *jar + "/run", run_body(args).to_string());
+  if (!answer.ok()) return failed(answer.status());
+  const std::string job = (*answer)["jobid"].text().value_or("");
+  if (args.has("--detached") && args.has("--json")) {
+    fmt::print("{}\n", Json::object({{"jobid", job}}).to_string());
+    return 0;
+  }
+  if (!args.has("--json")) fmt::print("Job has been submitted with JobID {}\n", job);
+  std::fflush(stdout);
+  return args.has("--detached") ? 0 : wait_for(target, job, args.has("--json"));
+}
+
+int list(const Target& target, const Arguments& args) {
+  auto overview = call(target, "GET", "/jobs/overview");
+  if (!overview.ok()) return failed(overview.status());
+  if (args.has("--json")) {
+    fmt::print("{}\n", overview->to_string());
+    return 0;
+  }
+  const bool all = args.has("--all");
+  std::size_t shown = 0;
+  for (const Json& job : (*overview)["jobs"].elements()) {
+    const std::string state = job["state"].text().value_or("");
+    const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
+    if (ended && !all) continue;
+    ++shown;
+    fmt::print("{} : {} : {} ({})\n", format_instant(job["start-time"].whole().value_or(0)), job["jid"].text().value_or(""),
+               job["name"].text().value_or(""), state);
+  }
+  if (shown == 0) fmt::print("No {}jobs.\n", all ? "" : "running ");
+  return 0;
+}
+
+}  // namespace
+
+int client(const std::string& command, int argc, char** argv) {
+  const Arguments args = parse_arguments(argc, argv, {"-m=--jobmanager", "-p=--parallelism", "-c=--class", "-s=--fromSavepoint"},
+                                         {"-d=--detached", "--json", "-r=--running", "-a=--all", "--help", "-h=--help"}, true);
+  if (args.has("--help")) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  if (args.unknown) {
+    fmt::print(stderr, "drey {}: unknown option {}\n{}", command, *args.unknown, kUsage);
+    return 2;
+  }
+  const auto target = target_of(args);
+  if (!target.ok()) {
+    fmt::print(stderr, "drey: {}\n", target.status().to_string());
+    return 2;
+  }
+  if (command == "run") return run(*target, args);
+  if (command == "list") return list(*target, args);
+  if (command == "jars") {
+    auto jars = call(*target, "GET", "/jars");
+    if (!jars.ok()) return failed(jars.status());
+    if (args.has("--json")) {
+      fmt::print("{}\n", jars->to_string());
+    } else {
+      for (const Json& jar : (*jars)["files"].elements()) fmt::print("{}  {}\n", jar["id"].text().value_or(""), jar["name"].text().value_or(""));
+    }
+    return 0;
+  }
+  if (args.rest.empty()) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  if (command == "cancel") {
+    auto answer = call(*target, "PATCH", "/jobs/" + args.rest[0] + "?mode=cancel");
+    if (!answer.ok()) return failed(answer.status());
+    fmt::print("Cancelled job {}.\n", args.rest[0]);
+    return 0;
+  }
+  auto jar = upload(*target, args.rest[0]);
+  if (!jar.ok()) return failed(jar.status());
+  auto plan = call(*target, "POST", "/jars/" + *jar + "/plan", run_body(args).to_string());
+  static_cast<void>(call(*target, "DELETE", "/jars/" + *jar));
+  if (!plan.ok()) return failed(plan.status());
+  fmt::print("{}\n", (*plan)["plan"].to_string());
+  return 0;
+}
+
+}  // namespace drey::apps

@@ -1,0 +1,50 @@
+// drey: a stream processor that serves Flink's REST API. One program, one command a process.
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "commands.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    "drey COMMAND [options]\n"
+    "  up           start a cluster on this machine (REST API on 127.0.0.1:8081)\n"
+    "  status       say what the cluster of a directory does\n"
+    "  down         end it; its jobs resume at the next up\n"
+    "  run          run a job:          drey run -d -p 2 flights.jar --input flights.csv\n"
+    "  list         jobs:               drey list\n"
+    "  info         a job's plan:       drey info flights.jar --input flights.csv\n"
+    "  cancel       cancel a job:       drey cancel JOBID\n"
+    "  jars         uploaded jars:      drey jars\n"
+    "  taskmanager  one TaskManager (started by up)\n"
+    "  --version\n"
+    "drey COMMAND --help says more.\n";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace drey::apps;
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) {
+    std::fputs("drey needs a processor of the level x86-64-v3 (AVX2, BMI2), Haswell or newer.\n", stderr);
+    return 2;
+  }
+#endif
+  const std::string command = argc > 1 ? argv[1] : "";
+  if (command == "up") return up(argc - 2, argv + 2);
+  if (command == "status") return status(argc - 2, argv + 2);
+  if (command == "down") return down(argc - 2, argv + 2);
+  if (command == "taskmanager") return task_manager(argc - 2, argv + 2);
+  if (command == "program") return program(argc - 2, argv + 2);
+  for (const char* name : {"run", "list", "info", "cancel", "jars"}) {
+    if (command == name) return client(command, argc - 2, argv + 2);
+  }
+  if (command == "--version" || command == "-v") {
+    std::printf("drey %s\n", kVersion);
+    return 0;
+  }
+  const bool asked = command == "--help" || command == "-h" || command == "help";
+  std::fputs(kUsage, asked ? stdout : stderr);
+  return asked ? 0 : 2;
+}

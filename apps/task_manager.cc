@@ -1,0 +1,73 @@
+#include "runtime/task_manager.h"
+
+#include <csignal>
+#include <cstdio>
+#include <semaphore>
+
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "connectors/all.h"
+#include "cluster/child_program_runner.h"
+#include "env/env.h"
+#include "env/log.h"
+
+namespace drey::apps {
+namespace {
+
+std::binary_semaphore g_stop{0};
+void on_signal(int) { g_stop.release(); }
+
+}  // namespace
+
+int task_manager(int argc, char** argv) {
+  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--log"}, {"--help"}, false);
+  if (args.has("--help") || args.unknown) {
+    std::fputs("drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--log FILE]\n"
+               "  the cluster's secret is read from the environment variable DREY_SECRET\n"
+               "  example: DREY_SECRET=... drey taskmanager --id tm-1 --job-manager 127.0.0.1:6123 --slots 2\n",
+               args.unknown ? stderr : stdout);
+    return args.unknown ? 2 : 0;
+  }
+  env::open_log({args.get("--log"), false, env::LogLevel::kInfo});
+  runtime::TaskManagerOptions options;
+  options.id = args.get("--id", "taskmanager-1");
+  const std::string target = args.get("--job-manager");
+  const auto colon = target.rfind(':');
+  if (colon == std::string::npos) {
+    std::fputs("drey taskmanager: --job-manager HOST:PORT is needed\n", stderr);
+    return 2;
+  }
+  options.job_manager_host = target.substr(0, colon);
+  options.job_manager_port = static_cast<std::uint16_t>(std::atoi(target.c_str() + colon + 1));
+  options.secret = env::environment_variable("DREY_SECRET");
+  options.slots = std::atoi(args.get("--slots", "1").c_str());
+  options.managed_bytes = static_cast<std::uint64_t>(std::atoll(args.get("--managed-bytes", "1073741824").c_str()));
+  operators::Registry registry;
+  operators::add_builtin_kinds(registry);
+  connectors::add_connector_kinds(registry);
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
+  {
+    runtime::TaskManager manager(options, env::posix(), registry);
+    manager.start([](const std::string& why) {
+      std::fprintf(stderr, "drey taskmanager: %s\n", why.c_str());
+      g_stop.release();
+    });
+    g_stop.acquire();
+    env::log_info("taskmanager", "Ending");
+  }
+  // User code may have left threads behind that static destructors would surprise.
+  std::fflush(nullptr);
+  std::_Exit(0);
+}
+
+int program(int argc, char** argv) {
+  if (argc != 2) return 2;
+  const int code = cluster::run_program(argv[0], argv[1]);
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
+}  // namespace drey::apps
