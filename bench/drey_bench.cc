@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "connectors/all.h"
 #include "drey/abi.h"
 #include "env/env.h"
 #include "operators/registry.h"
@@ -79,6 +80,7 @@ int main(int argc, char** argv) {
   request.arguments.push_back(fmt::format("{}", options.parallelism));
   operators::Registry registry;
   operators::add_builtin_kinds(registry);
+  connectors::add_connector_kinds(registry);
   env::Env& env = env::posix();
   auto code = runtime::build_job(*drey_module_entry(DREY_ABI_VERSION), request);
   if (!code.ok()) {

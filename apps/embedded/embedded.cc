@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "connectors/all.h"
 #include "drey/testing_abi.h"
 #include "env/env.h"
 #include "operators/operator.h"
@@ -49,6 +50,7 @@ Status run(const drey_test_job& job) {
   Collected collected{job, {}};
   operators::Registry registry;
   operators::add_builtin_kinds(registry);
+  connectors::add_connector_kinds(registry);
   registry.add({"sink.collect", "Hands rows to the test that runs the job.",
                 [&collected](operators::OperatorContext& context)
                     -> Result<std::unique_ptr<operators::Operator>> {
