@@ -31,7 +31,7 @@ Status bad(const std::string& name, std::string_view what) {
 
 Result<Zip> open_zip(const std::string& path, const std::string& name) {
   int error = 0;
-  Zip zip(zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &error));
+  Zip zip(zip_open(path.c_str(), ZIP_RDONLY, &error));
   if (zip == nullptr) return bad(name, fmt::format("it is not a zip archive (libzip error {})", error));
   const std::int64_t count = zip_get_num_entries(zip.get(), 0);
   if (count > kEntriesMax) return bad(name, fmt::format("it has {} entries, at most {} are allowed", count, kEntriesMax));

@@ -304,8 +304,9 @@ Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::m
     parallelism = found != settings.end() ? std::max(std::atoi(found->second.c_str()), 1) : options_.default_parallelism;
   }
   const auto max = settings.find("pipeline.max-parallelism");
+  const std::int32_t max_parallelism = max != settings.end() ? std::atoi(max->second.c_str()) : 0;
   graph.settings = std::move(settings);
-  DREY_TRY(graph::resolve(graph, parallelism, max != graph.settings.end() ? std::atoi(max->second.c_str()) : 0));
+  DREY_TRY(graph::resolve(graph, parallelism, max_parallelism));
   return graph;
 }
 
