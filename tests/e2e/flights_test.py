@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The flights job in real processes, against the independent program: at rest, and while processes are killed."""
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "flights"))
+import expected  # noqa: E402
+from cluster import DATA, FLIGHTS_JAR, Cluster, Failure, main, until  # noqa: E402
+
+INPUT = os.path.join(DATA, "flights.csv.zst")
+AIRLINES = os.path.join(DATA, "airlines.csv.zst")
+
+
+def submit(cluster, output, parallelism, *more):
+    jar = cluster.upload(FLIGHTS_JAR)
+    status, answer = cluster.run(jar, ["--input", INPUT, "--airlines", AIRLINES, "--output", output, *more], parallelism=parallelism)
+    if status != 200:
+        raise Failure(f"run: {status} {answer}")
+    return answer["jobid"]
+
+
+def check(output, years=1):
+    problems = expected.compare(output, INPUT, AIRLINES, years)
+    if problems:
+        raise Failure(problems)
+
+
+def equals_the_independent_program_at_parallelism_1_2_4():
+    with Cluster("parallelism") as cluster:
+        for parallelism in (1, 2, 4):
+            output = os.path.join(cluster.base, f"out{parallelism}")
+            job = submit(cluster, output, parallelism)
+            cluster.finish(job, 60)
+            check(output)
+            late = {a["name"]: a["value"] for a in cluster.get(f"/jobs/{job}/accumulators")["user-task-accumulators"]}
+            if late.get("lateRows", "0") != "0":
+                raise Failure(f"lateRows is {late['lateRows']}")
+
+
+def completed_checkpoints(cluster, job):
+    return cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"]
+
+
+def equals_it_when_the_task_manager_is_killed_three_times():
+    with Cluster("kill-tm", "-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.attempts=100",
+                 "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
+        output = os.path.join(cluster.base, "out")
+        years = 6
+        job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms")
+        for _ in range(3):
+            before = completed_checkpoints(cluster, job)
+            until("two more checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= before + 2)
+            pid = cluster.task_manager_pids()[0]
+            os.kill(pid, signal.SIGKILL)
+            until("another TaskManager", 20, lambda: [p for p in cluster.task_manager_pids() if p != pid])
+        cluster.finish(job, 120)
+        check(output, years)
+        history = cluster.get(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        if len(history) < 3:
+            raise Failure(f"{len(history)} failures in the exception history instead of 3")
+
+
+def equals_it_when_the_job_manager_is_killed_and_started_again():
+    with Cluster("kill-jm") as cluster:
+        output = os.path.join(cluster.base, "out")
+        years = 4
+        job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms")
+        until("two checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 2)
+        cluster.kill()
+        time.sleep(0.2)
+        cluster.start()
+        if cluster.state(job) in ("FINISHED", "FAILED", "CANCELED"):
+            raise Failure(f"the job does not resume: {cluster.state(job)}")
+        cluster.finish(job, 120)
+        check(output, years)
+
+
+if __name__ == "__main__":
+    main([equals_the_independent_program_at_parallelism_1_2_4,
+          equals_it_when_the_task_manager_is_killed_three_times,
+          equals_it_when_the_job_manager_is_killed_and_started_again])
