@@ -349,12 +349,12 @@ void JobMaster::deploy() {
   }
 }
 
-void JobMaster::command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time) {
+void JobMaster::command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time, bool is_final) {
   std::set<std::string> told;
   for (const auto& vertex : graph_.executions()) {
     for (const control::Execution& e : vertex) {
       if (!e.current().task_manager.empty() && told.insert(e.current().task_manager).second) {
-        host_.send(e.current().task_manager, control::CheckpointCommand{what, job_.id, job_.incarnation, id, trigger_time});
+        host_.send(e.current().task_manager, control::CheckpointCommand{what, job_.id, job_.incarnation, id, trigger_time, is_final});
       }
     }
   }
@@ -368,7 +368,7 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
     } else if (auto* store = std::get_if<control::StoreCheckpoint>(&decision)) {
       store_checkpoint(store->checkpoint);
     } else if (const auto* complete = std::get_if<control::TellComplete>(&decision)) {
-      command(What::kComplete, complete->id, 0);
+      command(What::kComplete, complete->id, 0, complete->is_final);
     } else if (const auto* aborted = std::get_if<control::TellAborted>(&decision)) {
       command(What::kAborted, aborted->id, 0);
     } else if (auto* files = std::get_if<control::DeleteFiles>(&decision)) {

@@ -67,7 +67,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void carry_out(control::CheckpointDecisions decisions);
   void deploy();
   Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
-  void command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time);
+  void command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time, bool is_final = false);
   void store_checkpoint(const control::Checkpoint& checkpoint);
   void schedule_checkpoint_timer();
   void end();

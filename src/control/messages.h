@@ -224,10 +224,12 @@ struct CheckpointCommand {
   std::uint64_t incarnation = 0;
   std::int64_t checkpoint_id = 0;
   std::int64_t trigger_time = 0;
+  bool is_final = false;  // with kComplete: whoever has no more data finishes
   static constexpr auto fields() {
     using M = CheckpointCommand;
     return std::tuple{field("what", &M::what), field("job", &M::job), field("incarnation", &M::incarnation),
-                      field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time)};
+                      field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time),
+                      field("is-final", &M::is_final)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointCommand>);

@@ -143,7 +143,7 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
     std::unique_lock lock(coordinator.mutex_);
     const auto failed = [&] { return !coordinator.failure_.ok(); };
     std::int64_t id = 0;
-    const auto checkpoint = [&] {
+    const auto checkpoint = [&](bool is_final) {
       ++id;
       coordinator.acked_.clear();
       coordinator.bytes_ = 0;
@@ -157,7 +157,7 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
       result.checkpoints = id;
       result.checkpoint_bytes_last = coordinator.bytes_;
       lock.unlock();
-      for (const auto& task : tasks) task->checkpoint_complete(id);
+      for (const auto& task : tasks) task->checkpoint_complete(id, is_final);
       lock.lock();
     };
     coordinator.condition_.wait(lock, [&] { return failed() || coordinator.running_ == tasks.size(); });
@@ -166,10 +166,10 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
       if (options.checkpoint_interval.count() == 0) {
         coordinator.condition_.wait(lock, ended);
       } else if (!coordinator.condition_.wait_for(lock, options.checkpoint_interval, ended)) {
-        checkpoint();
+        checkpoint(false);
       }
     }
-    if (!failed() && coordinator.done_ < tasks.size()) checkpoint();
+    if (!failed() && coordinator.done_ < tasks.size()) checkpoint(true);
     if (failed()) {
       lock.unlock();
       for (const auto& task : tasks) task->cancel();

@@ -78,10 +78,10 @@ void Task::trigger_checkpoint(control::Barrier barrier) {
   link_->wake();
 }
 
-void Task::checkpoint_complete(std::int64_t checkpoint_id) {
+void Task::checkpoint_complete(std::int64_t checkpoint_id, bool is_final) {
   {
     std::lock_guard lock(mail_mutex_);
-    mail_.push_back({Mail::Kind::kComplete, {checkpoint_id, 0}, {}});
+    mail_.push_back({Mail::Kind::kComplete, {checkpoint_id, 0}, {}, is_final});
   }
   has_mail_.store(true, std::memory_order_release);
   link_->wake();
@@ -276,7 +276,7 @@ Status Task::drain_mail(bool* did) {
         for (auto& runner : chain_) {
           if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(letter.barrier.checkpoint_id));
         }
-        if (letter.barrier.checkpoint_id >= ended_before_) end(TaskState::kFinished, {});
+        if (letter.is_final && letter.barrier.checkpoint_id >= ended_before_) end(TaskState::kFinished, {});
         break;
       case Mail::Kind::kAborted:
         if (gate_ != nullptr) gate_->aligner().abort(letter.barrier.checkpoint_id);

@@ -137,7 +137,8 @@ class Task {
 
   // --- mail, any thread ---
   void trigger_checkpoint(control::Barrier barrier);  // sources only
-  void checkpoint_complete(std::int64_t checkpoint_id);
+  // `is_final`: it was taken after the end of all data.
+  void checkpoint_complete(std::int64_t checkpoint_id, bool is_final);
   void checkpoint_aborted(std::int64_t checkpoint_id);
   void cancel();
   // From elsewhere (a lost connection): fails the task.
@@ -200,6 +201,7 @@ class Task {
     enum class Kind { kTrigger, kComplete, kAborted, kCancel, kFail } kind;
     control::Barrier barrier;
     Status why;
+    bool is_final = false;
   };
   std::mutex mail_mutex_;
   std::vector<Mail> mail_;                // guarded by mail_mutex_

@@ -234,7 +234,7 @@ void TaskManager::command(const control::CheckpointCommand& message) {
       case What::kTrigger:
         if (task->is_source()) task->trigger_checkpoint({message.checkpoint_id, message.trigger_time});
         break;
-      case What::kComplete: task->checkpoint_complete(message.checkpoint_id); break;
+      case What::kComplete: task->checkpoint_complete(message.checkpoint_id, message.is_final); break;
       case What::kAborted: task->checkpoint_aborted(message.checkpoint_id); break;
     }
   }

@@ -143,7 +143,7 @@ CheckpointDecisions CheckpointCoordinator::on_stored(std::int64_t id, bool ok, s
   const bool was_final = done.is_final;
   completed_.push_front(done);
   remember(std::move(done));
-  out.push_back(TellComplete{id});
+  out.push_back(TellComplete{id, was_final});
   while (completed_.size() > std::max<std::size_t>(options_.retained, 1)) {
     const Checkpoint gone = completed_.back();
     completed_.pop_back();

@@ -78,7 +78,7 @@ static_assert(wire::EveryMemberHasARow<Checkpoint>);
 // --- decisions ---
 struct TriggerCheckpoint { std::int64_t id; std::int64_t trigger_time; };
 struct StoreCheckpoint { Checkpoint checkpoint; };            // write its metadata, then on_stored
-struct TellComplete { std::int64_t id; };
+struct TellComplete { std::int64_t id; bool is_final; };
 struct TellAborted { std::int64_t id; };
 struct DeleteFiles { std::vector<std::string> files; std::vector<std::string> directories; };
 struct FailJob { std::string why; };

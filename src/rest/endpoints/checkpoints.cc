@@ -44,6 +44,10 @@ Json task_part(const CheckpointModel& c, const Totals& t) {
                        {"num_acknowledged_subtasks", t.acknowledged}});
 }
 
+void append(Json& to, const Json& part) {
+  for (const auto& [key, value] : part.entries()) to.set(key, value);
+}
+
 Json checkpoint(const JobModel& job, const CheckpointModel& c, bool with_tasks) {
   std::string kind = c.status;
   for (char& ch : kind) ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
@@ -53,13 +57,13 @@ Json checkpoint(const JobModel& job, const CheckpointModel& c, bool with_tasks) 
                            {"is_savepoint", false},
                            {"savepointFormat", Json()},
                            {"trigger_timestamp", c.trigger_time}});
-  for (const auto& [key, value] : task_part(c, totals(c)).entries()) out.set(key, value);
+  append(out, task_part(c, totals(c)));
   out.set("checkpoint_type", "CHECKPOINT");
   Json tasks = Json::object();
   if (with_tasks) {
     for (std::size_t v = 0; v < job.vertices.size(); ++v) {
       Json task = Json::object({{"id", c.id}, {"status", c.status}});
-      for (const auto& [key, value] : task_part(c, totals(c, static_cast<std::int64_t>(v))).entries()) task.set(key, value);
+      append(task, task_part(c, totals(c, static_cast<std::int64_t>(v))));
       tasks.set(job.vertices[v].vertex.id.to_string(), std::move(task));
     }
   }
@@ -191,7 +195,7 @@ Json subtask_details(const CheckpointModel& c, std::int64_t vertex) {
          {"status", "completed"}}));
   }
   Json out = Json::object({{"id", c.id}, {"status", c.status}});
-  for (const auto& [key, value] : task_part(c, totals(c, vertex)).entries()) out.set(key, value);
+  append(out, task_part(c, totals(c, vertex)));
   out.set("summary", Json::object({{"checkpointed_size", stat3(written)},
                                    {"state_size", stat3(state)},
                                    {"end_to_end_duration", stat3(duration)},
