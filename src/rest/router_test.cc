@@ -1,0 +1,220 @@
+#include "rest/router.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace drey::rest {
+namespace {
+
+using testing::HasSubstr;
+
+const JobId kJob = JobId::from_halves(1, 2);
+const VertexId kVertex = VertexId::from_halves(3, 4);
+
+gateway::JobModelRef sample() {
+  auto job = std::make_shared<gateway::JobModel>();
+  job->id = kJob;
+  job->name = "fails <every> & n";
+  job->state = "RUNNING";
+  job->entered = {{"INITIALIZING", 1000}, {"CREATED", 1001}, {"RUNNING", 1002}};
+  gateway::VertexModel vertex;
+  vertex.vertex.id = kVertex;
+  vertex.vertex.name = "Source: rows";
+  vertex.vertex.description = "Source: rows\n+- map <x>\n";
+  vertex.vertex.parallelism = 2;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    gateway::AttemptModel attempt;
+    attempt.state = i == 0 ? "RUNNING" : "FINISHED";
+    attempt.entered = {{"CREATED", 1001}, {"DEPLOYING", 1002}, {"RUNNING", 1003}, {"FINISHED", i == 0 ? 0 : 1500}};
+    attempt.task_manager = "tm";
+    attempt.host = "localhost";
+    attempt.data_port = 7;
+    attempt.metrics = {{"numRecordsIn", 10 * (i + 1)}, {"accumulateBusyTimeMs", 300}, {"accumulateIdleTimeMs", 100},
+                       {"accumulateBackPressuredTimeMs", 600}, {"currentInputWatermark", 5}};
+    attempt.accumulators = {{"rows", "LongCounter", "4"}};
+    vertex.subtasks.push_back({attempt});
+  }
+  job->vertices.push_back(vertex);
+  gateway::CheckpointModel done;
+  done.id = 3;
+  done.status = "COMPLETED";
+  done.trigger_time = 2000;
+  done.path = "/c/chk-3";
+  done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5}, {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
+  job->checkpoints.completed = 1;
+  job->checkpoints.history = {done};
+  return job;
+}
+
+class FakeGateway final : public gateway::ClusterGateway {
+ public:
+  gateway::Future<std::vector<gateway::JobModelRef>> jobs() override {
+    return Result<std::vector<gateway::JobModelRef>>(std::vector<gateway::JobModelRef>{sample()});
+  }
+  gateway::Future<gateway::JobModelRef> job(JobId id) override {
+    if (id != kJob) return Result<gateway::JobModelRef>(fail(Code::kNotFound, "Job " + id.to_string() + " not found"));
+    return Result<gateway::JobModelRef>(sample());
+  }
+  gateway::Future<bool> cancel(JobId id) override {
+    if (id != kJob) return Result<bool>(fail(Code::kNotFound, "Job could not be found."));
+    return Result<bool>(fail(Code::kConflict, "Job cancellation failed because the job has already reached another terminal state (FINISHED)."));
+  }
+  gateway::Future<JobId> run_jar(gateway::RunRequest request) override {
+    last_run = request;
+    return Result<JobId>(kJob);
+  }
+  gateway::Future<gateway::JobModelRef> plan_jar(gateway::RunRequest) override { return Result<gateway::JobModelRef>(sample()); }
+  gateway::Future<std::vector<gateway::JarModel>> jars() override {
+    return Result<std::vector<gateway::JarModel>>(std::vector<gateway::JarModel>());
+  }
+  gateway::Future<std::string> add_jar(std::string path, std::string name) override { return Result<std::string>(path + "_" + name); }
+  gateway::Future<bool> delete_jar(std::string id) override { return Result<bool>(fail(Code::kInvalidArgument, "File " + id + " does not exist in /x.")); }
+  gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override {
+    return Result<std::vector<gateway::TaskManagerModel>>(std::vector<gateway::TaskManagerModel>());
+  }
+  gateway::Future<gateway::Metrics> metrics() override {
+    return Result<gateway::Metrics>(gateway::Metrics{{"taskSlotsTotal", 4}});
+  }
+  std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
+  std::string option(const std::string&, const std::string& fallback) override { return fallback; }
+  gateway::RunRequest last_run;
+};
+
+struct Answered {
+  int status = 0;
+  std::string body;
+  net::Headers headers;
+  Json json() const { return Json::parse(body).value_or(Json()); }
+};
+
+class RouterTest : public testing::Test {
+ protected:
+  Answered ask(std::string method, std::string target, std::string body = "", net::Headers headers = {{"host", "localhost:1"}}) {
+    Answered out;
+    net::HttpRequest request;
+    request.method = std::move(method);
+    request.target = std::move(target);
+    request.body = std::move(body);
+    request.headers = std::move(headers);
+    router_.handle(std::move(request), [&](net::HttpResponse r) { out = {r.status, r.body, r.headers}; });
+    return out;
+  }
+  const std::string job_ = "/jobs/" + kJob.to_string();
+  FakeGateway gateway_;
+  Router router_{all_endpoints(), gateway_, env::posix().files, {}};
+};
+
+TEST_F(RouterTest, PathsFollowFlinksRules) {
+  for (const char* path : {"/jobs/overview", "/v1/jobs/overview", "//jobs/overview/", "/jobs%2foverview"}) {
+    EXPECT_EQ(ask("GET", path).status, 200) << path;
+  }
+  for (const char* path : {"/v2/jobs", "/V1/jobs", "/jobs//overview", "/Jobs"}) EXPECT_EQ(ask("GET", path).status, 404) << path;
+  EXPECT_EQ(ask("PUT", "/jobs").body, "{\"errors\":[\"Not found: /jobs\"]}");
+  EXPECT_EQ(ask("get", "/jobs").status, 404);
+  EXPECT_THAT(ask("GET", "/nothing").body, HasSubstr("Unable to load requested file /nothing."));
+  const Answered bad = ask("GET", "/%zz");
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_THAT(bad.body, HasSubstr("invalid hex byte 'zz' at index 2 of '/%zz'"));
+}
+
+TEST_F(RouterTest, ErrorsHaveFlinksTextsAndNothingBesideThem) {
+  const Answered id = ask("GET", "/jobs/zz");
+  EXPECT_EQ(id.status, 400);
+  EXPECT_EQ(id.json().entries().size(), 1u);
+  EXPECT_THAT(id.body, HasSubstr("Cannot resolve path parameter (jobid) from value \\\"zz\\\"."));
+  const Answered unknown = ask("GET", "/jobs/" + JobId().to_string());
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("NotFoundException: Job 00000000000000000000000000000000 not found"));
+  EXPECT_EQ(ask("PATCH", job_).status, 409);
+  EXPECT_EQ(ask("PATCH", "/jobs/" + JobId().to_string()).status, 404);
+  EXPECT_EQ(ask("PATCH", job_ + "?mode=stop").status, 308);
+  EXPECT_EQ(ask("GET", job_ + "/yarn-stop").status, 308);
+  EXPECT_EQ(ask("PATCH", job_ + "?mode=zz").status, 400);
+  EXPECT_THAT(ask("GET", job_ + "/exceptions?maxExceptions=-1").body, HasSubstr("(maxExceptions) from value \\\"-1\\\"."));
+  EXPECT_THAT(ask("GET", job_ + "/vertices/" + VertexId().to_string()).body, HasSubstr("JobVertex"));
+  EXPECT_THAT(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/subtasks/7").body, HasSubstr("Invalid subtask index for vertex"));
+  EXPECT_THAT(ask("GET", job_ + "/checkpoints/details/9").body, HasSubstr("Could not find checkpointing statistics for checkpoint 9."));
+  EXPECT_EQ(ask("DELETE", "/jars/x.jar").status, 400);
+}
+
+TEST_F(RouterTest, BodiesOnGetAreReadLeniently) {
+  EXPECT_EQ(ask("GET", "/overview", "{}").status, 200);
+  EXPECT_EQ(ask("GET", "/overview", "{} trailing").status, 200);
+  EXPECT_EQ(ask("GET", "/overview", "[]").status, 400);
+  EXPECT_THAT(ask("GET", "/overview", "{").body, HasSubstr("Request did not match expected format EmptyRequestBody."));
+}
+
+TEST_F(RouterTest, ForeignOriginsAndHostNamesAreRefused) {
+  EXPECT_EQ(ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://evil.example"}}).status, 403);
+  EXPECT_EQ(ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://localhost:2"}}).status, 403);
+  EXPECT_EQ(ask("GET", job_ + "/yarn-cancel", "", {{"host", "localhost:1"}, {"origin", "http://evil.example"}}).status, 403);
+  EXPECT_EQ(ask("GET", "/overview", "", {{"host", "evil.example"}}).status, 403);
+  EXPECT_EQ(ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://localhost:1"}}).status, 409);
+}
+
+TEST_F(RouterTest, ViewsComeFromTheModel) {
+  const Json details = ask("GET", job_).json();
+  EXPECT_EQ(details["state"].text(), "RUNNING");
+  const Json& vertex = details["vertices"].elements()[0];
+  EXPECT_EQ(vertex["status"].text(), "RUNNING");
+  EXPECT_EQ(vertex["metrics"]["read-records"].whole(), 30);
+  EXPECT_EQ(details["status-counts"]["RUNNING"].whole(), 1);
+  EXPECT_EQ(details["plan"]["nodes"].elements()[0]["description"].text(), "Source: rows<br/>+- map &lt;x&gt;<br/>");
+  EXPECT_EQ(ask("GET", job_ + "/accumulators").json()["user-task-accumulators"].elements()[0]["value"].text(), "8");
+  const Json overview = ask("GET", "/jobs/overview").json();
+  EXPECT_EQ(overview.entries().size(), 1u);
+  EXPECT_EQ(overview["jobs"].elements()[0]["tasks"]["total"].whole(), 2);
+  EXPECT_EQ(ask("GET", job_ + "/execution-result").body, "{\"status\":{\"id\":\"IN_PROGRESS\"}}");
+  const Json checkpoints = ask("GET", job_ + "/checkpoints").json();
+  EXPECT_EQ(checkpoints["latest"]["completed"].entries()[0].first, "className");
+  EXPECT_EQ(checkpoints["latest"]["completed"]["checkpointed_size"].whole(), 110);
+  EXPECT_EQ(checkpoints["latest"]["completed"]["end_to_end_duration"].whole(), 20);
+  EXPECT_TRUE(checkpoints["latest"]["savepoint"].is_null());
+  const Json subtasks = ask("GET", job_ + "/checkpoints/details/3/subtasks/" + kVertex.to_string()).json();
+  EXPECT_EQ(subtasks["subtasks"].elements()[1]["state_size"].whole(), 20);
+  EXPECT_EQ(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/backpressure").json()["backpressureLevel"].text(), "high");
+}
+
+TEST_F(RouterTest, MetricsAreTextAggregatesAreNumbersAndAMissingOneEmptiesTheAnswer) {
+  const std::string vertex = job_ + "/vertices/" + kVertex.to_string();
+  EXPECT_EQ(ask("GET", "/jobmanager/metrics?get=taskSlotsTotal").body, "[{\"id\":\"taskSlotsTotal\",\"value\":\"4\"}]");
+  EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn").body,
+            "[{\"id\":\"numRecordsIn\",\"min\":10.0,\"max\":20.0,\"avg\":15.0,\"sum\":30.0,\"skew\":33.33333333333333}]");
+  EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn,nothing").body, "[]");
+  EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn&agg=max&subtasks=0").body, "[{\"id\":\"numRecordsIn\",\"max\":10.0}]");
+  EXPECT_EQ(ask("GET", "/jobs/" + JobId().to_string() + "/metrics").body, "[]");
+  EXPECT_EQ(ask("GET", vertex + "/metrics?get=1.numRecordsIn").body, "[{\"id\":\"1.numRecordsIn\",\"value\":\"20\"}]");
+}
+
+TEST_F(RouterTest, RunTakesAllFourFormsOfArgumentsAndTheBodyWins) {
+  const auto arguments = [&](const std::string& query, const std::string& body) {
+    EXPECT_EQ(ask("POST", "/jars/a_b.jar/run" + query, body).status, 200);
+    return gateway_.last_run.arguments;
+  };
+  using List = std::vector<std::string>;
+  EXPECT_EQ(arguments("?programArg=a,b", ""), (List{"a", "b"}));
+  EXPECT_EQ(arguments("?program-args=--x%20%27one%20two%27", ""), (List{"--x", "one two"}));
+  EXPECT_EQ(arguments("?programArg=a", "{\"programArgs\":\"c d\",\"programArgsList\":null}"), (List{"a"}));
+  EXPECT_EQ(arguments("?programArg=a", "{\"programArgsList\":[\"z\"],\"parallelism\":\"3\"}"), (List{"z"}));
+  EXPECT_EQ(gateway_.last_run.parallelism, 3);
+}
+
+TEST_F(RouterTest, UploadsNeedExactlyOneJar) {
+  const auto upload = [&](const std::string& parts) {
+    return ask("POST", "/jars/upload", parts, {{"host", "localhost"}, {"content-type", "multipart/form-data; boundary=x"}});
+  };
+  EXPECT_THAT(upload("--x--\r\n").body, HasSubstr("Exactly 1 file must be sent, received 0."));
+  EXPECT_THAT(upload("--x\r\nContent-Disposition: form-data; name=\"what\"\r\n\r\n{}\r\n--x--\r\n").body, HasSubstr("Received unknown attribute what."));
+  EXPECT_EQ(ask("POST", "/jobs/" + kJob.to_string(), "", {{"content-type", "multipart/form-data; boundary=x"}}).status, 404);
+  EXPECT_THAT(ask("PATCH", job_, "x", {{"content-type", "multipart/form-data; boundary=x"}}).body, HasSubstr("File upload not allowed"));
+}
+
+TEST_F(RouterTest, OpenApiListsEveryEndpoint) {
+  const Json openapi = ask("GET", "/openapi.json").json();
+  std::size_t operations = 0;
+  for (const auto& [path, verbs] : openapi["paths"].entries()) operations += verbs.entries().size();
+  EXPECT_EQ(operations, all_endpoints().size());
+}
+
+}  // namespace
+}  // namespace drey::rest

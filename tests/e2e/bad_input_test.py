@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Bad input from users and disks: a clear error that names the thing, and a cluster that goes on."""
+import io
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import DATA, DREY, FLIGHTS_JAR, Cluster, Failure, main, until  # noqa: E402
+
+AIRLINES = os.path.join(DATA, "airlines.csv.zst")
+HEADER = ("year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,tailnum,origin,dest,air_time,"
+          "distance,hour,minute,time_hour\n")
+ROW = "2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z\n"
+
+
+def expect(what, found, *words):
+    text = str(found)
+    for word in words:
+        if word not in text:
+            raise Failure(f"{what}: '{word}' is not in {text[:400]}")
+
+
+def zip_of(**entries):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, content in entries.items():
+            z.writestr(name.replace("__", "/"), content)
+    return out.getvalue()
+
+
+def bad_jars_are_uploaded_and_refused_by_plan_and_run():
+    manifest = "Manifest-Version: 1.0\nprogram-class: flights\n"
+    with zipfile.ZipFile(FLIGHTS_JAR) as jar:
+        program = next(jar.read(n) for n in jar.namelist() if n.endswith(".so"))
+    bad = {
+        "nozip": (b"this is no zip", ["not a zip archive"]),
+        "nomanifest": (zip_of(a="b"), ["META-INF/MANIFEST.MF"]),
+        "noentry": (zip_of(**{"META-INF/MANIFEST.MF": "Manifest-Version: 1.0\n", "lib/x86_64/a.so": program}), ["program-class"]),
+        "noprogram": (zip_of(**{"META-INF/MANIFEST.MF": manifest}), ["no shared object"]),
+        "otherarch": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "lib/sparc/a.so": b"x"}), ["architecture"]),
+        "noelf": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "lib/x86_64/a.so": b"no elf"}), ["not a shared object"]),
+        "nosymbol": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "lib/x86_64/a.so": open("/lib/x86_64-linux-gnu/libz.so.1", "rb").read()}),
+                     ["drey_module_entry"]),
+        "leaves": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "../../evil.so": b"x"}), ["leaves the directory"]),
+        "java": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "A.class": b"x"}), ["Java"]),
+        "otherjob": (zip_of(**{"META-INF/MANIFEST.MF": "program-class: nothing\n", "lib/x86_64/a.so": program}), ["has no job 'nothing'"]),
+    }
+    with Cluster("bad-jars") as cluster:
+        for name, (content, words) in bad.items():
+            path = os.path.join(cluster.base, f"{name}.jar")
+            with open(path, "wb") as f:
+                f.write(content)
+            jar = cluster.upload(path)
+            for verb, call in (("GET", "plan"), ("POST", "run")):
+                status, answer = cluster.call(verb, f"/jars/{jar}/{call}")
+                if status != 400 or list(answer) != ["errors"]:
+                    raise Failure(f"{name} {call}: {status} {answer}")
+                expect(f"{name} {call}", answer, *words)
+        if len(cluster.get("/jars")["files"]) != len(bad):
+            raise Failure("an uploaded jar has gone")
+        if cluster.get("/jobs")["jobs"]:
+            raise Failure("a job is left behind")
+        status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), ["--input", "relative.csv", "--airlines", AIRLINES, "--output", "/tmp/x"])
+        expect("a relative path", (status, answer), "400", "relative.csv")
+
+
+def run_flights(cluster, name, text, *more):
+    path = os.path.join(cluster.base, f"{name}.csv")
+    if text is not None:
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+    out = os.path.join(cluster.base, f"out-{name}")
+    jar = cluster.upload(FLIGHTS_JAR)
+    status, answer = cluster.run(jar, ["--input", path, "--airlines", AIRLINES, "--output", out, "--checkpoint-interval", "0", *more])
+    if status != 200:
+        raise Failure(f"{name}: {status} {answer}")
+    return answer["jobid"]
+
+
+def ended(cluster, job):
+    return until(f"the end of {job}", 30, lambda: (s := cluster.state(job)) in ("FINISHED", "FAILED", "CANCELED") and s)
+
+
+def bad_rows_and_files_fail_the_job_by_file_line_and_column():
+    cases = {
+        "few": (HEADER + ROW + "2013,1,1\n", ["few.csv", "line=3", "3 fields"]),
+        "number": (HEADER + ROW.replace(",517,", ",x17,"), ["number.csv", "line=2", "dep_time", "x17"]),
+        "time": (HEADER + ROW.replace("2013-01-01T10", "2013-13-01T10"), ["line=2", "time_hour"]),
+        "utf8": ((HEADER + ROW).encode().replace(b"EWR", b"E\xffR"), ["line=2", "origin", "UTF-8"]),
+        "quote": (HEADER + ROW.replace(",UA,", ',"UA,'), ["line=2", "not closed"]),
+        "column": (HEADER.replace("dep_delay", "delay") + ROW, ["dep_delay"]),
+        "missing": (None, ["missing.csv"]),
+        "truncated": (open(os.path.join(DATA, "flights.csv.zst"), "rb").read()[:100000], ["truncated"]),
+    }
+    with Cluster("bad-files", "-Drestart-strategy.type=none") as cluster:
+        for name, (text, words) in cases.items():
+            job = run_flights(cluster, name, text)
+            if ended(cluster, job) != "FAILED":
+                raise Failure(f"{name}: not FAILED")
+            expect(name, cluster.get(f"/jobs/{job}/exceptions"), *words)
+
+
+def a_damaged_checkpoint_is_passed_over_or_refused():
+    with Cluster("bad-checkpoint") as cluster:
+        jar = cluster.upload(FLIGHTS_JAR)
+        folder = os.path.join(cluster.base, "chk")
+        os.makedirs(folder)
+        for content in (None, b"garbage", b"DREYCP1\ngarbage"):
+            if content is not None:
+                with open(os.path.join(folder, "_metadata"), "wb") as f:
+                    f.write(content)
+            status, answer = cluster.run(jar, ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", AIRLINES, "--output",
+                                               os.path.join(cluster.base, "out")], savepointPath=folder)
+            expect("restore", (status, answer), "400", "_metadata")
+
+
+def ports_directories_and_options_are_checked_before_anything_starts():
+    with Cluster("first") as cluster:
+        port = cluster.url.rsplit(":", 1)[1]
+        second = subprocess.run([DREY, "up", "--dir", cluster.directory], capture_output=True, text=True, timeout=20)
+        expect("a directory in use", (second.returncode, second.stderr), "2", str(cluster.process.pid))
+        third = subprocess.run([DREY, "up", "--dir", os.path.join(cluster.base, "other"), f"-Drest.port={port}"], capture_output=True, text=True,
+                               timeout=20)
+        expect("a port in use", (third.returncode, third.stderr), "2", port)
+        for option, word in (("rest.port=zz", "rest.port"), ("heartbeat.interval=soon", "heartbeat.interval"), ("rest.bind-address=0.0.0.0", "loopback")):
+            bad = subprocess.run([DREY, "up", "--dir", os.path.join(cluster.base, "other"), f"-D{option}"], capture_output=True, text=True, timeout=20)
+            expect(option, (bad.returncode, bad.stderr), "2", word)
+        bad = subprocess.run([DREY, "up", "--dir", os.path.join(cluster.base, "other"), f"-Drest.port={port}", "-Dparalelism.default=2"],
+                             capture_output=True, text=True, timeout=20)
+        expect("an unknown key", bad.stderr, "paralelism.default", "parallelism.default")
+
+
+def more_parallelism_than_slots_waits_and_then_fails_with_the_numbers():
+    with Cluster("slots", "-Dslot.request.timeout=1s", "-Drestart-strategy.type=none") as cluster:
+        jar = cluster.upload(FLIGHTS_JAR)
+        status, answer = cluster.run(jar, ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", AIRLINES, "--output",
+                                           os.path.join(cluster.base, "out")], parallelism=9, flinkConfiguration={"restart-strategy.type": "none"})
+        if status != 200:
+            raise Failure(f"{status} {answer}")
+        job = answer["jobid"]
+        # The program asks for checkpoints, so it restarts unless told otherwise: the failure is in the history either way.
+        until("the failure", 20, lambda: cluster.get(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"])
+        expect("slots", cluster.get(f"/jobs/{job}/exceptions"), "9 slots", "4 are free")
+
+
+def garbage_on_the_rpc_port_is_refused_and_counted():
+    with Cluster("rpc") as cluster:
+        log = open(os.path.join(cluster.directory, "log", "jobmanager.log")).read()
+        port = int(log.split("RPC port ")[1].split()[0])
+        for bytes_ in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x00\x00\x00\x00\x00\x00\x00abcd", os.urandom(4096)):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+                s.sendall(bytes_)
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(4096):
+                    pass
+        count = until("the count", 5, lambda: int(cluster.get("/jobmanager/metrics?get=Status.Drey.refusedPeers")[0]["value"]))
+        if count < 3:
+            raise Failure(f"{count} refused peers are counted instead of 3")
+        if cluster.get("/overview")["taskmanagers"] != 1:
+            raise Failure("the TaskManager is gone")
+
+
+def an_output_directory_that_cannot_be_written_fails_the_job_with_its_path():
+    with Cluster("output", "-Drestart-strategy.type=none") as cluster:
+        job = run_flights(cluster, "fine", HEADER + ROW)
+        ended(cluster, job)
+        blocked = os.path.join(cluster.base, "file")
+        open(blocked, "w").close()
+        jar = cluster.upload(FLIGHTS_JAR)
+        _, answer = cluster.run(jar, ["--input", os.path.join(cluster.base, "fine.csv"), "--airlines", AIRLINES, "--output", blocked + "/out",
+                                      "--checkpoint-interval", "0"])
+        if ended(cluster, answer["jobid"]) != "FAILED":
+            raise Failure("not FAILED")
+        expect("output", cluster.get(f"/jobs/{answer['jobid']}/exceptions"), blocked)
+
+
+if __name__ == "__main__":
+    main([bad_jars_are_uploaded_and_refused_by_plan_and_run,
+          bad_rows_and_files_fail_the_job_by_file_line_and_column,
+          a_damaged_checkpoint_is_passed_over_or_refused,
+          ports_directories_and_options_are_checked_before_anything_starts,
+          more_parallelism_than_slots_waits_and_then_fails_with_the_numbers,
+          garbage_on_the_rpc_port_is_refused_and_counted,
+          an_output_directory_that_cannot_be_written_fails_the_job_with_its_path])
