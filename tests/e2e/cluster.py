@@ -136,7 +136,7 @@ def main(cases):
         try:
             case()
             print(f"ok {case.__name__}", flush=True)
-        except Failure as problem:
+        except Exception as problem:  # whatever it is, the other cases still run
             failed += 1
-            print(f"failed {case.__name__}: {problem}", flush=True)
+            print(f"failed {case.__name__}: {type(problem).__name__} {problem}", flush=True)
     sys.exit(1 if failed else 0)
