@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/check.h"
 
@@ -28,6 +29,17 @@ char* map_memory(std::size_t bytes) {
 }
 
 }  // namespace
+
+void* allocate_huge(std::size_t bytes) {
+  const bool large = bytes >= kHugePage;
+  const std::size_t alignment = large ? kHugePage : 64;
+  void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  DREY_CHECK(memory != nullptr);
+  if (large) madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+void free_huge(void* memory) { std::free(memory); }
 
 void Page::release() {
   if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) pool->give_back(this);

@@ -14,6 +14,21 @@ namespace drey::state {
 
 inline constexpr std::uint32_t kPageBytes = 64u << 10;
 
+// Memory for large arrays, on huge pages: an index is read at random, and with small pages each read would cost a TLB miss.
+void* allocate_huge(std::size_t bytes);
+void free_huge(void* memory);
+
+template <typename T>
+struct HugeAllocator {
+  using value_type = T;
+  HugeAllocator() = default;
+  template <typename U>
+  HugeAllocator(const HugeAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
+  T* allocate(std::size_t count) { return static_cast<T*>(allocate_huge(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t) { free_huge(memory); }
+  friend bool operator==(const HugeAllocator&, const HugeAllocator&) { return true; }
+};
+
 class PagePool;
 
 struct Page {

@@ -81,8 +81,7 @@ std::uint64_t* Table::locate(std::uint64_t h, Address row) {
 }
 
 void Table::reindex(std::size_t capacity) {
-  std::vector<std::uint64_t> old;
-  old.swap(index_);
+  auto old = std::move(index_);
   index_.assign(capacity, 0);
   index_used_ = 0;
   // The hash is worked out again from the key; rows are visited in blocks so that their misses overlap.
@@ -211,6 +210,7 @@ Status Table::values(std::span<const data::View> keys, std::span<const std::uint
                      bool upsert_rows, void** out, std::uint8_t* fresh) {
   // Index lines first, then rows: the misses of a whole block overlap (engine.md 2.2).
   constexpr std::size_t kBlock = 64;
+  const std::uint64_t span = row_bytes(8, spec_.fixed_bytes) - 1;  // a row may straddle two cache lines
   for (std::size_t begin = 0; begin < keys.size(); begin += kBlock) {
     const std::size_t end = std::min(begin + kBlock, keys.size());
     const std::size_t mask = index_.size() - 1;
@@ -218,7 +218,11 @@ Status Table::values(std::span<const data::View> keys, std::span<const std::uint
     for (std::size_t i = begin; i < end; ++i) {
       const std::uint64_t h = index_hash(hashes[i], group);
       const std::uint64_t entry = index_[h & mask];
-      if (entry > kErased && entry >> 48 == tag_of(h)) __builtin_prefetch(row_at(entry & kAddressMask), 1);
+      if (entry > kErased && entry >> 48 == tag_of(h)) {
+        const char* row = row_at(entry & kAddressMask);
+        __builtin_prefetch(row, 1);
+        __builtin_prefetch(row + span, 1);
+      }
     }
     for (std::size_t i = begin; i < end; ++i) {
       Address row = find(keys[i], hashes[i], group);

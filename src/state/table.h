@@ -150,7 +150,7 @@ class Table {
   std::vector<std::uint32_t> free_ids_;
   std::map<std::uint32_t, std::vector<Address>> free_slots_;  // by slot size
   std::map<std::uint32_t, std::uint32_t> open_page_;          // by slot size: page with slots never used
-  std::vector<std::uint64_t> index_;                          // tag << 48 | address; 0 empty, 1 erased
+  std::vector<std::uint64_t, HugeAllocator<std::uint64_t>> index_;  // tag << 48 | address; 0 empty, 1 erased
   std::size_t index_used_ = 0;                                // entries that are not empty
   std::uint64_t rows_ = 0;
   std::uint64_t page_bytes_ = 0;
