@@ -11,6 +11,7 @@
 #include "cluster/child_program_runner.h"
 #include "env/env.h"
 #include "env/log.h"
+#include "runtime/crash.h"
 
 namespace drey::apps {
 namespace {
@@ -21,7 +22,7 @@ void on_signal(int) { g_stop.release(); }
 }  // namespace
 
 int task_manager(int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--log"}, {"--help"}, false);
+  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--log", "--crash"}, {"--help"}, false);
   if (args.has("--help") || args.unknown) {
     std::fputs("drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--log FILE]\n"
                "  the cluster's secret is read from the environment variable DREY_SECRET\n"
@@ -30,6 +31,7 @@ int task_manager(int argc, char** argv) {
     return args.unknown ? 2 : 0;
   }
   env::open_log({args.get("--log"), false, env::LogLevel::kInfo});
+  if (args.has("--crash")) static_cast<void>(runtime::install_crash_handler(args.get("--crash")));
   runtime::TaskManagerOptions options;
   options.id = args.get("--id", "taskmanager-1");
   const std::string target = args.get("--job-manager");

@@ -18,6 +18,7 @@
 #include "env/log.h"
 #include "net/http.h"
 #include "rest/router.h"
+#include "runtime/crash.h"
 
 namespace drey::apps {
 namespace {
@@ -87,7 +88,8 @@ class Supervisor {
     const std::string id = fmt::format("taskmanager-{}-{}", number, ++starts_);
     env::SpawnOptions options;
     options.arguments = arguments_;
-    options.arguments.insert(options.arguments.end(), {"--id", id, "--log", fmt::format("{}/taskmanager-{}.log", logs_, number)});
+    options.arguments.insert(options.arguments.end(), {"--id", id, "--log", fmt::format("{}/taskmanager-{}.log", logs_, number),
+                                                         "--crash", fmt::format("{}/{}.crash", logs_, id)});
     options.environment["DREY_SECRET"] = secret_;
     options.stdout_path = fmt::format("{}/taskmanager-{}.out", logs_, number);
     options.stderr_path = "&1";
@@ -217,6 +219,12 @@ int up(int argc, char** argv) {
   options.heartbeat_timeout = *heartbeat_timeout;
   options.slot_timeout = *slot_timeout;
   options.default_parallelism = static_cast<std::int32_t>(*default_parallelism);
+  options.crash_report = [dir](const std::string& id) {
+    // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name becomes a path.
+    if (id.find('/') != std::string::npos) return std::pair<std::string, std::string>();
+    const runtime::CrashReport report = runtime::take_crash_report(fmt::format("{}/log/{}.crash", dir, id));
+    return std::pair(report.summary, report.stack);
+  };
   cluster::ProgramLimits limits;
   limits.deadline = *program_timeout;
   // `rest.port` is taken before anything starts; 0 says which.

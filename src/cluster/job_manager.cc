@@ -182,13 +182,21 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
 void JobManager::on_lost(const std::string& id, const std::string& why) {
   const auto found = task_managers_.find(id);
   if (found == task_managers_.end()) return;
-  env::log_warn("jobmanager", "Lost TaskManager {}: {}", id, why);
+  control::FailureReport failure{static_cast<std::int32_t>(Code::kIo), why, "org.apache.flink.runtime.jobmaster.JobMasterException", ""};
+  if (options_.crash_report) {
+    const auto [summary, stack] = options_.crash_report(id);
+    if (!summary.empty()) {
+      failure = {static_cast<std::int32_t>(Code::kUserCode), fmt::format("The job's code crashed the TaskManager {}: {}", id, summary),
+                 "drey.NativeCrash", stack};
+    }
+  }
+  env::log_warn("jobmanager", "Lost TaskManager {}: {}", id, failure.message);
   found->second.connection->close();
   std::set<JobId> jobs(found->second.slots.begin(), found->second.slots.end());
   task_managers_.erase(found);
   for (const JobId& job : jobs) {
     const auto master = masters_.find(job);
-    if (master != masters_.end()) master->second->on_task_manager_lost(id, why);
+    if (master != masters_.end()) master->second->on_task_manager_lost(id, failure);
   }
 }
 

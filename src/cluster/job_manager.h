@@ -46,6 +46,8 @@ struct JobManagerOptions {
   Millis heartbeat_timeout{50'000};
   Millis slot_timeout{300'000};
   std::int32_t default_parallelism = 1;
+  // What is known of the end of a TaskManager's process: summary and native stack; empty when nothing is.
+  std::function<std::pair<std::string, std::string>(const std::string& id)> crash_report;
 };
 
 class JobManager final : public gateway::ClusterGateway, private JobMasterHost {

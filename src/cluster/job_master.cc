@@ -194,9 +194,8 @@ void JobMaster::on_slots(const std::vector<SlotOffer>& slots) {
 
 void JobMaster::on_slots_failed(const Status& why) { carry_out(graph_.on_slots_failed(why, now())); }
 
-void JobMaster::on_task_manager_lost(const std::string& id, const std::string& why) {
-  carry_out(graph_.on_task_manager_lost(
-      id, {static_cast<std::int32_t>(Code::kIo), why, "org.apache.flink.runtime.jobmaster.JobMasterException", ""}, now()));
+void JobMaster::on_task_manager_lost(const std::string& id, const control::FailureReport& why) {
+  carry_out(graph_.on_task_manager_lost(id, why, now()));
 }
 
 void JobMaster::on_message(const std::string&, const control::TaskStateChanged& message) {

@@ -47,7 +47,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
 
   void on_slots(const std::vector<SlotOffer>& slots);
   void on_slots_failed(const Status& why);
-  void on_task_manager_lost(const std::string& id, const std::string& why);
+  void on_task_manager_lost(const std::string& id, const control::FailureReport& why);
   void on_message(const std::string& task_manager, const control::TaskStateChanged& message);
   void on_message(const control::EndOfData& message);
   void on_message(const control::SnapshotAck& message);

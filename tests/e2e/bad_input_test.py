@@ -177,8 +177,44 @@ def an_output_directory_that_cannot_be_written_fails_the_job_with_its_path():
         expect("output", cluster.get(f"/jobs/{answer['jobid']}/exceptions"), blocked)
 
 
+def programs_that_misbehave_get_400_with_their_own_words():
+    expected = {
+        "exits": ["exited with code 7", "leaves early"],
+        "throws": ["this program throws"],
+        "loops": ["drey.program.timeout", "this program loops"],
+        "shouts": ["printed too much"],
+        "nosink": ["no sink"],
+        "twins": ["same uid 'same'"],
+    }
+    with Cluster("programs", "-Ddrey.program.timeout=3s") as cluster:
+        jar = cluster.upload(os.path.join(os.path.dirname(FLIGHTS_JAR), "bad_programs.jar"))
+        for entry, words in expected.items():
+            status, answer = cluster.run(jar, [], entryClass=entry)
+            if status != 400 or list(answer) != ["errors"]:
+                raise Failure(f"{entry}: {status} {answer}")
+            expect(entry, answer, *words)
+        if cluster.get("/jobs")["jobs"] or cluster.get("/overview")["taskmanagers"] != 1:
+            raise Failure("something is left behind, or gone")
+
+
+def crashes_and_exceptions_of_user_code_are_failed_attempts():
+    with Cluster("crash") as cluster:
+        jar = cluster.upload(os.path.join(os.path.dirname(FLIGHTS_JAR), "bad_programs.jar"))
+        for entry, words in {"fails": ["std::out_of_range", "row fifty thousand"],
+                             "crashes": ["SIGSEGV", "NativeCrash", "program.so"]}.items():
+            status, answer = cluster.run(jar, [], entryClass=entry)
+            if status != 200:
+                raise Failure(f"{entry}: {status} {answer}")
+            if ended(cluster, answer["jobid"]) != "FAILED":
+                raise Failure(f"{entry}: not FAILED")
+            expect(entry, cluster.get(f"/jobs/{answer['jobid']}/exceptions"), *words)
+        until("another TaskManager", 10, lambda: cluster.get("/overview")["slots-available"] == 4)
+
+
 if __name__ == "__main__":
-    main([bad_jars_are_uploaded_and_refused_by_plan_and_run,
+    main([programs_that_misbehave_get_400_with_their_own_words,
+          crashes_and_exceptions_of_user_code_are_failed_attempts,
+          bad_jars_are_uploaded_and_refused_by_plan_and_run,
           bad_rows_and_files_fail_the_job_by_file_line_and_column,
           a_damaged_checkpoint_is_passed_over_or_refused,
           ports_directories_and_options_are_checked_before_anything_starts,

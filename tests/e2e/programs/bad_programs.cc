@@ -1,0 +1,64 @@
+// Programs that misbehave, for tests/e2e: each entry in its own way.
+#include <drey/datastream.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+
+using namespace drey::literals;
+
+namespace {
+
+struct Row {
+  std::int64_t n = 0;
+  DREY_FIELDS(Row, n)
+};
+
+auto rows(drey::Environment& env) {
+  return env.from(drey::generator<Row>(100'000, [](std::int64_t i) { return Row{i}; }));
+}
+
+}  // namespace
+
+DREY_JOB("exits", env, args) {
+  std::puts("this program leaves early");
+  std::fflush(stdout);
+  std::exit(7);
+}
+
+DREY_JOB("throws", env, args) { throw std::runtime_error("this program throws"); }
+
+DREY_JOB("loops", env, args) {
+  std::puts("this program loops");
+  std::fflush(stdout);
+  for (volatile int i = 0;; i = i + 1) {
+  }
+}
+
+DREY_JOB("shouts", env, args) {
+  for (int i = 0; i < 100'000'000; ++i) std::puts("a line of a gigabyte of lines, each as dull as the one before it");
+}
+
+DREY_JOB("nosink", env, args) { rows(env).map([](Row r) { return r; }); }
+
+DREY_JOB("twins", env, args) {
+  rows(env).map([](Row r) { return r; }).uid("same").map([](Row r) { return r; }).uid("same").to(drey::discard());
+}
+
+DREY_JOB("crashes", env, args) {
+  rows(env)
+      .map([](Row r) {
+        if (r.n == 50'000) *reinterpret_cast<volatile int*>(8) = 1;
+        return r;
+      })
+      .to(drey::discard());
+}
+
+DREY_JOB("fails", env, args) {
+  rows(env)
+      .map([](Row r) {
+        if (r.n == 50'000) throw std::out_of_range("row fifty thousand");
+        return r;
+      })
+      .to(drey::discard());
+}
