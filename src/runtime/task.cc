@@ -401,12 +401,18 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
   marks->assign({fmt::format("{}", watermark_)});
   const std::string path = fmt::format("{}/{}-{}-{}-{}.state", spec_.state_directory, spec_.vertex.id.to_string().substr(0, 8),
                                        spec_.subtask, barrier.checkpoint_id, spec_.attempt);
-  std::shared_ptr<state::SnapshotJob> job = task_state_->snapshot(barrier.checkpoint_id, path);
+  // The job's pages go back to the pool, so the pool goes last.
+  struct Writing {
+    std::shared_ptr<void> pools;
+    std::unique_ptr<state::SnapshotJob> job;
+  };
+  auto writing = std::make_shared<Writing>(Writing{around_.pools, task_state_->snapshot(barrier.checkpoint_id, path)});
   const Ticks synced = around_.env.clock.ticks();
   numbers.sync_nanos = (synced - started).count();
   // The listener outlives the job; the task may not.
-  around_.env.io.post([link = link_, job, barrier, numbers, synced, env = &around_.env]() mutable {
-    auto handle = job->run(env->files);
+  around_.env.io.post([link = link_, writing, barrier, numbers, synced, env = &around_.env]() mutable {
+    auto handle = writing->job->run(env->files);
+    writing->job.reset();
     numbers.async_nanos = (env->clock.ticks() - synced).count();
     std::lock_guard lock(link->mutex);
     if (link->task != nullptr) link->task->around_.listener.on_snapshot(*link->task, barrier, std::move(handle), numbers);

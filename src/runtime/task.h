@@ -116,6 +116,8 @@ struct TaskSurroundings {
   state::PagePool& pages;
   state::Budget& budget;
   TaskListener& listener;
+  // Owner of the pools: a snapshot that is still being written outlives its task.
+  std::shared_ptr<void> pools = nullptr;
 };
 
 class Task {

@@ -197,7 +197,7 @@ void TaskManager::deploy(const control::Deploy& message) {
       spec.restore.push_back(std::move(*handle));
     }
     channels.connect(spec, task.vertex);
-    auto made_task = std::make_shared<Task>(std::move(spec), TaskSurroundings{env_, registry_, blocks_, pages_, job->budget, *this});
+    auto made_task = std::make_shared<Task>(std::move(spec), TaskSurroundings{env_, registry_, pools_->blocks, pools_->pages, job->budget, *this, pools_});
     job->tasks[address_of(*made_task)] = made_task;
     made.emplace_back(std::move(made_task), task.slot);
   }
@@ -253,8 +253,8 @@ void TaskManager::drop_ended_jobs() {
     });
   });
   if (jobs_.empty()) {
-    blocks_.trim();
-    pages_.trim();
+    pools_->blocks.trim();
+    pools_->pages.trim();
   }
 }
 
@@ -306,8 +306,8 @@ void TaskManager::heartbeat() {
   for (auto& [key, job] : jobs_) {
     for (auto& [address, task] : job->tasks) beat.tasks.push_back(report_of(address, *task));
   }
-  beat.metrics.emplace_back("Status.Shuffle.Netty.UsedMemory", static_cast<std::int64_t>(blocks_.used_bytes()));
-  beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pages_.used_bytes()));
+  beat.metrics.emplace_back("Status.Shuffle.Netty.UsedMemory", static_cast<std::int64_t>(pools_->blocks.used_bytes()));
+  beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pools_->pages.used_bytes()));
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Total", static_cast<std::int64_t>(options_.managed_bytes));
   send(beat);
   loop_->after(Millis(heartbeat_ms_), [this, connection = connection_] {

@@ -75,8 +75,11 @@ class TaskManager final : public TaskListener {
   env::Env& env_;
   const operators::Registry& registry_;
   std::function<void(const std::string&)> on_refused_;
-  data::BlockPool blocks_;
-  state::PagePool pages_;
+  struct Pools {
+    data::BlockPool blocks;
+    state::PagePool pages;
+  };
+  const std::shared_ptr<Pools> pools_ = std::make_shared<Pools>();
   std::map<JobKey, std::unique_ptr<Job>> jobs_;
   env::ConnectionRef connection_;
   bool registered_ = false;

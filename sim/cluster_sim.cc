@@ -1,0 +1,451 @@
+#include "sim/cluster_sim.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/prng.h"
+#include "cluster/job_manager.h"
+#include "operators/registry.h"
+#include "runtime/task_manager.h"
+#include "sim/env/world.h"
+#include "wire/binary/codec.h"
+
+namespace drey::sim {
+namespace {
+
+using wire::field;
+
+constexpr std::int64_t kRowsPerSource = 3000;
+constexpr std::int64_t kRowsPerPoll = 4;
+constexpr std::int64_t kKeys = 50;
+constexpr std::uint32_t kParallelism = 2;
+constexpr std::uint16_t kRpcPort = 6123;
+constexpr std::int64_t kCheckpointsMin = 50;
+constexpr std::int64_t kFaultsMin = 5;
+
+std::int64_t key_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) % kKeys); }
+std::int64_t value_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) >> 50); }
+
+// What is outside: it survives every crash and judges at the end.
+struct Ledger {
+  struct Entry {
+    std::int64_t key, count, sum;
+  };
+  std::set<std::string> transactions;
+  std::vector<Entry> rows;
+  bool commits_early = false;
+
+  void commit(const std::string& transaction, const std::vector<Entry>& entries) {
+    if (!transactions.insert(transaction).second) return;  // committed before the crash
+    rows.insert(rows.end(), entries.begin(), entries.end());
+  }
+
+  std::string verdict() const {
+    std::map<std::int64_t, std::int64_t> counts;
+    std::map<std::int64_t, std::int64_t> sums;
+    for (std::int64_t row = 0; row < kRowsPerSource * kParallelism; ++row) {
+      ++counts[key_of(row)];
+      sums[key_of(row)] += value_of(row);
+    }
+    std::map<std::int64_t, std::map<std::int64_t, std::int64_t>> seen;  // key -> count -> sum
+    for (const Entry& e : rows) {
+      if (!seen[e.key].emplace(e.count, e.sum).second) return fmt::format("key {} has count {} twice", e.key, e.count);
+    }
+    for (const auto& [key, count] : counts) {
+      const auto& got = seen[key];
+      if (static_cast<std::int64_t>(got.size()) != count || got.rbegin()->first != count) {
+        return fmt::format("key {} has {} rows instead of {}", key, got.size(), count);
+      }
+      if (got.rbegin()->second != sums[key]) return fmt::format("key {} has the sum {} instead of {}", key, got.rbegin()->second, sums[key]);
+    }
+    return "";
+  }
+};
+
+// --- the job's operators -------------------------------------------------------------------------
+
+class SimSource final : public operators::Source {
+ public:
+  explicit SimSource(operators::OperatorContext& context) : context_(context) {}
+  Status open(operators::OperatorContext& context) override {
+    DREY_TRY_ASSIGN(position_, context.state().operator_list(context.operator_id(), "position", false));
+    next_ = context.subtask() * kRowsPerSource;
+    end_ = next_ + kRowsPerSource;
+    if (context.state().is_restored()) next_ = std::stoll(position_->elements().at(0));
+    return {};
+  }
+  Result<operators::Progress> poll(operators::Emitter& out, operators::Budget) override {
+    if (next_ == end_) return operators::Progress::kDone;
+    const std::int64_t now = context_.processing_time();
+    if (now < not_before_) {
+      context_.wake_at(not_before_);
+      return operators::Progress::kIdle;
+    }
+    not_before_ = now + 2;
+    const std::int64_t count = std::min(kRowsPerPoll, end_ - next_);
+    data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(count), context_.pool());
+    for (std::int64_t i = 0; i < count; ++i) {
+      builder.values<std::int64_t>(0)[i] = key_of(next_ + i);
+      builder.values<std::int64_t>(1)[i] = value_of(next_ + i);
+    }
+    builder.abi().rows = static_cast<std::uint32_t>(count);
+    next_ += count;
+    DREY_TRY(out.emit(builder.build()));
+    return operators::Progress::kBusy;
+  }
+  Status snapshot(std::int64_t) override {
+    position_->assign({fmt::format("{}", next_)});
+    return {};
+  }
+
+ private:
+  operators::OperatorContext& context_;
+  state::OperatorList* position_ = nullptr;
+  std::int64_t next_ = 0;
+  std::int64_t end_ = 0;
+  std::int64_t not_before_ = 0;
+};
+
+class SimSum final : public operators::Operator {
+ public:
+  explicit SimSum(operators::OperatorContext& context) : context_(context) {}
+  Status open(operators::OperatorContext& context) override {
+    DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), "sum", "sum", {16, false, false}));
+    return {};
+  }
+  Status process(std::uint32_t, const data::BatchRef& batch, operators::Emitter& out) override {
+    keys_.encode(*batch, context_.key_columns(0));
+    std::vector<void*> rows(batch->rows());
+    DREY_TRY(table_->values(keys_.keys(), keys_.hashes(), 0, true, rows.data(), nullptr));
+    data::BatchBuilder builder(context_.output_schema(0), batch->rows(), context_.pool());
+    for (std::uint32_t i = 0; i < batch->rows(); ++i) {
+      const std::uint32_t row = batch->physical(i);
+      auto* state = static_cast<std::int64_t*>(rows[i]);
+      state[0] += 1;
+      state[1] += batch->values<std::int64_t>(1)[row];
+      builder.values<std::int64_t>(0)[i] = batch->values<std::int64_t>(0)[row];
+      builder.values<std::int64_t>(1)[i] = state[0];
+      builder.values<std::int64_t>(2)[i] = state[1];
+    }
+    builder.abi().rows = batch->rows();
+    return out.emit(builder.build());
+  }
+
+ private:
+  operators::OperatorContext& context_;
+  state::Table* table_ = nullptr;
+  data::KeyVector keys_;
+};
+
+struct PendingTransaction {
+  std::int64_t checkpoint = 0;
+  std::string name;
+  std::vector<std::int64_t> numbers;  // key, count, sum
+  static constexpr auto fields() {
+    using M = PendingTransaction;
+    return std::tuple{field("checkpoint", &M::checkpoint), field("name", &M::name), field("numbers", &M::numbers)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<PendingTransaction>);
+
+class LedgerSink final : public operators::Operator {
+ public:
+  LedgerSink(operators::OperatorContext& context, Ledger& ledger) : context_(context), ledger_(ledger) {}
+  Status open(operators::OperatorContext& context) override {
+    DREY_TRY_ASSIGN(list_, context.state().operator_list(context.operator_id(), "pending", false));
+    for (const std::string& element : list_->elements()) {
+      DREY_TRY_ASSIGN(PendingTransaction pending, wire::decode<PendingTransaction>(element));
+      pending_.push_back(std::move(pending));
+    }
+    return {};
+  }
+  Status process(std::uint32_t, const data::BatchRef& batch, operators::Emitter&) override {
+    for (std::uint32_t i = 0; i < batch->rows(); ++i) {
+      for (std::size_t c = 0; c < 3; ++c) rows_.push_back(batch->values<std::int64_t>(c)[batch->physical(i)]);
+    }
+    return {};
+  }
+  Status prepare_barrier(std::int64_t checkpoint_id, operators::Emitter&) override {
+    if (rows_.empty()) return {};
+    PendingTransaction pending{checkpoint_id, fmt::format("{}-{}-{}", context_.subtask(), context_.attempt(), checkpoint_id), std::move(rows_)};
+    rows_.clear();
+    if (ledger_.commits_early) {
+      commit(pending);
+    } else {
+      pending_.push_back(std::move(pending));
+    }
+    return {};
+  }
+  Status snapshot(std::int64_t) override {
+    std::vector<std::string> elements;
+    for (const PendingTransaction& pending : pending_) elements.push_back(wire::encode(pending));
+    list_->assign(std::move(elements));
+    return {};
+  }
+  Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
+    for (const PendingTransaction& pending : pending_) {
+      if (pending.checkpoint <= checkpoint_id) commit(pending);
+    }
+    std::erase_if(pending_, [&](const PendingTransaction& p) { return p.checkpoint <= checkpoint_id; });
+    return {};
+  }
+
+ private:
+  void commit(const PendingTransaction& pending) {
+    std::vector<Ledger::Entry> entries;
+    for (std::size_t i = 0; i + 2 < pending.numbers.size(); i += 3) {
+      entries.push_back({pending.numbers[i], pending.numbers[i + 1], pending.numbers[i + 2]});
+    }
+    ledger_.commit(pending.name, entries);
+  }
+  operators::OperatorContext& context_;
+  Ledger& ledger_;
+  state::OperatorList* list_ = nullptr;
+  std::vector<std::int64_t> rows_;
+  std::vector<PendingTransaction> pending_;
+};
+
+operators::Registry registry_of(Ledger& ledger) {
+  operators::Registry registry;
+  registry.add({"source.sim", "", nullptr, [](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Source>> {
+                  return std::unique_ptr<operators::Source>(std::make_unique<SimSource>(c));
+                }});
+  registry.add({"sim.sum", "",
+                [](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Operator>> {
+                  return std::unique_ptr<operators::Operator>(std::make_unique<SimSum>(c));
+                },
+                nullptr});
+  registry.add({"sink.ledger", "",
+                [&ledger](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Operator>> {
+                  return std::unique_ptr<operators::Operator>(std::make_unique<LedgerSink>(c, ledger));
+                },
+                nullptr});
+  return registry;
+}
+
+graph::JobGraph job_graph() {
+  graph::JobGraph graph;
+  graph.name = "simulated";
+  const auto node = [&](const char* kind, const char* name, std::vector<std::string> outputs) {
+    graph::OperatorNode n;
+    n.kind = kind;
+    n.name = name;
+    n.uid = name;
+    n.parallelism = kParallelism;
+    n.max_parallelism = 16;
+    n.outputs = std::move(outputs);
+    graph.operators.push_back(std::move(n));
+  };
+  node("source.sim", "rows", {"key:l;value:l"});
+  node("sim.sum", "sum", {"key:l;count:l;sum:l"});
+  node("sink.ledger", "ledger", {});
+  graph.edges = {{0, 0, 1, 0, graph::Partitioner::kHash, {0}}, {1, 0, 2, 0, graph::Partitioner::kForward, {}}};
+  graph.settings = {{"execution.checkpointing.interval", "15 ms"},
+                    {"execution.checkpointing.timeout", "400 ms"},
+                    {"execution.checkpointing.tolerable-failed-checkpoints", "1000000"},
+                    {"execution.checkpointing.num-retained", "2"},
+                    {"restart-strategy.type", "fixed-delay"},
+                    {"restart-strategy.fixed-delay.attempts", "1000000"},
+                    {"restart-strategy.fixed-delay.delay", "10 ms"}};
+  return graph;
+}
+
+class NoRunner final : public cluster::ProgramRunner {
+ public:
+  void plan(env::Loop&, Request, std::function<void(Result<graph::JobGraph>)> done) override {
+    done(fail(Code::kUnavailable, "no programs in the simulation"));
+  }
+};
+
+struct TaskManagerNode {
+  operators::Registry registry;
+  std::unique_ptr<runtime::TaskManager> manager;
+};
+
+class ClusterSim {
+ public:
+  explicit ClusterSim(const ClusterSimOptions& options)
+      : world_({.seed = options.seed}), stored_(std::make_shared<std::map<JobId, std::string>>()), disk_(std::make_shared<Disk>()) {
+    ledger_.commits_early = options.commits_early;
+  }
+
+  ClusterSimResult run() {
+    start_job_manager();
+    start_task_manager();
+    manager()->submit(job_graph(), "", job_, "", [this](Result<JobId> id) {
+      if (!id.ok()) result_.problem = "submit: " + id.status().to_string();
+    });
+    // Safety: anything may happen, nothing may go wrong.
+    while (result_.faults < kFaultsMin || world_.prng().chance(0.7)) {
+      world_.run_for(Millis(30 + static_cast<std::int64_t>(world_.prng().below(150))));
+      if (ended()) break;
+      fault();
+    }
+    // Liveness: the world heals; the job must come to its end.
+    heal();
+    if (!world_.run_until([this] { return ended(); }, std::chrono::seconds(300))) {
+      result_.problem = "the job did not end within 300 s of virtual time after the faults";
+    } else if (result_.problem.empty() && last_state_ != "FINISHED") {
+      result_.problem = "the job is " + last_state_;
+    }
+    world_.run_for(Millis(200));
+    count_checkpoints();
+    if (result_.problem.empty()) result_.problem = ledger_.verdict();
+    result_.trace = world_.trace();
+    return result_;
+  }
+
+ private:
+  cluster::JobManager* manager() {
+    return world_.is_alive("jm") ? static_cast<cluster::JobManager*>(world_.root("jm").get()) : nullptr;
+  }
+
+  void start_job_manager() {
+    world_.start("jm", disk_, [this](env::Env& env, const auto&) -> std::shared_ptr<void> {
+      cluster::JobManagerOptions options;
+      options.rpc_port = kRpcPort;
+      options.secret = "secret";
+      options.checkpoint_root = "/checkpoints";
+      options.heartbeat_interval = Millis(20);
+      options.heartbeat_timeout = Millis(200);
+      options.slot_timeout = std::chrono::hours(1);
+      auto jm = std::make_shared<cluster::JobManager>(options, env, cluster::make_memory_store(stored_),
+                                                      std::make_unique<cluster::Jars>("/jars", "/cache", env), std::make_unique<NoRunner>());
+      if (Status started = jm->start(); !started.ok()) result_.problem = "start: " + started.to_string();
+      return jm;
+    });
+  }
+
+  void start_task_manager() {
+    const std::string id = fmt::format("tm-{}", ++task_managers_);
+    world_.start("tm", disk_, [this, id](env::Env& env, const auto&) -> std::shared_ptr<void> {
+      auto node = std::make_shared<TaskManagerNode>();
+      node->registry = registry_of(ledger_);
+      runtime::TaskManagerOptions options;
+      options.id = id;
+      options.job_manager_port = kRpcPort;
+      options.secret = "secret";
+      options.slots = static_cast<std::int32_t>(kParallelism);
+      options.channel_bytes = 4096;
+      node->manager = std::make_unique<runtime::TaskManager>(options, env, node->registry);
+      node->manager->start([](const std::string&) {});
+      return node;
+    });
+  }
+
+  // The state as the JobManager's record has it; counts what it has completed.
+  bool ended() {
+    cluster::JobManager* jm = manager();
+    if (jm == nullptr) return false;
+    jm->job(job_).then([this](Result<gateway::JobModelRef> model) {
+      if (!model.ok()) return;
+      last_state_ = (*model)->state;
+      const std::int64_t done = (*model)->checkpoints.completed;
+      if (done < checkpoints_here_) checkpoints_before_ += checkpoints_here_;
+      checkpoints_here_ = done;
+    });
+    return last_state_ == "FINISHED" || last_state_ == "FAILED" || last_state_ == "CANCELED";
+  }
+  void count_checkpoints() { result_.checkpoints = checkpoints_before_ + checkpoints_here_; }
+
+  void fault() {
+    Prng& prng = world_.prng();
+    std::string what;
+    const auto pause = [&] { world_.run_for(Millis(1 + static_cast<std::int64_t>(prng.below(60)))); };
+    switch (prng.below(9)) {
+      case 0:
+        what = "kill taskmanager";
+        world_.kill("tm");
+        pause();
+        start_task_manager();
+        break;
+      case 1:
+        what = "kill taskmanager silently";
+        world_.kill("tm", true);
+        pause();
+        start_task_manager();
+        break;
+      case 2:
+        what = "pause taskmanager";
+        world_.pause("tm");
+        world_.run_for(Millis(50 + static_cast<std::int64_t>(prng.below(400))));
+        world_.resume("tm");
+        break;
+      case 3:
+        what = "kill jobmanager";
+        world_.kill("jm");
+        forget_jobmanager();
+        pause();
+        start_job_manager();
+        break;
+      case 4:
+        what = "drop connections";
+        world_.wires().drop("jm", "tm");
+        break;
+      case 5:
+        what = "delay frames";
+        world_.wires().set_delay(Millis(1), Millis(1 + static_cast<std::int64_t>(prng.below(30))));
+        pause();
+        world_.wires().set_delay(std::chrono::microseconds(20), std::chrono::microseconds(300));
+        break;
+      case 6:
+        what = "power loss";
+        world_.lose_power(disk_);
+        forget_jobmanager();
+        pause();
+        start_job_manager();
+        start_task_manager();
+        break;
+      case 7:
+        what = "full disk";
+        disk_->set_capacity(disk_->used_bytes() + prng.below(2000));
+        world_.run_for(Millis(20 + static_cast<std::int64_t>(prng.below(200))));
+        disk_->set_capacity(UINT64_MAX);
+        break;
+      default:
+        what = "kill taskmanager while it writes";
+        world_.kill_at_operation("tm", 1 + static_cast<std::int64_t>(prng.below(20)));
+        world_.run_until([this] { return !world_.is_alive("tm"); }, std::chrono::seconds(2));
+        if (world_.is_alive("tm")) world_.kill("tm");
+        pause();
+        start_task_manager();
+        break;
+    }
+    ++result_.faults;
+    result_.fault_list += (result_.fault_list.empty() ? "" : ", ") + what;
+  }
+
+  // Another JobManager counts from its own beginning.
+  void forget_jobmanager() {
+    checkpoints_before_ += checkpoints_here_;
+    checkpoints_here_ = 0;
+  }
+
+  void heal() {
+    world_.wires().join_all();
+    disk_->set_capacity(UINT64_MAX);
+    if (!world_.is_alive("jm")) start_job_manager();
+    if (!world_.is_alive("tm")) start_task_manager();
+  }
+
+  ClusterSimResult result_;
+  Ledger ledger_;
+  const JobId job_ = JobId::from_halves(1, 2);
+  std::string last_state_;
+  std::int64_t checkpoints_here_ = 0;
+  std::int64_t checkpoints_before_ = 0;
+  int task_managers_ = 0;
+  World world_;
+  std::shared_ptr<std::map<JobId, std::string>> stored_;
+  DiskRef disk_;
+};
+
+}  // namespace
+
+ClusterSimResult run_cluster_sim(const ClusterSimOptions& options) { return ClusterSim(options).run(); }
+
+}  // namespace drey::sim
