@@ -11,11 +11,13 @@ import csv
 import datetime
 import io
 import os
+import re
 import subprocess
 import sys
 
 HOUR = datetime.timedelta(hours=1)
 GAP = 12 * HOUR
+PART = re.compile(r"part-[0-9a-f]{8}-\d+-\d+\.csv")
 
 
 def read(path):
@@ -86,7 +88,7 @@ def expected(path, airlines, years):
 def written(folder):
     lines = []
     for name in sorted(os.listdir(folder)):
-        if not name.startswith("part-"):
+        if not PART.fullmatch(name):
             raise SystemExit(f"{folder} holds {name}: only committed part files may be left")
         with open(os.path.join(folder, name), encoding="utf-8", newline="") as f:
             text = f.read()
