@@ -48,6 +48,11 @@ def completed_checkpoints(cluster, job):
     return cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"]
 
 
+def restored(cluster, job):
+    """The checkpoint that the running attempts went on from; None when they began at the beginning."""
+    return cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
+
+
 def equals_it_when_the_task_manager_is_killed_three_times():
     with Cluster("kill-tm", "-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.attempts=100",
                  "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
@@ -65,6 +70,8 @@ def equals_it_when_the_task_manager_is_killed_three_times():
         history = cluster.get(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
         if len(history) < 3:
             raise Failure(f"{len(history)} failures in the exception history instead of 3")
+        if not restored(cluster, job):
+            raise Failure("the job began again instead of going on from a checkpoint")
 
 
 def equals_it_when_the_job_manager_is_killed_and_started_again():
@@ -80,6 +87,8 @@ def equals_it_when_the_job_manager_is_killed_and_started_again():
             raise Failure(f"the job does not resume: {cluster.state(job)}")
         cluster.finish(job, 120)
         check(output, years)
+        if not restored(cluster, job):
+            raise Failure("the job began again instead of going on from a checkpoint")
 
 
 if __name__ == "__main__":
