@@ -33,6 +33,7 @@ done
 [ "$all" -eq 1 ] && lanes+=(clang)
 
 tools/install_packages.sh
+tools/tidy.py || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 jobs=$(nproc)
 begin=$SECONDS
@@ -40,7 +41,7 @@ begin=$SECONDS
 build() {  # preset, targets
   local preset=$1; shift
   echo "== building $preset"
-  cmake --preset "$preset" >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; exit 1; }
+  cmake --preset "$preset" -DDREY_TESTS=ON >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; exit 1; }
   ninja -C "build/$preset" -j"$jobs" "$@" >"build/$preset.build.log" 2>&1 || { grep -E "error|FAILED" -A5 "build/$preset.build.log" | head -60; tail -5 "build/$preset.build.log"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 }
 mkdir -p build
