@@ -205,6 +205,12 @@ void JobMaster::on_message(const std::string&, const control::TaskStateChanged& 
     // Not to be tried again: the restart takes the one before.
     env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", restored_id_, job_.id.to_string(), message.failure.message);
     coordinator_.forget(restored_id_);
+    if (coordinator_.completed().empty()) {
+      // Beginning anew would commit again what sinks have committed.
+      control::FailureReport none = message.failure;
+      none.message = "No complete checkpoint is left that can be read; the last one tried: " + message.failure.message;
+      carry_out(graph_.fail_job(none, false, now()));
+    }
   }
   carry_out(graph_.on_task_state(message.task.vertex, message.task.subtask, message.task.attempt, message.state, message.failure, now()));
   if (!tasks_run_ && graph_.all_running()) {

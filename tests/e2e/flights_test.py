@@ -91,7 +91,48 @@ def equals_it_when_the_job_manager_is_killed_and_started_again():
             raise Failure("the job began again instead of going on from a checkpoint")
 
 
+def damage(cluster, newest_only):
+    """Flips a byte in the state files of the last checkpoint, or of all."""
+    folder = next(os.path.join(cluster.directory, "checkpoints", d) for d in os.listdir(os.path.join(cluster.directory, "checkpoints")))
+    files = [f for f in os.listdir(folder) if f.endswith(".state")]
+    newest = max(int(name[4:]) for name in os.listdir(folder) if name.startswith("chk-"))
+    for name in files:
+        if newest_only and int(name.split("-")[2]) < newest:
+            continue
+        path = os.path.join(folder, name)
+        with open(path, "r+b") as f:
+            f.seek(os.path.getsize(path) - 3)
+            byte = f.read(1)
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte[0] ^ 0x10]))
+
+
+def falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew():
+    for newest_only in (True, False):
+        with Cluster("damaged", "-Dexecution.checkpointing.num-retained=3", "-Drestart-strategy.type=fixed-delay",
+                     "-Drestart-strategy.fixed-delay.attempts=100", "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
+            output = os.path.join(cluster.base, "out")
+            years = 2
+            job = submit(cluster, output, 2, "--years", years, "--rate", "120000", "--checkpoint-interval", "400ms", *LEAP)
+            until("four checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 4)
+            cluster.kill()
+            damage(cluster, newest_only)
+            cluster.start()
+            if newest_only:
+                cluster.finish(job, 120)
+                check(output, years)
+                text = str(cluster.get(f"/jobs/{job}/exceptions"))
+            else:
+                until("the failure", 60, lambda: cluster.state(job) == "FAILED")
+                text = str(cluster.get(f"/jobs/{job}/exceptions"))
+                if "No complete checkpoint is left" not in text:
+                    raise Failure(text[:500])
+            if "damaged" not in text:
+                raise Failure(f"the exceptions do not name the damage: {text[:500]}")
+
+
 if __name__ == "__main__":
     main([equals_the_independent_program_at_parallelism_1_2_4,
           equals_it_when_the_task_manager_is_killed_three_times,
-          equals_it_when_the_job_manager_is_killed_and_started_again])
+          equals_it_when_the_job_manager_is_killed_and_started_again,
+          falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew])
