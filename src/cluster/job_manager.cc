@@ -73,16 +73,21 @@ void JobManager::on_connection(const env::ConnectionRef& connection) {
   auto id = std::make_shared<std::string>();
   unregistered_.insert(connection);
   env::Connection::Handler handler;
-  handler.on_frame = [this, connection, id](std::string_view frame) { on_frame(connection, id, frame); };
-  handler.on_closed = [this, connection, id](const Status& why) {
-    unregistered_.erase(connection);
+  // The connection owns its handler, so the handler must not own the connection.
+  const std::weak_ptr<env::Connection> weak = connection;
+  handler.on_frame = [this, weak, id](std::string_view frame) {
+    if (const env::ConnectionRef alive = weak.lock()) on_frame(alive, id, frame);
+  };
+  handler.on_closed = [this, weak, id](const Status& why) {
+    const env::ConnectionRef closed = weak.lock();
+    unregistered_.erase(closed);
     if (id->empty()) {
       ++refused_;
       env::log_warn("jobmanager", "A connection to the RPC port ended before it registered: {}", why.message());
       return;
     }
     const auto found = task_managers_.find(*id);
-    if (found != task_managers_.end() && found->second.connection == connection) {
+    if (found != task_managers_.end() && (closed == nullptr || found->second.connection == closed)) {
       on_lost(*id, fmt::format("TaskManager with id {} is no longer reachable: {}", *id, why.message()));
     }
   };
