@@ -69,50 +69,22 @@ std::function<void()> Task::Runner::waker() {
   return [link = task_.link_] { link->wake(); };
 }
 
-void Task::trigger_checkpoint(control::Barrier barrier) {
+void Task::post(Mail letter) {
   {
     std::lock_guard lock(mail_mutex_);
-    mail_.push_back({Mail::Kind::kTrigger, barrier, {}});
+    mail_.push_back(std::move(letter));
   }
   has_mail_.store(true, std::memory_order_release);
   link_->wake();
 }
 
+void Task::trigger_checkpoint(control::Barrier barrier) { post({Mail::Kind::kTrigger, barrier, {}}); }
 void Task::checkpoint_complete(std::int64_t checkpoint_id, bool is_final) {
-  {
-    std::lock_guard lock(mail_mutex_);
-    mail_.push_back({Mail::Kind::kComplete, {checkpoint_id, 0}, {}, is_final});
-  }
-  has_mail_.store(true, std::memory_order_release);
-  link_->wake();
+  post({Mail::Kind::kComplete, {checkpoint_id, 0}, {}, is_final});
 }
-
-void Task::checkpoint_aborted(std::int64_t checkpoint_id) {
-  {
-    std::lock_guard lock(mail_mutex_);
-    mail_.push_back({Mail::Kind::kAborted, {checkpoint_id, 0}, {}});
-  }
-  has_mail_.store(true, std::memory_order_release);
-  link_->wake();
-}
-
-void Task::cancel() {
-  {
-    std::lock_guard lock(mail_mutex_);
-    mail_.push_back({Mail::Kind::kCancel, {}, {}});
-  }
-  has_mail_.store(true, std::memory_order_release);
-  link_->wake();
-}
-
-void Task::fail_from_outside(Status why) {
-  {
-    std::lock_guard lock(mail_mutex_);
-    mail_.push_back({Mail::Kind::kFail, {}, std::move(why)});
-  }
-  has_mail_.store(true, std::memory_order_release);
-  link_->wake();
-}
+void Task::checkpoint_aborted(std::int64_t checkpoint_id) { post({Mail::Kind::kAborted, {checkpoint_id, 0}, {}}); }
+void Task::cancel() { post({Mail::Kind::kCancel, {}, {}}); }
+void Task::fail_from_outside(Status why) { post({Mail::Kind::kFail, {}, std::move(why)}); }
 
 void Task::enter(TaskState state, const Status& why) {
   state_.store(state, std::memory_order_release);
@@ -225,7 +197,6 @@ Task::Step Task::step() {
   }
   woken_.store(false, std::memory_order_release);
   bool did = false;
-  bool source_idle = false;
   Status status = drain_mail(&did);
   if (status.ok() && state_ == TaskState::kRunning) status = fire_wakes(&did);
   for (int i = 0; status.ok() && state_ == TaskState::kRunning && i < kBatchesPerStep; ++i) {
@@ -240,7 +211,7 @@ Task::Step Task::step() {
       if (waits) break;
     }
     bool progressed = false;
-    status = gate_ != nullptr ? process_one(&progressed) : poll_source(&progressed, &source_idle);
+    status = gate_ != nullptr ? process_one(&progressed) : poll_source(&progressed);
     did = did || progressed;
     if (!progressed) break;
   }
@@ -298,7 +269,7 @@ Status Task::fire_wakes(bool* did) {
   return {};
 }
 
-Status Task::poll_source(bool* did, bool*) {
+Status Task::poll_source(bool* did) {
   if (source_done_) return {};
   operators::Source* source = chain_[0]->source();
   if (source == nullptr) return fail(Code::kInternal, fmt::format("{} has neither input nor source", name_));

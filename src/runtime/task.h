@@ -167,7 +167,7 @@ class Task {
   Status build_chain();
   Status drain_mail(bool* did);
   Status process_one(bool* did);
-  Status poll_source(bool* did, bool* source_idle);
+  Status poll_source(bool* did);
   Status fire_wakes(bool* did);
   Status start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment);
   Status end_of_data();
@@ -205,6 +205,7 @@ class Task {
     Status why;
     bool is_final = false;
   };
+  void post(Mail letter);
   std::mutex mail_mutex_;
   std::vector<Mail> mail_;                // guarded by mail_mutex_
   std::atomic<bool> has_mail_{false};

@@ -262,7 +262,7 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
   ImageReader reader(files);
   std::vector<std::shared_ptr<PageFile>> page_files;
   for (const StateFile& file : manifest.files) {
-    page_files.push_back(std::make_shared<PageFile>(PageFile{file.path, file.bytes, 0}));
+    page_files.push_back(std::make_shared<PageFile>(PageFile{file.path, file.bytes}));
   }
   for (const EntryRecord& record : manifest.entries) {
     if (record.kind != EntryKind::kTable) continue;

@@ -46,7 +46,6 @@ struct Budget {
 struct PageFile {
   std::string path;
   std::uint64_t bytes = 0;       // page images written
-  std::uint64_t live_bytes = 0;  // of those, still the current image of a page (counted at each snapshot)
 };
 
 class Table {
