@@ -31,12 +31,7 @@ class TimeWindows final : public Operator {
   }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter& out) override {
-    if (options_.event_time && batch->row_times() == nullptr) {
-      return fail(Code::kInvalidArgument,
-                  fmt::format("Window operator '{}' needs event time, but its rows have none: call watermarks(...) on the "
-                              "stream before the window",
-                              context_.node().name));
-    }
+    DREY_TRY(check_event_time(context_, options_, *batch));
     keys_.encode(*batch, context_.key_columns(0));
     const std::int64_t now = options_.event_time ? 0 : context_.processing_time();
     const std::int64_t mark = current_time();
@@ -61,14 +56,7 @@ class TimeWindows final : public Operator {
       // A window that has fired already fires again for each late row it still takes.
       if (options_.event_time && parts_[p].end - 1 <= mark) DREY_TRY(fire_again(batch, parts_[p], out));
     }
-    if (!late_.empty()) {
-      if (options_.late_output >= 0) {
-        DREY_TRY(out.emit(static_cast<std::uint32_t>(options_.late_output),
-                          data::RowBatch::select(batch, late_, context_.pool())));
-      } else {
-        *late_dropped_ += static_cast<std::int64_t>(late_.size());
-      }
-    }
+    DREY_TRY(give_late_rows(context_, options_, batch, late_, late_dropped_, out));
     schedule();
     return {};
   }

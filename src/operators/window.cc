@@ -136,6 +136,24 @@ Status Accumulators::fire(drey_window window, const std::vector<drey_view>& keys
                     pointers.data());
 }
 
+Status check_event_time(const OperatorContext& context, const WindowOptions& options, const data::RowBatch& batch) {
+  if (!options.event_time || batch.row_times() != nullptr) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("Window operator '{}' needs event time, but its rows have none: call watermarks(...) on the "
+                          "stream before the window",
+                          context.node().name));
+}
+
+Status give_late_rows(OperatorContext& context, const WindowOptions& options, const data::BatchRef& batch,
+                      const std::vector<std::uint32_t>& late, std::int64_t* dropped, Emitter& out) {
+  if (late.empty()) return {};
+  if (options.late_output >= 0) {
+    return out.emit(static_cast<std::uint32_t>(options.late_output), data::RowBatch::select(batch, late, context.pool()));
+  }
+  *dropped += static_cast<std::int64_t>(late.size());
+  return {};
+}
+
 OperatorKind window_kind() {
   return {"window", "Keyed windows: tumbling, sliding, session, global.",
           [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {

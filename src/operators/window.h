@@ -66,6 +66,12 @@ inline std::int64_t window_start(std::int64_t time, std::int64_t offset, std::in
   return time - (rest < 0 ? rest + slide : rest);
 }
 
+// Rows without event time cannot enter event-time windows. FAILS WITH: kInvalidArgument naming the operator.
+Status check_event_time(const OperatorContext& context, const WindowOptions& options, const data::RowBatch& batch);
+// Late rows (physical ids) go to their side output, or are counted as dropped.
+Status give_late_rows(OperatorContext& context, const WindowOptions& options, const data::BatchRef& batch,
+                      const std::vector<std::uint32_t>& late, std::int64_t* dropped, Emitter& out);
+
 Result<std::unique_ptr<Operator>> make_time_windows(OperatorContext& context, WindowOptions options);
 Result<std::unique_ptr<Operator>> make_session_windows(OperatorContext& context, WindowOptions options);
 Result<std::unique_ptr<Operator>> make_global_windows(OperatorContext& context, WindowOptions options);
