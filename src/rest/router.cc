@@ -113,12 +113,14 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
       return left < right;
     });
   });
+  for (const Endpoint& endpoint : endpoints_) patterns_.push_back(split(endpoint.path));
 }
 
 const Endpoint* Router::match(std::string_view verb, const std::vector<std::string>& tokens, std::map<std::string, std::string>& path) const {
-  for (const Endpoint& endpoint : endpoints_) {
+  for (std::size_t e = 0; e < endpoints_.size(); ++e) {
+    const Endpoint& endpoint = endpoints_[e];
     if (endpoint.verb != verb) continue;
-    const auto pattern = split(endpoint.path);
+    const auto& pattern = patterns_[e];
     if (pattern.size() != tokens.size()) continue;
     path.clear();
     bool fits = true;

@@ -81,6 +81,7 @@ class Router {
   bool take_upload(const net::HttpRequest& request, Call& call, std::string& problem) const;
 
   std::vector<Endpoint> endpoints_;
+  std::vector<std::vector<std::string>> patterns_;  // of endpoints_, split at '/'
   gateway::ClusterGateway& gateway_;
   env::FileSystem& files_;
   const RouterOptions options_;
