@@ -8,10 +8,8 @@
 Needs build/release (./bench.sh builds it). The files of the file cases are written once below build/bench-data.
 """
 import argparse
-import bisect
 import json
 import os
-import random
 import shutil
 import signal
 import statistics
@@ -37,41 +35,15 @@ CASES = [
     ("window", "window", 24 * M, 2, [], 30 * M, 2.5 * M),
     ("wordcount", "wordcount", None, 2, ["--data", DATA], 20 * M, 2.0 * M),
     ("flights", "flights", None, 2, ["--data", DATA], 6 * M, 1.1 * M),
+    ("flights_zst", "flights_zst", None, 2, ["--data", DATA], 4 * M, None),
 ]
-FILES, LINES, YEARS = 4, 60_000, 4
 
 
 def make_data():
-    """A Zipf text of 100,000 words and copies of the flights by year; the same seed gives the same bytes."""
-    if os.path.exists(os.path.join(DATA, "done")):
-        return
-    shutil.rmtree(DATA, ignore_errors=True)
-    os.makedirs(os.path.join(DATA, "words"))
-    os.makedirs(os.path.join(DATA, "flights"))
-    draw = random.Random(1)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words, up_to, total = [], [], 0.0
-    for rank in range(100_000):
-        number, text = rank + 26 * 26, ""
-        while number:
-            text += letters[number % 26]
-            number //= 26
-        words.append(text + letters[rank % 26] * (rank * 7 % 8))
-        total += 1 / (rank + 1)
-        up_to.append(total)
-    for f in range(FILES):
-        with open(os.path.join(DATA, "words", f"text-{f:02}.txt"), "w") as out:
-            for _ in range(LINES):
-                out.write(" ".join(words[bisect.bisect(up_to, draw.random() * total)] for _ in range(10)) + "\n")
-    source = subprocess.run(["zstd", "-dcq", os.path.join(ROOT, "examples/flights/data/flights.csv.zst")], check=True, capture_output=True, text=True).stdout
-    header, *rows = source.splitlines(keepends=True)
-    for k in range(YEARS):
-        with open(os.path.join(DATA, "flights", f"flights-{k:02}.csv"), "w") as out:
-            out.write(header)
-            for row in rows:
-                body, stamp = row[4:].rsplit(",", 1)
-                out.write(f"{2013 + k}{body},{(2014 if stamp.startswith('2014') else 2013) + k}{stamp[4:]}")
-    open(os.path.join(DATA, "done"), "w").close()
+    """drey-bench writes the words and the flights, once."""
+    if not os.path.exists(os.path.join(DATA, "data.json")):
+        print("writing the data of the file cases ...", file=sys.stderr)
+        subprocess.run([BENCH, "data", DATA], check=True)
 
 
 def once(case, rows, parallelism, more):
@@ -123,16 +95,14 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    if any(args.only in c[0] and c[1] in ("wordcount", "flights") for c in CASES):
-        print("writing the data of the file cases ..." if not os.path.exists(os.path.join(DATA, "done")) else "", end="\n", file=sys.stderr)
+    if any(args.only in c[0] and DATA in c[4] for c in CASES):
         make_data()
-    file_rows = {"wordcount": FILES * LINES * 10, "flights": YEARS * 336_776}
     if not args.json:
         print(f"{'case (rows per CPU-second)':<38} {'goal':>8} {'measured':>9} {'spread':>17} {'Flink':>7} {'ratio':>6}")
     for name, case, rows, parallelism, more, goal, flink in CASES:
         if args.only not in name:
             continue
-        runs = sorted((rows or file_rows[case]) / once(case, rows, parallelism, more)["cpu_seconds"] for _ in range(args.runs))
+        runs = sorted(once(case, rows, parallelism, more)["rows_per_cpu_s"] for _ in range(args.runs))
         middle = statistics.median(runs)
         if args.json:
             print(json.dumps({"case": name, "goal": goal, "median": middle, "min": runs[0], "max": runs[-1]}), flush=True)

@@ -8,16 +8,11 @@
 
 #include <drey/datastream.h>
 
+#include "mix.h"
+
 namespace bench {
 
 using namespace drey::literals;
-
-inline std::uint64_t mix(std::uint64_t x) {
-  std::uint64_t z = x + 0x9E3779B97F4A7C15ULL;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-  return z ^ (z >> 31);
-}
 
 // Division by a number that is known at the start: a multiplication and one correction.
 class Divisor {

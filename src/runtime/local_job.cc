@@ -178,6 +178,7 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
     coordinator.condition_.wait(lock, [&] { return coordinator.done_ == tasks.size(); });
     lock.unlock();
     for (const auto& task : tasks) {
+      if (task->is_source()) result.source_rows += task->metrics().records_out.get();
       for (const auto& [name, value] : task->accumulators()) {
         auto& total = result.accumulators[name];
         total.kind = value.kind;

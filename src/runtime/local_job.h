@@ -27,6 +27,7 @@ struct LocalJobOptions {
 struct LocalJobResult {
   std::map<std::string, AccumulatorValue> accumulators;
   std::int64_t checkpoints = 0;
+  std::int64_t source_rows = 0;  // that left the tasks of the sources, operators chained to them included
   std::uint64_t checkpoint_bytes_last = 0;
 };
 
