@@ -10,5 +10,5 @@ tools/install_packages.sh
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 mkdir -p build
 cmake --preset release >build/bench.configure.log 2>&1 || { cat build/bench.configure.log; exit 1; }
-ninja -C build/release drey drey-bench >build/bench.build.log 2>&1 || { grep -E "error" -A5 build/bench.build.log; exit 1; }
+ninja -C build/release drey drey-bench drey-api-bench bench_jobs_jar >build/bench.build.log 2>&1 || { grep -E "error" -A5 build/bench.build.log; exit 1; }
 exec python3 bench/run.py "$@"

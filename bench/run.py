@@ -3,34 +3,37 @@
 
     bench/run.py                     all cases
     bench/run.py --only keyed_sum    cases whose name holds the text
-    bench/run.py --json              one JSON object a case
+    bench/run.py --json              one JSON line a run and one a case, instead of the table
 
 Needs build/release (./bench.sh builds it). The files of the file cases are written once below build/bench-data.
+`generator` beside a figure: the share of its CPU time that making the rows alone costs (case generate).
 """
 import argparse
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
-import time
-import urllib.request
+
+import cluster_cases
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BENCH = os.path.join(ROOT, "build/release/bin/drey-bench")
-DREY = os.path.join(ROOT, "build/release/bin/drey")
+API_BENCH = os.path.join(ROOT, "build/release/bin/drey-api-bench")
 DATA = os.path.join(ROOT, "build/bench-data")
 M = 1_000_000
+CKPT_1S = ["--checkpoint-ms", "1000"]
 
 # name, drey-bench case, rows, parallelism, more arguments, goal in rows per CPU-second, Flink 2.3.0 there
 CASES = [
     ("generate", "generate", 100 * M, 2, [], None, None),
-    ("exchange, parallelism 1", "exchange", 40 * M, 1, [], 80 * M, 4.7 * M),
+    ("exchange@1core", "exchange", 40 * M, 1, [], 80 * M, 4.7 * M),
     ("exchange", "exchange", 40 * M, 2, [], 40 * M, 4.7 * M),
-    ("keyed_sum", "keyed_sum", 18 * M, 2, [], 15 * M, 1.2 * M),
-    ("keyed_sum, checkpoint every second", "keyed_sum", 18 * M, 2, ["--checkpoint-ms", "1000", "--state-dir", "{state}"], 12 * M, None),
+    ("keyed_sum@1core", "keyed_sum", 18 * M, 1, [], 15 * M, 1.2 * M),
+    ("keyed_sum", "keyed_sum", 36 * M, 2, [], 15 * M, 1.2 * M),
+    ("keyed_sum, checkpoint every second", "keyed_sum", 36 * M, 2, CKPT_1S, 12 * M, None),
+    ("keyed_sum@ckpt", "keyed_sum@ckpt", 200 * M, 2, [], 12 * M, None),
     ("chain", "chain", 80 * M, 2, [], 100 * M, 12 * M),
     ("window", "window", 24 * M, 2, [], 30 * M, 2.5 * M),
     ("wordcount", "wordcount", None, 2, ["--data", DATA], 20 * M, 2.0 * M),
@@ -49,44 +52,133 @@ def make_data():
 def once(case, rows, parallelism, more):
     state = os.path.join(ROOT, "build/bench-state")
     shutil.rmtree(state, ignore_errors=True)
-    command = [BENCH, case, "--parallelism", str(parallelism)] + [a.replace("{state}", state) for a in more]
+    command = [BENCH, case, "--parallelism", str(parallelism), *more]
+    if "--checkpoint-ms" in more or case.endswith("@ckpt"):
+        command += ["--state-dir", state]
     if rows:
         command += ["--rows", str(rows)]
+    if parallelism == 1:
+        command = ["taskset", "-c", "1"] + command  # worker and helpers on one core, as Flink's @1core cases
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: {done.stderr}")
     return json.loads(done.stdout)
 
 
-def resident(pid):
-    """Bytes of a process and its children."""
-    total = 0
-    for p in [pid] + [int(x) for x in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()]:
-        with open(f"/proc/{p}/status") as f:
-            total += next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS"))
-    return total
+class Table:
+    def __init__(self, as_json):
+        self.as_json = as_json
+
+    def head(self, title):
+        if not self.as_json:
+            print(f"\n{title:<40} {'goal':>10} {'measured':>10} {'spread':>20}  {'Flink 2.3.0':<26} notes")
+
+    def line(self, name, goal, values, show, flink="-", notes=""):
+        middle = statistics.median(values)
+        if self.as_json:
+            print(json.dumps({"case": name, "goal": goal, "median": middle, "min": min(values), "max": max(values), "runs": len(values)}), flush=True)
+            return
+        print(f"{name:<40} {goal:>10} {show(middle):>10} {show(min(values)) + ' .. ' + show(max(values)):>20}  {flink:<26} {notes}", flush=True)
+
+    def run(self, figures):
+        if self.as_json:
+            print(json.dumps(figures), flush=True)
 
 
-def start_and_idle():
-    """Seconds to the first 200 and to a registered TaskManager; bytes resident when idle."""
-    base = os.path.join(ROOT, "build/bench-start")
-    shutil.rmtree(base, ignore_errors=True)
-    begin = time.monotonic()
-    process = subprocess.Popen([DREY, "up", "--dir", base, "-Drest.port=18089"], stdout=subprocess.DEVNULL)
-    first = registered = None
-    while registered is None and time.monotonic() - begin < 20:
-        try:
-            overview = json.load(urllib.request.urlopen("http://127.0.0.1:18089/overview", timeout=1))
-            first = first or time.monotonic() - begin
-            if overview["taskmanagers"]:
-                registered = time.monotonic() - begin
-        except OSError:
-            pass
-    time.sleep(1)
-    idle = resident(process.pid)
-    process.send_signal(signal.SIGTERM)
-    process.wait(20)
-    return first, registered, idle
+def millions(v):
+    return f"{v / M:.1f} M"
+
+
+def speed(table, only, runs):
+    table.head("rows per CPU-second")
+    generator = None
+    for name, case, rows, parallelism, more, goal, flink in CASES:
+        if only not in name:
+            continue
+        if DATA in more:
+            make_data()
+        found = []
+        for _ in range(runs):
+            figures = once(case, rows, parallelism, more)
+            table.run(figures)
+            found.append(figures)
+        values = [f["rows_per_cpu_s"] for f in found]
+        middle = statistics.median(values)
+        notes = [f"{millions(statistics.median(f['rows_per_s'] for f in found))} rows/s", f"{max(f['peak_rss_bytes'] for f in found) / 1e6:.0f} MB"]
+        if case == "generate":
+            generator = middle
+        elif rows and generator:
+            notes.append(f"generator {100 * middle / generator:.0f} %")
+        ratio = "-" if flink is None else f"{millions(flink)} (x {middle / flink:.1f})"
+        table.line(name, "-" if goal is None else ">= " + millions(goal), values, millions, ratio, ", ".join(notes))
+
+
+def latency(table, only, runs):
+    if only not in "latency":
+        return
+    found = [once("latency", 130_000, 2, []) for _ in range(runs)]
+    for figures in found:
+        table.run(figures)
+    due = statistics.median(f["us_since_due"]["p99"] for f in found) / 1000
+    for key, name, goal, flink, notes in (("p50", "latency p50", "-", "84; 1.1; 0.04 ms", ""),
+                                          ("p99", "latency p99", "< 0.25 ms", "182; 2.1; 0.24 ms", f"{due:.2f} ms from when the row was due"),
+                                          ("p99_9", "latency p99.9", "< 2 ms", "199; 4.3; 2.3 ms", "Flink: default; 1 ms; each row flushed")):
+        table.line(name, goal, [f["us_since_made"][key] / 1000 for f in found], lambda v: f"{v:.2f} ms", flink, notes)
+
+
+def api(table, only, runs):
+    if only not in "api":
+        return
+    found = [json.loads(subprocess.run([API_BENCH], check=True, capture_output=True, text=True).stdout) for _ in range(runs)]
+    for figures in found:
+        table.run(figures)
+    row = statistics.median(f["ns_per_row"] for f in found)
+    table.line("api: map and filter against a loop", "<= 1.50", [f["ratio"] for f in found], lambda v: f"{v:.2f}", notes=f"{row:.2f} ns a row")
+
+
+def cluster(table, only, runs):
+    def wanted(*names):
+        return any(only in name for name in names)
+
+    def add(cases):
+        for name, found in cases:
+            table.run({"case": name, "runs": found})
+            yield name, found
+
+    def ms(v):
+        return f"{v * 1e3:.0f} ms"
+
+    def seconds(v):
+        return f"{v:.2f} s"
+
+    def megabytes(v):
+        return f"{v / 1e6:.0f} MB"
+
+    if wanted("start", "idle"):
+        for _, found in add(cluster_cases.start(runs)):
+            table.line("start: first 200 on /overview", "< 100 ms", [f["first_200_s"] for f in found], ms, "5.6 s")
+            table.line("start: TaskManager registered", "< 250 ms", [f["registered_s"] for f in found], ms, "5.8 s")
+            table.line("idle: resident, all processes", "< 50 MB", [f["idle_bytes"] for f in found], megabytes, "555 MiB")
+    if wanted("idle after 20 jobs"):
+        for _, found in add(cluster_cases.idle_after_jobs()):
+            table.line("idle: 30 s after the last of 20 jobs", "< 80 MB", [f["idle_bytes"] for f in found], megabytes, "-", "one run")
+    if not wanted("recover", "checkpoint"):
+        return
+    for name, found in add(cluster_cases.recover_and_checkpoint(runs)):
+        times = [f["seconds"] for f in found if "seconds" in f]
+        if name == "recover":
+            notes = f"noticed after {statistics.median(f['noticed_s'] for f in found) * 1000:.0f} ms; {found[0]['state_bytes'] / 1e6:.0f} MB again"
+            table.line(name, "< 3 s", times, seconds, "36 s (heap), 14 s (RocksDB)", notes)
+        elif name.startswith("updates"):
+            one = found[0]
+            notes = ", ".join(f"{which} {millions(one[which]['rows_per_s'])}/s ({millions(one[which]['rows_per_cpu_s'])} per CPU-s)" for which in ("without", "with"))
+            table.line("checkpoint: speed with / without", ">= 0.80", [one["part_of_speed"]], lambda v: f"{v:.2f}", "0.33 (heap), 0.56", notes)
+        elif name == "checkpoint, all":
+            table.line(name, "-", times, seconds, "3.1 s", f"{found[0]['written_bytes'] / 1e6:.0f} MB; keys loaded in {found[0]['load_s']:.1f} s")
+        else:
+            together = "together" in name
+            notes = f"{100 * statistics.median(f['written_part'] for f in found):.1f} % written"
+            table.line(name, "< 0.2 s" if together else "< 1 s", times, seconds, "2.3 s (heap), 0.3 s (RocksDB)", notes)
 
 
 def main():
@@ -95,27 +187,12 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    if any(args.only in c[0] and DATA in c[4] for c in CASES):
-        make_data()
-    if not args.json:
-        print(f"{'case (rows per CPU-second)':<38} {'goal':>8} {'measured':>9} {'spread':>17} {'Flink':>7} {'ratio':>6}")
-    for name, case, rows, parallelism, more, goal, flink in CASES:
-        if args.only not in name:
-            continue
-        runs = sorted(once(case, rows, parallelism, more)["rows_per_cpu_s"] for _ in range(args.runs))
-        middle = statistics.median(runs)
-        if args.json:
-            print(json.dumps({"case": name, "goal": goal, "median": middle, "min": runs[0], "max": runs[-1]}), flush=True)
-            continue
-        show = lambda v: "-" if v is None else f"{v / M:.1f} M"
-        print(f"{name:<38} {show(goal):>8} {show(middle):>9} {show(runs[0]) + ' .. ' + show(runs[-1]):>17} {show(flink):>7} "
-              f"{'-' if flink is None else f'{middle / flink:.1f}':>6}", flush=True)
-    if args.only in "start idle":
-        all_runs = [start_and_idle() for _ in range(args.runs)]
-        for i, (name, goal, unit, scale) in enumerate([("start: first 200 on /overview", "100", "ms", 1e3), ("start: TaskManager registered", "250", "ms", 1e3),
-                                                       ("idle: resident, all processes", "50", "MB", 1e-6)]):
-            values = sorted(r[i] * scale for r in all_runs)
-            print(f"{name:<38} {'< ' + goal + ' ' + unit:>8} {statistics.median(values):>6.0f} {unit} {values[0]:>7.0f} .. {values[-1]:.0f}")
+    table = Table(args.json)
+    speed(table, args.only, args.runs)
+    table.head("the rest")
+    latency(table, args.only, args.runs)
+    api(table, args.only, args.runs)
+    cluster(table, args.only, args.runs)
 
 
 if __name__ == "__main__":

@@ -46,14 +46,26 @@ class Cluster:
     def __exit__(self, *_):
         self.stop()
 
-    def start(self):
+    def launch(self):
+        """Starts the processes and waits for nothing."""
         address = os.path.join(self.directory, "rest.address")
         if os.path.exists(address):
             os.remove(address)
         log = open(os.path.join(self.base, "up.log"), "ab")
         self.process = subprocess.Popen([DREY, "up", "--dir", self.directory, *self.properties], stdout=log, stderr=log)
-        until("the REST address", 10, lambda: os.path.exists(address) and open(address).read().endswith("\n"))
-        self.url = open(address).read().strip()
+
+    def address(self):
+        """The URL, or None as long as there is none."""
+        try:
+            with open(os.path.join(self.directory, "rest.address")) as f:
+                text = f.read()
+        except OSError:
+            return None
+        return text.strip() if text.endswith("\n") else None
+
+    def start(self):
+        self.launch()
+        self.url = until("the REST address", 10, self.address)
         until("a TaskManager", 10, lambda: self.get("/overview")["slots-total"] > 0)
 
     def stop(self):
