@@ -1,5 +1,6 @@
 #include "runtime/task_manager.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <semaphore>
@@ -51,9 +52,11 @@ int task_manager(int argc, char** argv) {
   std::signal(SIGTERM, on_signal);
   std::signal(SIGINT, on_signal);
   std::signal(SIGPIPE, SIG_IGN);
+  std::atomic<bool> refused{false};
   {
     runtime::TaskManager manager(options, env::posix(), registry);
-    manager.start([](const std::string& why) {
+    manager.start([&refused](const std::string& why) {
+      refused = true;
       std::fprintf(stderr, "drey taskmanager: %s\n", why.c_str());
       g_stop.release();
     });
@@ -62,7 +65,7 @@ int task_manager(int argc, char** argv) {
   }
   // User code may have left threads behind that static destructors would surprise.
   std::fflush(nullptr);
-  std::_Exit(0);
+  std::_Exit(refused ? 1 : 0);
 }
 
 int program(int argc, char** argv) {

@@ -36,10 +36,11 @@ struct Lane {
   std::uint64_t file = 0;      // index into files
   std::uint64_t offset = 0;    // in the file (decompressed); 0: its range has not begun
   std::vector<std::string> files;
+  std::vector<std::uint64_t> sizes;  // of the files when they were found: ranges follow from them, also after a restore
   static constexpr auto fields() {
     using M = Lane;
     return std::tuple{field("lane", &M::lane), field("lanes", &M::lanes), field("pass", &M::pass), field("file", &M::file),
-                      field("offset", &M::offset), field("files", &M::files)};
+                      field("offset", &M::offset), field("files", &M::files), field("sizes", &M::sizes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Lane>);
@@ -73,14 +74,19 @@ class FileSource final : public operators::Source {
       if (!lanes_.empty()) found = lanes_[0].files;
     } else {
       DREY_TRY_ASSIGN(found, list_files());
-      lanes_.push_back({context.subtask(), context.parallelism(), 0, 0, 0, found});
+      lanes_.push_back({context.subtask(), context.parallelism(), 0, 0, 0, found, {}});
+      for (const std::string& file : found) {
+        DREY_TRY_ASSIGN(const env::FileStat stat, context.env().files.stat(file));
+        lanes_.back().sizes.push_back(stat.size);
+      }
     }
     // The rate is shared by the subtasks that have something to read.
     std::uint32_t readers = context.parallelism();
     if (rate > 0 && !found.empty()) {
       bool any_splits = false;
       for (const std::string& file : found) {
-        DREY_TRY_ASSIGN(const bool cut, can_split(file));
+        DREY_TRY_ASSIGN(const env::FileStat stat, context.env().files.stat(file));
+        DREY_TRY_ASSIGN(const bool cut, can_split(file, stat.size));
         any_splits = any_splits || cut;
       }
       if (!any_splits) readers = static_cast<std::uint32_t>(std::min<std::size_t>(readers, found.size()));
@@ -140,11 +146,10 @@ class FileSource final : public operators::Source {
     return found;
   }
 
-  Result<bool> can_split(const std::string& file) {
+  Result<bool> can_split(const std::string& file, std::uint64_t size) {
     if (multiline_ || watch_ms_ > 0) return false;
     DREY_TRY_ASSIGN(const Compression compression, compression_of(context_.env().files, file));
-    DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(file));
-    return compression == Compression::kNone && stat.size > kSplitBytesMin;
+    return compression == Compression::kNone && size > kSplitBytesMin;
   }
 
   // Opens the next file of the lane that has something for it. False: the lane is at its end.
@@ -160,12 +165,16 @@ class FileSource final : public operators::Source {
       const std::string& path = lane.files[lane.file];
       DREY_TRY_ASSIGN(const Compression compression, compression_of(files, path));
       DREY_TRY_ASSIGN(const env::FileStat stat, files.stat(path));
-      DREY_TRY_ASSIGN(const bool cut, can_split(path));
+      if (lane.file >= lane.sizes.size()) return fail(Code::kCorrupt, fmt::format("A stored position lacks the size of a file: path={}", path));
+      const std::uint64_t found_size = lane.sizes[lane.file];
+      DREY_TRY_ASSIGN(const bool cut, can_split(path, found_size));
       begin_ = 0;
       end_ = UINT64_MAX;
       if (cut) {
-        begin_ = stat.size / lane.lanes * lane.lane;
-        if (lane.lane + 1 < lane.lanes) end_ = stat.size / lane.lanes * (lane.lane + 1);
+        // The neighbours' ranges follow from the size, too: with another one rows would be read twice or not at all.
+        if (lane.lanes > 1 && stat.size != found_size) return changed(path, found_size, stat.size);
+        begin_ = found_size / lane.lanes * lane.lane;
+        if (lane.lane + 1 < lane.lanes) end_ = found_size / lane.lanes * (lane.lane + 1);
       } else if (lane.file % lane.lanes != lane.lane) {
         ++lane.file;
         lane.offset = 0;
@@ -227,20 +236,24 @@ class FileSource final : public operators::Source {
       filled_ += got;
     }
     ended_ = got == 0;
-    if (ended_) {
-      DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(lanes_.back().files[lanes_.back().file]));
-      if (stat.size != size_) {
-        return fail(Code::kIo, fmt::format("The file changed while it was read: path={}, it had {} bytes, now {}", lanes_.back().files[lanes_.back().file],
-                                           size_, stat.size));
-      }
-    }
-    return {};
+    return ended_ ? check_size() : Status();
+  }
+
+  Status check_size() {
+    const std::string& path = lanes_.back().files[lanes_.back().file];
+    DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(path));
+    return stat.size == size_ ? Status() : changed(path, size_, stat.size);
+  }
+
+  static Status changed(const std::string& path, std::uint64_t before, std::uint64_t now) {
+    return fail(Code::kIo, fmt::format("The file changed while it was read: path={}, it had {} bytes, now {}", path, before, now));
   }
 
   Status fill(data::BatchBuilder& builder) {
     Lane& lane = lanes_.back();
     while (!builder.is_full()) {
       if (offset_ >= end_ || (at_ == filled_ && ended_)) {
+        if (!ended_) DREY_TRY(check_size());
         finish_file();
         return {};
       }
@@ -374,7 +387,9 @@ class FileSource final : public operators::Source {
     bool more = false;
     for (const std::string& file : found) {
       if (std::find(lane.files.begin(), lane.files.end(), file) == lane.files.end()) {
+        DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(file));
         lane.files.push_back(file);
+        lane.sizes.push_back(stat.size);
         more = true;
       }
     }

@@ -166,16 +166,19 @@ Result<std::string> Jars::add(const std::string& path, const std::string& name) 
   return target;
 }
 
-Status Jars::remove(const std::string& id) {
+Status Jars::remove(const std::string& id, bool keep_unpacked) {
   DREY_TRY_ASSIGN(const std::string path, resolve(id));
-  static_cast<void>(env_.files.remove_tree(cache_ + "/" + id));
+  if (!keep_unpacked) remove_unpacked(id);
   return env_.files.remove(path);
 }
 
+void Jars::remove_unpacked(const std::string& id) {
+  if (resolve(id).ok()) static_cast<void>(env_.files.remove_tree(cache_ + "/" + id));
+}
+
 Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry) {
-  const bool safe = id.find('/') == std::string::npos && !id.empty() && id != "." && id != "..";
   const std::string path = directory_ + "/" + id;
-  if (!safe || !env_.files.stat(path).ok()) return fail(Code::kInvalidArgument, fmt::format("Jar file {} does not exist", path));
+  if (!resolve(id).ok()) return fail(Code::kInvalidArgument, fmt::format("Jar file {} does not exist", path));
   const std::string name = short_name(id);
   DREY_TRY_ASSIGN(Zip zip, open_zip(path, name));
   DREY_TRY_ASSIGN(const std::string manifest, read_manifest(zip.get(), name));
@@ -206,7 +209,7 @@ Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry
                                     : fmt::format("it has no program for this architecture ({}); it has: {}", kArchitecture, others));
   }
   const std::string directory = cache_ + "/" + id;
-  program.module = directory + "/program.so";
+  program.module = module_path(id);
   if (env_.files.stat(program.module).ok()) return program;
   DREY_TRY_ASSIGN(const std::string bytes, read_entry(zip.get(), *module, kModuleBytesMax, name));
   DREY_TRY(env_.files.make_directories(directory, 0700));

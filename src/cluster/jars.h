@@ -22,7 +22,10 @@ class Jars {
   Result<std::vector<gateway::JarModel>> list();
   // Takes the file over as "<uuid>_<name>". Returns its absolute path.
   Result<std::string> add(const std::string& path, const std::string& name);
-  Status remove(const std::string& id);
+  // `keep_unpacked`: a running job still needs what was taken out of it.
+  Status remove(const std::string& id, bool keep_unpacked);
+  // What open() took out goes; a later open() takes it out again.
+  void remove_unpacked(const std::string& id);
 
   struct Program {
     std::string module;  // path of the shared object
@@ -32,6 +35,7 @@ class Jars {
   Result<Program> open(const std::string& id, const std::string& entry);
 
   const std::string& directory() const { return directory_; }
+  std::string module_path(const std::string& id) const { return cache_ + "/" + id + "/program.so"; }
 
  private:
   // Refuses names with '/', '\\', NUL, '.' and '..'.

@@ -149,7 +149,9 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
     why = fmt::format("it has protocol version {}, this JobManager has {}: run one version of drey", message.version, control::kProtocolVersion);
   } else if (task_managers_.contains(message.id)) {
     why = fmt::format("a TaskManager with the id {} is registered already", message.id);
-  } else if (message.slots < 1 || message.slots > 100'000 || message.id.empty()) {
+  } else if (message.id.empty()) {
+    why = "it has no id";
+  } else if (message.slots < 1 || message.slots > 100'000) {
     why = fmt::format("it offers {} slots", message.slots);
   }
   unregistered_.erase(connection);
@@ -347,8 +349,16 @@ void JobManager::submit(graph::JobGraph graph, std::string module, std::optional
 
 void JobManager::plan(const gateway::RunRequest& request,
                       std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done) {
+  ++planning_[request.jar];
+  // What was taken out of a jar stays only for a running job.
+  const auto finish = [this, jar = request.jar, done = std::move(done)](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
+    done(std::move(planned));
+    if (--planning_[jar] > 0) return;
+    planning_.erase(jar);
+    if (!is_running(jar)) jars_->remove_unpacked(jar);
+  };
   // Unpacking may take a while: not on the loop.
-  env_.io.post([this, request, done = std::move(done)] {
+  env_.io.post([this, request, done = finish] {
     auto program = jars_->open(request.jar, request.entry);
     loop_->post([this, request, done, program = std::move(program)]() mutable {
       if (!program.ok()) return done(program.status());
@@ -364,6 +374,11 @@ void JobManager::plan(const gateway::RunRequest& request,
       });
     });
   });
+}
+
+bool JobManager::is_running(const std::string& jar) const {
+  const std::string module = jars_->module_path(jar);
+  return std::any_of(masters_.begin(), masters_.end(), [&](const auto& entry) { return !entry.second->is_ended() && entry.second->module() == module; });
 }
 
 gateway::Future<JobId> JobManager::run_jar(gateway::RunRequest request) {
@@ -476,9 +491,13 @@ gateway::Future<std::string> JobManager::add_jar(std::string path, std::string n
 
 gateway::Future<bool> JobManager::delete_jar(std::string id) {
   gateway::Promise<bool> promise;
-  env_.io.post([this, id, promise] {
-    const Status status = jars_->remove(id);
-    promise.set(status.ok() ? Result<bool>(true) : Result<bool>(status));
+  loop_->post([this, id, promise] {
+    // A job goes on without its jar: a TaskManager that is started anew loads the program again.
+    const bool keep_unpacked = is_running(id) || planning_.contains(id);
+    env_.io.post([this, id, keep_unpacked, promise] {
+      const Status status = jars_->remove(id, keep_unpacked);
+      promise.set(status.ok() ? Result<bool>(true) : Result<bool>(status));
+    });
   });
   return promise.future();
 }

@@ -111,6 +111,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
   void plan(const gateway::RunRequest& request, std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
   gateway::JobModelRef find_model(JobId id);
+  // Whether a job that has not ended runs the program of this jar.
+  bool is_running(const std::string& jar) const;
 
   const JobManagerOptions options_;
   env::Env& env_;
@@ -122,6 +124,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::deque<JobId> order_;  // of submission
   std::map<std::string, TaskManagerEntry> task_managers_;
   std::vector<SlotRequest> requests_;
+  std::map<std::string, int> planning_;  // jars whose programs are being planned, how often
   std::set<env::ConnectionRef> unregistered_;
   std::atomic<std::int64_t> refused_{0};
   bool stopping_ = false;

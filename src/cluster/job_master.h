@@ -54,6 +54,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void on_report(const control::TaskReport& report);
 
   JobId id() const { return job_.id; }
+  const std::string& module() const { return job_.module; }
   bool is_ended() const { return control::is_globally_terminal(graph_.state()); }
   control::JobState state() const { return graph_.state(); }
   std::int32_t slots_needed() const;

@@ -2,7 +2,7 @@
 """Bad input from users and disks: a clear error that names the thing, and a cluster that goes on."""
 import io
 import os
-import socket
+import signal
 import subprocess
 import sys
 import zipfile
@@ -31,10 +31,23 @@ def zip_of(**entries):
     return out.getvalue()
 
 
+def with_declared_size(content, name, size):
+    """The zip with another uncompressed size of the entry in both of its headers."""
+    content = bytearray(content)
+    for magic, size_at, name_at in ((b"PK\x03\x04", 22, 30), (b"PK\x01\x02", 24, 46)):
+        at = content.find(magic)
+        while at >= 0 and content[at + name_at:at + name_at + len(name)] != name.encode():
+            at = content.find(magic, at + 1)
+        content[at + size_at:at + size_at + 4] = size.to_bytes(4, "little")
+    return bytes(content)
+
+
 def bad_jars_are_uploaded_and_refused_by_plan_and_run():
     manifest = "Manifest-Version: 1.0\nprogram-class: flights\n"
     with zipfile.ZipFile(FLIGHTS_JAR) as jar:
         program = next(jar.read(n) for n in jar.namelist() if n.endswith(".so"))
+    name = "lib/x86_64/a.so"
+    bomb = zip_of(**{"META-INF/MANIFEST.MF": manifest, name: bytes(64 << 20)})
     bad = {
         "nozip": (b"this is no zip", ["not a zip archive"]),
         "nomanifest": (zip_of(a="b"), ["META-INF/MANIFEST.MF"]),
@@ -46,6 +59,12 @@ def bad_jars_are_uploaded_and_refused_by_plan_and_run():
                      ["drey_module_entry"]),
         "leaves": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "../../evil.so": b"x"}), ["leaves the directory"]),
         "java": (zip_of(**{"META-INF/MANIFEST.MF": manifest, "A.class": b"x"}), ["Java"]),
+        "otherabi": (open(os.path.join(os.path.dirname(FLIGHTS_JAR), "other_abi.jar"), "rb").read(), ["version 2.0 of the job interface"]),
+        "cycle": (open(os.path.join(os.path.dirname(FLIGHTS_JAR), "raw_program.jar"), "rb").read(), ["cycle", "'a'"]),
+        "cut": (open(FLIGHTS_JAR, "rb").read()[:100_000], ["not a zip archive"]),
+        "bombdeclared": (with_declared_size(bomb, name, 0x7fffffff), ["has 2147483647 bytes", "allowed"]),
+        "bombreal": (with_declared_size(bomb, name, 1000), ["holds more bytes than it declares"]),
+        "bombmanifest": (zip_of(**{"META-INF/MANIFEST.MF": manifest + " " * (64 << 20), name: program}), ["MANIFEST.MF", "allowed"]),
         "otherjob": (zip_of(**{"META-INF/MANIFEST.MF": "program-class: nothing\n", "lib/x86_64/a.so": program}), ["has no job 'nothing'"]),
     }
     with Cluster("bad-jars") as cluster:
@@ -63,18 +82,20 @@ def bad_jars_are_uploaded_and_refused_by_plan_and_run():
             raise Failure("an uploaded jar has gone")
         if cluster.get("/jobs")["jobs"]:
             raise Failure("a job is left behind")
+        if os.listdir(os.path.join(cluster.directory, "cache")):
+            raise Failure(f"unpacked files are left behind: {os.listdir(os.path.join(cluster.directory, 'cache'))}")
         status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), ["--input", "relative.csv", "--airlines", AIRLINES, "--output", "/tmp/x"])
         expect("a relative path", (status, answer), "400", "relative.csv")
 
 
-def run_flights(cluster, name, text, *more):
+def run_flights(cluster, name, text, *more, interval="0"):
     path = os.path.join(cluster.base, f"{name}.csv")
     if text is not None:
         with open(path, "wb") as f:
             f.write(text if isinstance(text, bytes) else text.encode())
     out = os.path.join(cluster.base, f"out-{name}")
     jar = cluster.upload(FLIGHTS_JAR)
-    status, answer = cluster.run(jar, ["--input", path, "--airlines", AIRLINES, "--output", out, "--checkpoint-interval", "0", *more])
+    status, answer = cluster.run(jar, ["--input", path, "--airlines", AIRLINES, "--output", out, "--checkpoint-interval", interval, *more])
     if status != 200:
         raise Failure(f"{name}: {status} {answer}")
     return answer["jobid"]
@@ -101,6 +122,32 @@ def bad_rows_and_files_fail_the_job_by_file_line_and_column():
             if ended(cluster, job) != "FAILED":
                 raise Failure(f"{name}: not FAILED")
             expect(name, cluster.get(f"/jobs/{job}/exceptions"), *words)
+
+
+def a_file_that_grows_while_it_is_read_fails_the_attempt_and_is_read_whole_by_the_next():
+    rows = 40_000
+    with Cluster("growing") as cluster:
+        job = run_flights(cluster, "growing", HEADER + ROW * rows, "--rate", "20000", interval="200ms")
+        until("some rows", 20, lambda: cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"] >= 2)
+        with open(os.path.join(cluster.base, "growing.csv"), "a") as f:
+            f.write(ROW)
+        cluster.finish(job, 60)
+        expect("growing", cluster.get(f"/jobs/{job}/exceptions"), "changed while it was read", "growing.csv")
+        out = os.path.join(cluster.base, "out-growing", "departures")
+        text = "".join(open(os.path.join(out, n)).read() for n in os.listdir(out) if not n.startswith("."))
+        expect("the count", text, f"EWR,2013-01-01T10:00:00Z,{rows + 1},")
+
+
+def a_jar_that_is_deleted_while_its_job_runs_is_not_missed():
+    with Cluster("deleted-jar") as cluster:
+        job = run_flights(cluster, "deleted", HEADER + ROW * 40_000, "--rate", "10000", interval="200ms")
+        until("a checkpoint", 20, lambda: cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"] >= 1)
+        for jar in cluster.get("/jars")["files"]:
+            cluster.call("DELETE", f"/jars/{jar['id']}")
+        if cluster.get("/jars")["files"]:
+            raise Failure("the jar is still there")
+        os.kill(cluster.task_manager_pids()[0], signal.SIGKILL)
+        cluster.finish(job, 60)
 
 
 def a_damaged_checkpoint_is_passed_over_or_refused():
@@ -144,23 +191,6 @@ def more_parallelism_than_slots_waits_and_then_fails_with_the_numbers():
         # The program asks for checkpoints, so it restarts unless told otherwise: the failure is in the history either way.
         until("the failure", 20, lambda: cluster.get(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"])
         expect("slots", cluster.get(f"/jobs/{job}/exceptions"), "9 slots", "4 are free")
-
-
-def garbage_on_the_rpc_port_is_refused_and_counted():
-    with Cluster("rpc") as cluster:
-        log = open(os.path.join(cluster.directory, "log", "jobmanager.log")).read()
-        port = int(log.split("RPC port ")[1].split()[0])
-        for bytes_ in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x00\x00\x00\x00\x00\x00\x00abcd", os.urandom(4096)):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
-                s.sendall(bytes_)
-                s.shutdown(socket.SHUT_WR)
-                while s.recv(4096):
-                    pass
-        count = until("the count", 5, lambda: int(cluster.get("/jobmanager/metrics?get=Status.Drey.refusedPeers")[0]["value"]))
-        if count < 3:
-            raise Failure(f"{count} refused peers are counted instead of 3")
-        if cluster.get("/overview")["taskmanagers"] != 1:
-            raise Failure("the TaskManager is gone")
 
 
 def an_output_directory_that_cannot_be_written_fails_the_job_with_its_path():
@@ -216,8 +246,9 @@ if __name__ == "__main__":
           crashes_and_exceptions_of_user_code_are_failed_attempts,
           bad_jars_are_uploaded_and_refused_by_plan_and_run,
           bad_rows_and_files_fail_the_job_by_file_line_and_column,
+          a_file_that_grows_while_it_is_read_fails_the_attempt_and_is_read_whole_by_the_next,
+          a_jar_that_is_deleted_while_its_job_runs_is_not_missed,
           a_damaged_checkpoint_is_passed_over_or_refused,
           ports_directories_and_options_are_checked_before_anything_starts,
           more_parallelism_than_slots_waits_and_then_fails_with_the_numbers,
-          garbage_on_the_rpc_port_is_refused_and_counted,
           an_output_directory_that_cannot_be_written_fails_the_job_with_its_path])

@@ -19,6 +19,10 @@ class Failure(Exception):
     pass
 
 
+class Skip(Exception):
+    """What this machine does not allow."""
+
+
 def until(what, seconds, probe):
     """The first true answer of probe(), asked again and again."""
     end = time.monotonic() + seconds
@@ -148,6 +152,8 @@ def main(cases):
         try:
             case()
             print(f"ok {case.__name__}", flush=True)
+        except Skip as why:
+            print(f"skipped {case.__name__}: {why}", flush=True)
         except Exception as problem:  # whatever it is, the other cases still run
             failed += 1
             print(f"failed {case.__name__}: {type(problem).__name__} {problem}", flush=True)

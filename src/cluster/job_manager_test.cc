@@ -1,0 +1,172 @@
+// The JobManager's RPC port against peers of every kind, over real sockets.
+#include "cluster/job_manager.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <semaphore>
+
+#include "wire/binary/codec.h"
+
+namespace drey::cluster {
+namespace {
+
+using testing::HasSubstr;
+constexpr auto kDeadline = std::chrono::seconds(20);
+
+class NoPrograms final : public ProgramRunner {
+ public:
+  void plan(env::Loop&, Request, std::function<void(Result<graph::JobGraph>)> done) override {
+    done(fail(Code::kUnavailable, "no programs here"));
+  }
+};
+
+control::Register good(const std::string& id) {
+  control::Register message;
+  message.secret = "the secret";
+  message.id = id;
+  message.host = "127.0.0.1";
+  message.slots = 2;
+  return message;
+}
+
+// A peer that sends one frame and keeps what comes back.
+class Peer {
+ public:
+  Peer(std::uint16_t port, std::string frame) : loop_(env::posix().threads.make_loop("peer")) {
+    env::posix().network.connect(
+        *loop_, "127.0.0.1", port, kDeadline,
+        [this, frame = std::move(frame)](Result<env::ConnectionRef> connected) {
+          if (!connected.ok()) return closed_.release();
+          connection_ = *connected;
+          connection_->set_handler({[this](std::string_view bytes) {
+                                      auto message = wire::decode<control::ToTaskManager>(bytes);
+                                      if (message.ok())
+                                        answer_ = std::get<control::RegisterAnswer>(*message);
+                                      answered_.release();
+                                    },
+                                    [this](const Status&) { closed_.release(); }});
+          connection_->send(frame);
+        });
+  }
+  ~Peer() {
+    std::binary_semaphore gone{0};
+    loop_->post([&] {
+      if (connection_ != nullptr) connection_->close();
+      connection_ = nullptr;
+      gone.release();
+    });
+    gone.acquire();
+  }
+
+  bool is_closed() { return closed_.try_acquire_for(kDeadline); }
+  control::RegisterAnswer answer() {
+    EXPECT_TRUE(answered_.try_acquire_for(kDeadline));
+    return answer_;
+  }
+
+ private:
+  env::ConnectionRef connection_;
+  control::RegisterAnswer answer_;
+  std::binary_semaphore answered_{0};
+  std::binary_semaphore closed_{0};
+  std::unique_ptr<env::Loop> loop_;
+};
+
+class JobManagerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    JobManagerOptions options;
+    options.secret = "the secret";
+    manager_ = std::make_unique<JobManager>(
+        options, env::posix(), make_memory_store(std::make_shared<std::map<JobId, std::string>>()),
+        std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
+        std::make_unique<NoPrograms>());
+    ASSERT_TRUE(manager_->start().ok());
+  }
+
+  std::vector<gateway::TaskManagerModel> task_managers() {
+    std::binary_semaphore answered{0};
+    std::vector<gateway::TaskManagerModel> all;
+    manager_->task_managers().then([&](Result<std::vector<gateway::TaskManagerModel>> models) {
+      all = *models;
+      answered.release();
+    });
+    EXPECT_TRUE(answered.try_acquire_for(kDeadline));
+    return all;
+  }
+
+  void expect_refused(const control::Register& message, const std::string& why) {
+    const std::int64_t before = manager_->refused();
+    Peer peer(manager_->rpc_port(), wire::encode(control::ToJobManager(message)));
+    const control::RegisterAnswer answer = peer.answer();
+    EXPECT_FALSE(answer.accepted);
+    EXPECT_THAT(answer.why, HasSubstr(why));
+    EXPECT_TRUE(peer.is_closed());
+    EXPECT_EQ(manager_->refused(), before + 1);
+  }
+
+  std::unique_ptr<JobManager> manager_;
+};
+
+TEST_F(JobManagerTest, ATaskManagerOfTheClusterIsAccepted) {
+  Peer peer(manager_->rpc_port(), wire::encode(control::ToJobManager(good("tm-1"))));
+  EXPECT_TRUE(peer.answer().accepted);
+  ASSERT_EQ(task_managers().size(), 1u);
+  EXPECT_EQ(task_managers()[0].slots, 2);
+  EXPECT_EQ(manager_->refused(), 0);
+}
+
+TEST_F(JobManagerTest, AnotherVersionIsRefusedWithBothNumbers) {
+  control::Register message = good("tm-1");
+  message.version = control::kProtocolVersion + 1;
+  expect_refused(message, fmt::format("protocol version {}, this JobManager has {}",
+                                      control::kProtocolVersion + 1, control::kProtocolVersion));
+  EXPECT_TRUE(task_managers().empty());
+}
+
+TEST_F(JobManagerTest, WithoutTheSecretNothingElseIsSaid) {
+  for (const char* secret : {"", "the secre", "the secrets", "the Secret"}) {
+    control::Register message = good("tm-1");
+    message.secret = secret;
+    message.version = 99;
+    expect_refused(message, "the secret of the cluster does not match");
+  }
+  EXPECT_TRUE(task_managers().empty());
+}
+
+TEST_F(JobManagerTest, TheSecondOfTwoWithOneIdIsRefusedAndTheFirstStays) {
+  Peer first(manager_->rpc_port(), wire::encode(control::ToJobManager(good("tm-1"))));
+  ASSERT_TRUE(first.answer().accepted);
+  control::Register twin = good("tm-1");
+  twin.slots = 7;
+  expect_refused(twin, "tm-1 is registered already");
+  ASSERT_EQ(task_managers().size(), 1u);
+  EXPECT_EQ(task_managers()[0].slots, 2);
+}
+
+TEST_F(JobManagerTest, SlotsAndIdsThatMakeNoSenseAreRefused) {
+  for (const std::int32_t slots : {0, -1, 100'001}) {
+    control::Register message = good("tm-1");
+    message.slots = slots;
+    expect_refused(message, fmt::format("{} slots", slots));
+  }
+  expect_refused(good(""), "it has no id");
+}
+
+TEST_F(JobManagerTest, FramesThatAreNoRegistrationCloseTheConnectionAndAreCounted) {
+  const std::string registration = wire::encode(control::ToJobManager(good("tm-1")));
+  std::int64_t count = 0;
+  for (const std::string& frame :
+       {std::string("garbage"), std::string(), registration.substr(0, 20), registration + "x",
+        wire::encode(control::ToJobManager(control::Heartbeat{}))}) {
+    Peer peer(manager_->rpc_port(), frame);
+    EXPECT_TRUE(peer.is_closed());
+    EXPECT_EQ(manager_->refused(), ++count);
+  }
+  EXPECT_TRUE(task_managers().empty());
+}
+
+}  // namespace
+}  // namespace drey::cluster
