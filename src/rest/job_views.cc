@@ -1,9 +1,9 @@
 #include "rest/job_views.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
-
-#include <fmt/format.h>
 
 #include "env/env.h"
 
@@ -15,13 +15,26 @@ std::string escape(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\n': out += "<br/>"; break;
-      case '\\': out += "&#92;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\n':
+        out += "<br/>";
+        break;
+      case '\\':
+        out += "&#92;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -39,10 +52,12 @@ std::int64_t now_ms() { return env::posix().clock.wall().millis; }
 
 std::string vertex_state(const gateway::VertexModel& vertex) {
   const auto any = [&](std::string_view state) {
-    return std::any_of(vertex.subtasks.begin(), vertex.subtasks.end(), [&](const auto& s) { return s.back().state == state; });
+    return std::any_of(vertex.subtasks.begin(), vertex.subtasks.end(),
+                       [&](const auto& s) { return s.back().state == state; });
   };
   const auto all = [&](std::string_view state) {
-    return std::all_of(vertex.subtasks.begin(), vertex.subtasks.end(), [&](const auto& s) { return s.back().state == state; });
+    return std::all_of(vertex.subtasks.begin(), vertex.subtasks.end(),
+                       [&](const auto& s) { return s.back().state == state; });
   };
   for (const char* state : {"FAILED", "CANCELING", "CANCELED", "INITIALIZING", "RUNNING"}) {
     if (any(state)) return state;
@@ -51,49 +66,45 @@ std::string vertex_state(const gateway::VertexModel& vertex) {
   return "CREATED";
 }
 
-Json plan_json(const gateway::JobModel& job) {
-  Json nodes = Json::array();
+JobPlan plan_of(const gateway::JobModel& job) {
+  JobPlan plan{job.id, job.name, "STREAMING", {}};
   for (std::size_t i = job.vertices.size(); i-- > 0;) {  // sinks first
     const graph::Vertex& vertex = job.vertices[i].vertex;
-    Json node = Json::object({{"id", vertex.id},
-                              {"operator", ""},
-                              {"parallelism", vertex.parallelism},
-                              {"operator_strategy", ""},
-                              {"description", escape(vertex.description)},
-                              {"optimizer_properties", Json::object()}});
-    Json inputs = Json::array();
-    int number = 0;
+    PlanNode node;
+    node.id = vertex.id;
+    node.parallelism = vertex.parallelism;
+    node.description = escape(vertex.description);
+    std::vector<PlanInput> inputs;
     for (const gateway::EdgeModel& edge : job.edges) {
       if (edge.to != i) continue;
-      inputs.push(Json::object({{"id", job.vertices[edge.from].vertex.id},
-                                {"num", number++},
-                                {"exchange", "pipelined_bounded"},
-                                {"ship_strategy", edge.ship_strategy}}));
+      inputs.push_back({job.vertices[edge.from].vertex.id, static_cast<std::int64_t>(inputs.size()),
+                        "pipelined_bounded", edge.ship_strategy});
     }
-    if (number > 0) node.set("inputs", std::move(inputs));
-    nodes.push(std::move(node));
+    if (!inputs.empty()) node.inputs = std::move(inputs);
+    plan.nodes.push_back(std::move(node));
   }
-  return Json::object({{"jid", job.id}, {"name", job.name}, {"type", "STREAMING"}, {"nodes", std::move(nodes)}});
+  return plan;
 }
 
-Json io_metrics(const std::vector<const gateway::AttemptModel*>& attempts, bool) {
+IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts) {
   const auto sum = [&](std::string_view name) {
     std::int64_t total = 0;
     for (const auto* attempt : attempts) total += attempt->metric(name);
     return total;
   };
-  const bool complete = std::all_of(attempts.begin(), attempts.end(), [](const auto* a) { return !a->metrics.empty(); });
-  return Json::object({{"read-bytes", sum("numBytesIn")},
-                       {"read-bytes-complete", complete},
-                       {"write-bytes", sum("numBytesOut")},
-                       {"write-bytes-complete", complete},
-                       {"read-records", sum("numRecordsIn")},
-                       {"read-records-complete", complete},
-                       {"write-records", sum("numRecordsOut")},
-                       {"write-records-complete", complete},
-                       {"accumulated-backpressured-time", sum("accumulateBackPressuredTimeMs")},
-                       {"accumulated-idle-time", sum("accumulateIdleTimeMs")},
-                       {"accumulated-busy-time", static_cast<double>(sum("accumulateBusyTimeMs"))}});
+  const bool complete = std::all_of(attempts.begin(), attempts.end(),
+                                    [](const auto* a) { return !a->metrics.empty(); });
+  IoMetrics io;
+  io.read_bytes = sum("numBytesIn");
+  io.write_bytes = sum("numBytesOut");
+  io.read_records = sum("numRecordsIn");
+  io.write_records = sum("numRecordsOut");
+  io.read_bytes_complete = io.write_bytes_complete = io.read_records_complete =
+      io.write_records_complete = complete;
+  io.accumulated_backpressured_time = sum("accumulateBackPressuredTimeMs");
+  io.accumulated_idle_time = sum("accumulateIdleTimeMs");
+  io.accumulated_busy_time = static_cast<double>(sum("accumulateBusyTimeMs"));
+  return io;
 }
 
 std::int64_t attempt_start(const gateway::AttemptModel& attempt) {
@@ -109,28 +120,40 @@ std::int64_t attempt_end(const gateway::AttemptModel& attempt) {
 }
 
 std::string endpoint_of(const gateway::AttemptModel& attempt) {
-  return attempt.task_manager.empty() ? "(unassigned)" : fmt::format("{}:{}", attempt.host, attempt.data_port);
+  return attempt.task_manager.empty() ? "(unassigned)"
+                                      : fmt::format("{}:{}", attempt.host, attempt.data_port);
 }
-std::string host_of(const gateway::AttemptModel& attempt) { return attempt.task_manager.empty() ? "(unassigned)" : attempt.host; }
+std::string host_of(const gateway::AttemptModel& attempt) {
+  return attempt.task_manager.empty() ? "(unassigned)" : attempt.host;
+}
 std::string task_manager_of(const gateway::AttemptModel& attempt) {
   return attempt.task_manager.empty() ? "(unassigned)" : attempt.task_manager;
 }
 
 std::int64_t job_start(const gateway::JobModel& job) { return job.time_of("INITIALIZING"); }
-std::int64_t job_end(const gateway::JobModel& job) { return job.is_terminal() ? job.time_of(job.state) : -1; }
+std::int64_t job_end(const gateway::JobModel& job) {
+  return job.is_terminal() ? job.time_of(job.state) : -1;
+}
 
-Json aggregated(std::vector<std::int64_t> values) {
+Map<std::int64_t> state_counts(const std::vector<std::string>& states) {
+  Map<std::int64_t> counts;
+  for (const Word& state : kTaskStates)
+    counts.emplace_back(state.text, std::count(states.begin(), states.end(), state.text));
+  return counts;
+}
+
+Map<std::int64_t> aggregated(std::vector<std::int64_t> values) {
   std::sort(values.begin(), values.end());
   const std::int64_t sum = std::accumulate(values.begin(), values.end(), std::int64_t{0});
   const auto count = static_cast<std::int64_t>(values.size());
-  return Json::object({{"min", values.empty() ? 0 : values.front()},
-                       {"max", values.empty() ? 0 : values.back()},
-                       {"avg", count == 0 ? 0 : sum / count},
-                       {"sum", sum},
-                       {"median", percentile(values, 0.5)},
-                       {"p25", percentile(values, 0.25)},
-                       {"p75", percentile(values, 0.75)},
-                       {"p95", percentile(values, 0.95)}});
+  return {{"min", values.empty() ? 0 : values.front()},
+          {"max", values.empty() ? 0 : values.back()},
+          {"avg", count == 0 ? 0 : sum / count},
+          {"sum", sum},
+          {"median", percentile(values, 0.5)},
+          {"p25", percentile(values, 0.25)},
+          {"p75", percentile(values, 0.75)},
+          {"p95", percentile(values, 0.95)}};
 }
 
 }  // namespace drey::rest

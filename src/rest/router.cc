@@ -1,11 +1,11 @@
 #include "rest/router.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cctype>
 #include <charconv>
-
-#include <fmt/format.h>
 
 #include "env/env.h"
 #include "rest/job_views.h"
@@ -34,7 +34,8 @@ std::optional<std::string> decode(std::string_view text, std::string* problem) {
       const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
       const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
       if (high < 0 || low < 0) {
-        *problem = fmt::format("invalid hex byte '{}' at index {} of '{}'", text.substr(i + 1, 2), i + 1, text);
+        *problem = fmt::format("invalid hex byte '{}' at index {} of '{}'", text.substr(i + 1, 2),
+                               i + 1, text);
         return std::nullopt;
       }
       out += static_cast<char>(high << 4 | low);
@@ -60,63 +61,52 @@ std::vector<std::string> split(std::string_view path) {
 std::string error_text(const Refusal& refusal) {
   const std::string message = refusal.status.to_string();
   switch (refusal.form) {
-    case ErrorForm::kBare: return message;
-    case ErrorForm::kNotFoundClass: return "org.apache.flink.runtime.rest.NotFoundException: " + message;
-    case ErrorForm::kHandler: break;
+    case ErrorForm::kBare:
+      return message;
+    case ErrorForm::kNotFoundClass:
+      return "org.apache.flink.runtime.rest.NotFoundException: " + message;
+    case ErrorForm::kHandler:
+      break;
   }
   return "org.apache.flink.runtime.rest.handler.RestHandlerException: " + message;
 }
 
-bool is_state_changing_get(std::string_view path) {
-  return path.ends_with("/yarn-cancel") || path.ends_with("/yarn-stop");
-}
-
 // Host part of "name:port" or an origin.
 std::string host_of(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos) text.remove_prefix(scheme + 3);
+  if (const auto scheme = text.find("://"); scheme != std::string_view::npos)
+    text.remove_prefix(scheme + 3);
   if (text.starts_with('[')) return std::string(text.substr(0, text.find(']') + 1));
   return std::string(text.substr(0, text.find(':')));
 }
 
 bool is_ip_literal(const std::string& host) {
-  return host.starts_with('[') || std::all_of(host.begin(), host.end(), [](char c) { return std::isdigit(static_cast<unsigned char>(c)) || c == '.'; });
+  return host.starts_with('[') || std::all_of(host.begin(), host.end(), [](char c) {
+           return std::isdigit(static_cast<unsigned char>(c)) || c == '.';
+         });
 }
 
 }  // namespace
 
-std::vector<std::string> Call::list(const std::string& key) const {
-  std::string joined;
-  const auto [begin, end] = query.equal_range(key);
-  for (auto it = begin; it != end; ++it) joined += (joined.empty() ? "" : ",") + it->second;
-  std::vector<std::string> out;
-  std::size_t at = 0;
-  while (at < joined.size()) {
-    const std::size_t comma = std::min(joined.find(',', at), joined.size());
-    if (comma > at) out.push_back(joined.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return out;
-}
-
-std::optional<std::string> Call::first(const std::string& key) const {
-  const auto found = query.find(key);
-  return found == query.end() ? std::nullopt : std::optional(found->second);
-}
-
-Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway, env::FileSystem& files, RouterOptions options)
-    : endpoints_(std::move(endpoints)), gateway_(gateway), files_(files), options_(std::move(options)) {
+Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway,
+               env::FileSystem& files, RouterOptions options)
+    : endpoints_(std::move(endpoints)),
+      gateway_(gateway),
+      files_(files),
+      options_(std::move(options)) {
   // ':' sorts last at the first differing character: literals beat parameters.
   std::stable_sort(endpoints_.begin(), endpoints_.end(), [](const Endpoint& a, const Endpoint& b) {
-    return std::lexicographical_compare(a.path.begin(), a.path.end(), b.path.begin(), b.path.end(), [](char x, char y) {
-      const int left = x == ':' ? 256 : static_cast<unsigned char>(x);
-      const int right = y == ':' ? 256 : static_cast<unsigned char>(y);
-      return left < right;
-    });
+    return std::lexicographical_compare(
+        a.path.begin(), a.path.end(), b.path.begin(), b.path.end(), [](char x, char y) {
+          const int left = x == ':' ? 256 : static_cast<unsigned char>(x);
+          const int right = y == ':' ? 256 : static_cast<unsigned char>(y);
+          return left < right;
+        });
   });
   for (const Endpoint& endpoint : endpoints_) patterns_.push_back(split(endpoint.path));
 }
 
-const Endpoint* Router::match(std::string_view verb, const std::vector<std::string>& tokens, std::map<std::string, std::string>& path) const {
+const Endpoint* Router::match(std::string_view verb, const std::vector<std::string>& tokens,
+                              std::map<std::string, std::string>& path) const {
   for (std::size_t e = 0; e < endpoints_.size(); ++e) {
     const Endpoint& endpoint = endpoints_[e];
     if (endpoint.verb != verb) continue;
@@ -136,13 +126,15 @@ const Endpoint* Router::match(std::string_view verb, const std::vector<std::stri
   return nullptr;
 }
 
-bool Router::take_upload(const net::HttpRequest& request, Call& call, std::string& problem) const {
+bool Router::take_upload(const net::HttpRequest& request, RawCall& call,
+                         std::string& problem) const {
   const std::string_view type = request.header("content-type");
   const auto at = type.find("boundary=");
   call.upload_count = 0;
   if (at == std::string_view::npos) return true;
   std::string boundary(type.substr(at + 9, type.find(';', at) - at - 9));
-  if (boundary.size() >= 2 && boundary.front() == '"') boundary = boundary.substr(1, boundary.size() - 2);
+  if (boundary.size() >= 2 && boundary.front() == '"')
+    boundary = boundary.substr(1, boundary.size() - 2);
   const std::string mark = "--" + boundary;
   std::string_view body = request.body;
   std::size_t begin = body.find(mark);
@@ -150,14 +142,18 @@ bool Router::take_upload(const net::HttpRequest& request, Call& call, std::strin
     begin += mark.size();
     if (body.substr(begin).starts_with("--")) break;
     const std::size_t head_end = body.find("\r\n\r\n", begin);
-    const std::size_t next = head_end == std::string_view::npos ? head_end : body.find("\r\n" + mark, head_end + 2);
+    const std::size_t next =
+        head_end == std::string_view::npos ? head_end : body.find("\r\n" + mark, head_end + 2);
     if (next == std::string_view::npos) break;  // cut: counts as nothing received
     const std::string_view head = body.substr(begin, head_end - begin);
-    const std::string_view content = next <= head_end + 4 ? std::string_view() : body.substr(head_end + 4, next - head_end - 4);
+    const std::string_view content =
+        next <= head_end + 4 ? std::string_view() : body.substr(head_end + 4, next - head_end - 4);
     const auto parameter = [&](std::string_view name) -> std::optional<std::string> {
       const std::string wanted = fmt::format("{}=\"", name);
       std::size_t found = head.find(wanted);
-      while (found != std::string_view::npos && found > 0 && head[found - 1] != ' ' && head[found - 1] != ';') found = head.find(wanted, found + 1);
+      while (found != std::string_view::npos && found > 0 && head[found - 1] != ' ' &&
+             head[found - 1] != ';')
+        found = head.find(wanted, found + 1);
       if (found == std::string_view::npos) return std::nullopt;
       found += wanted.size();
       return std::string(head.substr(found, head.find('"', found) - found));
@@ -166,7 +162,8 @@ bool Router::take_upload(const net::HttpRequest& request, Call& call, std::strin
       ++call.upload_count;
       call.upload_name = *file_name;
       static std::atomic<std::uint64_t> number{0};
-      call.upload_path = fmt::format("{}/.upload-{}-{}", options_.upload_directory, now_ms(), number++);
+      call.upload_path =
+          fmt::format("{}/.upload-{}-{}", options_.upload_directory, now_ms(), number++);
       if (call.upload_count == 1) {
         auto file = files_.create(call.upload_path);
         Status status = file.ok() ? (*file)->append(content) : file.status();
@@ -187,7 +184,8 @@ bool Router::take_upload(const net::HttpRequest& request, Call& call, std::strin
 }
 
 void Router::handle(net::HttpRequest request, net::Responder respond) {
-  const auto answer = [this, respond](int status, std::string body, bool cors, std::string_view type = kJsonType) {
+  const auto answer = [this, respond](int status, std::string body, bool cors,
+                                      std::string_view type = kJsonType) {
     net::HttpResponse response;
     response.status = status;
     response.headers.emplace_back("content-type", std::string(type));
@@ -200,26 +198,33 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     Json errors = Json::array();
     if (status >= 500 && status != 503 && refusal.form == ErrorForm::kHandler) {
       errors.push("Internal server error.");
-      errors.push(fmt::format("<Exception on server side:\n{}\nEnd of exception on server side>", refusal.status.to_string()));
+      errors.push(fmt::format("<Exception on server side:\n{}\nEnd of exception on server side>",
+                              refusal.status.to_string()));
     } else {
       errors.push(error_text(refusal));
     }
     answer(status, Json::object({{"errors", std::move(errors)}}).to_string(), true);
   };
   const auto bare = [answer](int status, std::string text, bool cors) {
-    answer(status, Json::object({{"errors", Json::array({Json(std::move(text))})}}).to_string(), cors);
+    answer(status, Json::object({{"errors", Json::array({Json(std::move(text))})}}).to_string(),
+           cors);
   };
 
   // Against DNS rebinding and cross-site requests.
   const std::string host = host_of(request.header("host"));
   const bool known_host = host.empty() || host == "localhost" || is_ip_literal(host) ||
-                          std::find(options_.allowed_hosts.begin(), options_.allowed_hosts.end(), host) != options_.allowed_hosts.end();
-  if (!known_host) return bare(403, fmt::format("The host name {} is not allowed. Add it to rest.allowed-hosts.", host), false);
+                          std::find(options_.allowed_hosts.begin(), options_.allowed_hosts.end(),
+                                    host) != options_.allowed_hosts.end();
+  if (!known_host)
+    return bare(403,
+                fmt::format("The host name {} is not allowed. Add it to rest.allowed-hosts.", host),
+                false);
 
   std::string_view target = request.target;
   const auto question = target.find('?');
   const std::string_view raw_path = target.substr(0, question);
-  const std::string_view raw_query = question == std::string_view::npos ? std::string_view() : target.substr(question + 1);
+  const std::string_view raw_query =
+      question == std::string_view::npos ? std::string_view() : target.substr(question + 1);
   std::string problem;
   const auto whole = decode(raw_path, &problem);
   if (!whole) return bare(400, problem, true);
@@ -231,20 +236,22 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   }
   if (tokens.size() > 1 && tokens[0] == "v1") tokens.erase(tokens.begin());
 
-  Call call;
+  RawCall call;
   call.target = request.target;
   const Endpoint* endpoint = match(request.method, tokens, call.path);
   if (endpoint == nullptr) {
     if (request.method == "GET") {
-      if (tokens.size() == 1 && tokens[0] == "openapi.json") return answer(200, openapi().to_string(), true);
+      if (tokens.size() == 1 && tokens[0] == "openapi.json")
+        return answer(200, openapi().to_string(), true);
       return bare(404, fmt::format("Unable to load requested file {}.", *whole), false);
     }
     return bare(404, fmt::format("Not found: {}", request.target), true);
   }
-  if (endpoint->access == Endpoint::Access::kWrite || is_state_changing_get(endpoint->path)) {
+  if (endpoint->access != Access::kView) {
     const std::string_view origin = request.header("origin");
     const auto scheme = origin.find("://");
-    const std::string_view authority = scheme == std::string_view::npos ? origin : origin.substr(scheme + 3);
+    const std::string_view authority =
+        scheme == std::string_view::npos ? origin : origin.substr(scheme + 3);
     // Another port of this machine is another origin.
     if (!origin.empty() && authority != request.header("host") && origin != options_.allow_origin) {
       return bare(403, fmt::format("Requests from the origin {} are not allowed.", origin), false);
@@ -256,7 +263,8 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     const std::string_view pair = raw_query.substr(at, end - at);
     const auto equals = pair.find('=');
     const auto key = decode(pair.substr(0, equals), &problem);
-    const auto value = decode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), &problem);
+    const auto value = decode(
+        equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), &problem);
     if (!key || !value) return bare(400, problem, true);
     if (!key->empty()) call.query.emplace(*key, *value);
     at = end + 1;
@@ -268,69 +276,25 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     if (!take_upload(request, call, problem)) return bare(400, problem, false);
   } else if (!request.body.empty()) {
     auto body = Json::parse(request.body);
-    const std::string_view type = endpoint->request.empty() ? "EmptyRequestBody" : endpoint->request;
+    const std::string_view type = endpoint->request_shape != nullptr
+                                      ? simple_name(endpoint->request_shape())
+                                      : "EmptyRequestBody";
     if (!body.ok() || !body->is_object()) {
-      return refuse({fail(Code::kInvalidArgument, fmt::format("Request did not match expected format {}.", type))});
+      return refuse({fail(Code::kInvalidArgument,
+                          fmt::format("Request did not match expected format {}.", type))});
     }
     call.body = std::move(*body);
   }
-  endpoint->handle(call, gateway_, [answer](Reply reply) { answer(reply.status, reply.body.to_string(), true); }, refuse);
-}
-
-Json Router::openapi() const {
-  std::map<std::string, Json> paths;
-  for (const Endpoint& endpoint : endpoints_) {
-    std::string path;
-    Json parameters = Json::array();
-    for (const std::string& token : split(endpoint.path)) {
-      if (token.starts_with(':')) {
-        path += "/{" + token.substr(1) + "}";
-        parameters.push(Json::object({{"name", token.substr(1)}, {"in", "path"}, {"required", true},
-                                      {"schema", Json::object({{"type", "string"}})}}));
-      } else {
-        path += "/" + token;
-      }
-    }
-    std::string verb(endpoint.verb);
-    for (char& c : verb) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    Json operation = Json::object({{"summary", endpoint.summary}, {"parameters", std::move(parameters)},
-                                   {"responses", Json::object({{"200", Json::object({{"description", "The answer."}})}})}});
-    paths[path].set(verb, std::move(operation));
-  }
-  Json all = Json::object();
-  for (auto& [path, verbs] : paths) all.set(path, std::move(verbs));
-  return Json::object({{"openapi", "3.0.3"},
-                       {"info", Json::object({{"title", "Drey REST API"}, {"version", "v1"}})},
-                       {"paths", std::move(all)}});
-}
-
-std::optional<std::int64_t> path_number(const Call& call, const std::string& key, const Refuse& refuse) {
-  const std::string& text = call.path.at(key);
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
-    refuse({fail(Code::kInvalidArgument, fmt::format("Bad request, could not parse parameters: Cannot resolve path parameter ({}) from "
-                                                     "value \"{}\".",
-                                                     key, text))});
-    return std::nullopt;
-  }
-  return value;
-}
-
-void with_job(const Call& call, gateway::ClusterGateway& gateway, const Refuse& refuse,
-              std::function<void(const gateway::JobModel&)> use) {
-  const auto id = path_id<JobId>(call, "jobid", refuse);
-  if (!id) return;
-  gateway.job(*id).then([refuse, use = std::move(use)](Result<gateway::JobModelRef> job) {
-    if (!job.ok()) return refuse({job.status(), ErrorForm::kNotFoundClass});
-    use(**job);
-  });
+  endpoint->handle(
+      *endpoint, call, gateway_,
+      [answer](RawReply reply) { answer(reply.status, std::move(reply.body), true); }, refuse);
 }
 
 std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
-  for (auto& family : {cluster_endpoints(), job_endpoints(), vertex_endpoints(), checkpoint_endpoints(), jar_endpoints(),
-                       task_manager_endpoints(), metric_endpoints()}) {
+  for (auto& family :
+       {cluster_endpoints(), job_endpoints(), vertex_endpoints(), checkpoint_endpoints(),
+        jar_endpoints(), task_manager_endpoints(), metric_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -1,257 +1,305 @@
-#include <algorithm>
-#include <cmath>
+#include "rest/messages/checkpoints.h"
 
 #include <fmt/format.h>
 
-#include "rest/job_views.h"
-#include "rest/router.h"
+#include <algorithm>
+#include <cmath>
+
+#include "rest/operation.h"
 
 namespace drey::rest {
 namespace {
 
 using gateway::CheckpointModel;
+using gateway::ClusterGateway;
 using gateway::JobModel;
 using gateway::TaskCheckpointModel;
 
-struct Totals {
-  std::int64_t written = 0, state = 0, processed = 0, tasks = 0, acknowledged = 0, latest = -1;
-};
-
-Totals totals(const CheckpointModel& c, std::int64_t vertex = -1) {
-  Totals t;
+// Sums over the tasks of a checkpoint, or of one vertex in it, into the rows that several messages
+// share.
+template <typename T>
+void fill_totals(const CheckpointModel& c, std::int64_t vertex, T& out) {
+  out.latest_ack_timestamp = -1;
   for (const TaskCheckpointModel& task : c.tasks) {
     if (vertex >= 0 && task.vertex != vertex) continue;
-    t.written += task.written_bytes;
-    t.state += task.state_bytes;
-    t.processed += task.processed_bytes;
-    ++t.tasks;
+    out.checkpointed_size += task.written_bytes;
+    out.state_size += task.state_bytes;
+    out.processed_data += task.processed_bytes;
+    ++out.num_subtasks;
     if (!task.acknowledged) continue;
-    ++t.acknowledged;
-    t.latest = std::max(t.latest, task.ack_time);
+    ++out.num_acknowledged_subtasks;
+    out.latest_ack_timestamp = std::max(out.latest_ack_timestamp, task.ack_time);
   }
-  return t;
+  out.end_to_end_duration =
+      out.latest_ack_timestamp < 0
+          ? -1
+          : std::max<std::int64_t>(out.latest_ack_timestamp - c.trigger_time, 0);
 }
 
-Json task_part(const CheckpointModel& c, const Totals& t) {
-  return Json::object({{"latest_ack_timestamp", t.latest},
-                       {"checkpointed_size", t.written},
-                       {"state_size", t.state},
-                       {"end_to_end_duration", t.latest < 0 ? -1 : std::max<std::int64_t>(t.latest - c.trigger_time, 0)},
-                       {"alignment_buffered", 0},
-                       {"processed_data", t.processed},
-                       {"persisted_data", 0},
-                       {"num_subtasks", t.tasks},
-                       {"num_acknowledged_subtasks", t.acknowledged}});
-}
-
-void append(Json& to, const Json& part) {
-  for (const auto& [key, value] : part.entries()) to.set(key, value);
-}
-
-Json checkpoint(const JobModel& job, const CheckpointModel& c, bool with_tasks) {
-  std::string kind = c.status;
-  for (char& ch : kind) ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
-  Json out = Json::object({{"className", kind},
-                           {"id", c.id},
-                           {"status", c.status},
-                           {"is_savepoint", false},
-                           {"savepointFormat", Json()},
-                           {"trigger_timestamp", c.trigger_time}});
-  append(out, task_part(c, totals(c)));
-  out.set("checkpoint_type", "CHECKPOINT");
-  Json tasks = Json::object();
-  if (with_tasks) {
-    for (std::size_t v = 0; v < job.vertices.size(); ++v) {
-      Json task = Json::object({{"id", c.id}, {"status", c.status}});
-      append(task, task_part(c, totals(c, static_cast<std::int64_t>(v))));
-      tasks.set(job.vertices[v].vertex.id.to_string(), std::move(task));
+template <typename T>
+T checkpoint_as(const CheckpointModel& c) {
+  T out;
+  out.class_name = c.status;
+  for (char& ch : out.class_name)
+    ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
+  out.id = c.id;
+  out.status = c.status;
+  out.trigger_timestamp = c.trigger_time;
+  fill_totals(c, -1, out);
+  out.checkpoint_type = "CHECKPOINT";
+  if constexpr (requires { out.external_path; }) {
+    if (c.status == "COMPLETED") {
+      out.external_path = "file:" + c.path;
+      out.discarded = c.discarded;
     }
   }
-  out.set("tasks", std::move(tasks));
-  if (c.status == "COMPLETED") out.set("external_path", "file:" + c.path).set("discarded", c.discarded);
-  if (c.status == "FAILED") out.set("failure_timestamp", c.failure_time).set("failure_message", c.failure_message);
+  if constexpr (requires { out.failure_timestamp; }) {
+    if (c.status == "FAILED") {
+      out.failure_timestamp = c.failure_time;
+      out.failure_message = c.failure_message;
+    }
+  }
   return out;
 }
 
-// min max avg and percentiles of whole numbers; "NaN" percentiles when there are none.
-Json summary_of(std::vector<std::int64_t> values) {
+Checkpoint details_of(const JobModel& job, const CheckpointModel& c) {
+  auto out = checkpoint_as<Checkpoint>(c);
+  for (std::size_t v = 0; v < job.vertices.size(); ++v) {
+    TaskCheckpoint task;
+    task.id = c.id;
+    task.status = c.status;
+    fill_totals(c, static_cast<std::int64_t>(v), task);
+    out.tasks.emplace_back(job.vertices[v].vertex.id.to_string(), std::move(task));
+  }
+  return out;
+}
+
+// Percentiles are "NaN" when there are no values.
+StatsSummary summary_of(std::vector<std::int64_t> values) {
   std::sort(values.begin(), values.end());
-  std::int64_t sum = 0;
-  for (const std::int64_t v : values) sum += v;
-  const auto percentile = [&](double p) -> Json {
-    if (values.empty()) return Json(std::nan(""));
+  const auto percentile = [&](double p) {
+    if (values.empty()) return std::nan("");
     const double at = p * static_cast<double>(values.size() - 1);
     const auto low = static_cast<std::size_t>(at);
     const auto high = std::min(low + 1, values.size() - 1);
     const double part = at - static_cast<double>(low);
-    return Json(static_cast<double>(values[low]) * (1 - part) + static_cast<double>(values[high]) * part);
+    return static_cast<double>(values[low]) * (1 - part) + static_cast<double>(values[high]) * part;
   };
-  return Json::object({{"min", values.empty() ? 0 : values.front()},
-                       {"max", values.empty() ? 0 : values.back()},
-                       {"avg", values.empty() ? 0 : sum / static_cast<std::int64_t>(values.size())},
-                       {"p50", percentile(0.5)},
-                       {"p90", percentile(0.9)},
-                       {"p95", percentile(0.95)},
-                       {"p99", percentile(0.99)},
-                       {"p999", percentile(0.999)}});
+  std::int64_t sum = 0;
+  for (const std::int64_t v : values) sum += v;
+  StatsSummary out;
+  if (!values.empty()) {
+    out.min = values.front();
+    out.max = values.back();
+    out.avg = sum / static_cast<std::int64_t>(values.size());
+  }
+  out.p50 = percentile(0.5);
+  out.p90 = percentile(0.9);
+  out.p95 = percentile(0.95);
+  out.p99 = percentile(0.99);
+  out.p999 = percentile(0.999);
+  return out;
 }
 
-Json statistics(const JobModel& job) {
+CheckpointStatistics statistics_of(const JobModel& job) {
   const auto& model = job.checkpoints;
-  const CheckpointModel* completed = nullptr;
-  const CheckpointModel* failed = nullptr;
-  std::int64_t in_progress = 0;
+  CheckpointStatistics out;
   std::vector<std::int64_t> written, state, duration, processed, zero;
-  Json history = Json::array();
   for (const CheckpointModel& c : model.history) {
-    history.push(checkpoint(job, c, false));
-    if (c.status == "IN_PROGRESS") ++in_progress;
-    if (c.status == "FAILED" && failed == nullptr) failed = &c;
+    out.history.push_back(checkpoint_as<Checkpoint>(c));
+    if (c.status == "IN_PROGRESS") ++out.counts.in_progress;
+    if (c.status == "FAILED" && !out.latest.failed)
+      out.latest.failed = checkpoint_as<FailedCheckpoint>(c);
     if (c.status != "COMPLETED") continue;
-    if (completed == nullptr) completed = &c;
-    const Totals t = totals(c);
-    written.push_back(t.written);
-    state.push_back(t.state);
-    duration.push_back(std::max<std::int64_t>(t.latest - c.trigger_time, 0));
-    processed.push_back(t.processed);
+    if (!out.latest.completed) out.latest.completed = checkpoint_as<CompletedCheckpoint>(c);
+    const Checkpoint& done = out.history.back();
+    written.push_back(done.checkpointed_size);
+    state.push_back(done.state_size);
+    duration.push_back(std::max<std::int64_t>(done.end_to_end_duration, 0));
+    processed.push_back(done.processed_data);
     zero.push_back(0);
   }
-  Json restored;
-  if (model.restored_id >= 0) {
-    restored = Json::object({{"id", model.restored_id}, {"restore_timestamp", model.restored_time}, {"is_savepoint", false},
-                             {"external_path", "file:" + model.restored_path}});
-  }
-  return Json::object(
-      {{"counts", Json::object({{"restored", model.restored},
-                                {"total", model.completed + model.failed + in_progress},
-                                {"in_progress", in_progress},
-                                {"completed", model.completed},
-                                {"failed", model.failed}})},
-       {"summary", Json::object({{"checkpointed_size", summary_of(written)},
-                                 {"state_size", summary_of(state)},
-                                 {"end_to_end_duration", summary_of(duration)},
-                                 {"alignment_buffered", summary_of(zero)},
-                                 {"processed_data", summary_of(processed)},
-                                 {"persisted_data", summary_of(zero)}})},
-       {"latest", Json::object({{"completed", completed != nullptr ? checkpoint(job, *completed, false) : Json()},
-                                {"savepoint", Json()},
-                                {"failed", failed != nullptr ? checkpoint(job, *failed, false) : Json()},
-                                {"restored", std::move(restored)}})},
-       {"history", std::move(history)}});
+  out.counts.restored = model.restored;
+  out.counts.completed = model.completed;
+  out.counts.failed = model.failed;
+  out.counts.total = model.completed + model.failed + out.counts.in_progress;
+  out.summary = {summary_of(written), summary_of(state),     summary_of(duration),
+                 summary_of(zero),    summary_of(processed), summary_of(zero)};
+  if (model.restored_id >= 0)
+    out.latest.restored = RestoredCheckpoint{model.restored_id, model.restored_time, false,
+                                             "file:" + model.restored_path};
+  return out;
 }
 
-Json config(const JobModel& job) {
+CheckpointConfig config_of(const JobModel& job) {
   const auto& c = job.checkpoints;
-  return Json::object({{"mode", c.exactly_once && c.interval > 0 ? "exactly_once" : c.interval > 0 ? "at_least_once" : "exactly_once"},
-                       {"interval", c.interval > 0 ? c.interval : INT64_MAX},
-                       {"timeout", c.timeout},
-                       {"min_pause", c.min_pause},
-                       {"max_concurrent", 1},
-                       {"externalization", Json::object({{"enabled", c.keep_on_cancellation}, {"delete_on_cancellation", !c.keep_on_cancellation}})},
-                       {"state_backend", "HashMapStateBackend"},
-                       {"checkpoint_storage", "FileSystemCheckpointStorage"},
-                       {"unaligned_checkpoints", false},
-                       {"tolerable_failed_checkpoints", c.tolerable_failures},
-                       {"aligned_checkpoint_timeout", 0},
-                       {"checkpoints_after_tasks_finish", true},
-                       {"state_changelog_enabled", false},
-                       {"changelog_periodic_materialization_interval", 600000},
-                       {"changelog_storage", "memory"}});
+  CheckpointConfig out;
+  out.mode = c.interval > 0 && !c.exactly_once ? "at_least_once" : "exactly_once";
+  out.interval = c.interval > 0 ? c.interval : INT64_MAX;
+  out.timeout = c.timeout;
+  out.min_pause = c.min_pause;
+  out.max_concurrent = 1;
+  out.externalization = {c.keep_on_cancellation, !c.keep_on_cancellation};
+  out.state_backend = "HashMapStateBackend";
+  out.checkpoint_storage = "FileSystemCheckpointStorage";
+  out.tolerable_failed_checkpoints = c.tolerable_failures;
+  out.checkpoints_after_tasks_finish = true;
+  out.changelog_periodic_materialization_interval = 600000;
+  out.changelog_storage = "memory";
+  return out;
 }
 
-Json stat3(const std::vector<std::int64_t>& values) { return summary_of(values); }
-
-Json subtask_details(const CheckpointModel& c, std::int64_t vertex) {
+TaskCheckpointDetails subtask_details(const CheckpointModel& c, std::int64_t vertex) {
+  TaskCheckpointDetails out;
+  out.id = c.id;
+  out.status = c.status;
+  fill_totals(c, vertex, out);
   std::vector<std::int64_t> written, state, duration, sync, async, processed, aligned, delay, zero;
-  Json subtasks = Json::array();
   for (const TaskCheckpointModel& t : c.tasks) {
     if (t.vertex != vertex) continue;
+    SubtaskCheckpoint row;
+    row.index = t.subtask;
     if (!t.acknowledged) {
-      subtasks.push(Json::object({{"className", "pending"}, {"index", t.subtask}, {"status", "pending_or_failed"}}));
+      row.class_name = "pending";
+      row.status = "pending_or_failed";
+      out.subtasks.push_back(std::move(row));
       continue;
     }
-    const std::int64_t took = std::max<std::int64_t>(t.ack_time - c.trigger_time, 0);
+    row.class_name = row.status = "completed";
+    row.ack_timestamp = t.ack_time;
+    row.end_to_end_duration = std::max<std::int64_t>(t.ack_time - c.trigger_time, 0);
+    row.checkpointed_size = t.written_bytes;
+    row.state_size = t.state_bytes;
+    row.checkpoint = SubtaskCheckpointDuration{t.sync, t.async};
+    row.alignment = SubtaskCheckpointAlignment{0, t.processed_bytes, 0, t.alignment};
+    row.start_delay = t.start_delay;
+    row.unaligned_checkpoint = row.aborted = false;
     written.push_back(t.written_bytes);
     state.push_back(t.state_bytes);
-    duration.push_back(took);
+    duration.push_back(*row.end_to_end_duration);
     sync.push_back(t.sync);
     async.push_back(t.async);
     processed.push_back(t.processed_bytes);
     aligned.push_back(t.alignment);
     delay.push_back(t.start_delay);
     zero.push_back(0);
-    subtasks.push(Json::object(
-        {{"className", "completed"},
-         {"index", t.subtask},
-         {"ack_timestamp", t.ack_time},
-         {"end_to_end_duration", took},
-         {"checkpointed_size", t.written_bytes},
-         {"state_size", t.state_bytes},
-         {"checkpoint", Json::object({{"sync", t.sync}, {"async", t.async}})},
-         {"alignment", Json::object({{"buffered", 0}, {"processed", t.processed_bytes}, {"persisted", 0}, {"duration", t.alignment}})},
-         {"start_delay", t.start_delay},
-         {"unaligned_checkpoint", false},
-         {"aborted", false},
-         {"status", "completed"}}));
+    out.subtasks.push_back(std::move(row));
   }
-  Json out = Json::object({{"id", c.id}, {"status", c.status}});
-  append(out, task_part(c, totals(c, vertex)));
-  out.set("summary", Json::object({{"checkpointed_size", stat3(written)},
-                                   {"state_size", stat3(state)},
-                                   {"end_to_end_duration", stat3(duration)},
-                                   {"checkpoint_duration", Json::object({{"sync", stat3(sync)}, {"async", stat3(async)}})},
-                                   {"alignment", Json::object({{"buffered", stat3(zero)}, {"processed", stat3(processed)},
-                                                               {"persisted", stat3(zero)}, {"duration", stat3(aligned)}})},
-                                   {"start_delay", stat3(delay)}}));
-  out.set("subtasks", std::move(subtasks));
+  out.summary.checkpointed_size = summary_of(written);
+  out.summary.state_size = summary_of(state);
+  out.summary.end_to_end_duration = summary_of(duration);
+  out.summary.checkpoint_duration = {summary_of(sync), summary_of(async)};
+  out.summary.alignment = {summary_of(zero), summary_of(processed), summary_of(zero),
+                           summary_of(aligned)};
+  out.summary.start_delay = summary_of(delay);
   return out;
 }
 
-void with_checkpoint(const Call& call, gateway::ClusterGateway& gateway, const Refuse& refuse,
+template <typename T>
+void with_checkpoint(JobId job, std::int64_t id, ClusterGateway& cluster, const Reply<T>& reply,
                      std::function<void(const JobModel&, const CheckpointModel&)> use) {
-  if (!path_id<JobId>(call, "jobid", refuse)) return;
-  const auto id = path_number(call, "checkpointid", refuse);
-  if (!id) return;
-  with_job(call, gateway, refuse, [=](const JobModel& job) {
-    for (const CheckpointModel& c : job.checkpoints.history) {
-      if (c.id == *id) return use(job, c);
+  with_job(job, cluster, reply, [id, reply, use = std::move(use)](const JobModel& model) {
+    for (const CheckpointModel& c : model.checkpoints.history) {
+      if (c.id == id) return use(model, c);
     }
-    refuse({fail(Code::kNotFound, fmt::format("Could not find checkpointing statistics for checkpoint {}.", *id))});
+    reply.refuse(
+        fail(Code::kNotFound,
+             fmt::format("Could not find checkpointing statistics for checkpoint {}.", id)));
   });
 }
 
-Endpoint view(std::string_view path, std::string_view summary, Json (*derive)(const JobModel&)) {
-  return {"GET", path, summary, Endpoint::Access::kRead, false, "",
-          [derive](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-            with_job(call, gateway, refuse, [derive, answer](const JobModel& job) { answer({200, derive(job)}); });
-          }};
-}
+// --- operations ---
+
+struct GetCheckpoints {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints", 200,
+                                "Checkpoint statistics of a job."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = JobPath;
+  using Response = CheckpointStatistics;
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply,
+             [reply](const JobModel& job) { reply(statistics_of(job)); });
+  }
+};
+
+struct GetCheckpointConfig {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/config", 200,
+                                "How a job makes checkpoints."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = JobPath;
+  using Response = CheckpointConfig;
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply,
+             [reply](const JobModel& job) { reply(config_of(job)); });
+  }
+};
+
+struct CheckpointPath {
+  JobId jobid;
+  std::int64_t checkpointid = 0;
+  static constexpr auto fields() {
+    using M = CheckpointPath;
+    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
+                      field("checkpointid", &M::checkpointid, "Number of a checkpoint.")};
+  }
+};
+
+struct GetCheckpoint {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", 200,
+                                "One checkpoint."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = CheckpointPath;
+  using Response = Checkpoint;
+  static void handle(const Call<CheckpointPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_checkpoint(
+        call.path.jobid, call.path.checkpointid, cluster, reply,
+        [reply](const JobModel& job, const CheckpointModel& c) { reply(details_of(job, c)); });
+  }
+};
+
+struct CheckpointVertexPath {
+  JobId jobid;
+  std::int64_t checkpointid = 0;
+  VertexId vertexid;
+  static constexpr auto fields() {
+    using M = CheckpointVertexPath;
+    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
+                      field("checkpointid", &M::checkpointid, "Number of a checkpoint."),
+                      field("vertexid", &M::vertexid, "Id of a vertex: 32 hexadecimal digits.")};
+  }
+};
+
+struct GetCheckpointOfVertex {
+  static constexpr Route kRoute{"GET",
+                                "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid",
+                                200, "One checkpoint of a vertex, by subtask."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = CheckpointVertexPath;
+  using Response = TaskCheckpointDetails;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_checkpoint(
+        call.path.jobid, call.path.checkpointid, cluster, reply,
+        [reply, id = call.path.vertexid](const JobModel& job, const CheckpointModel& c) {
+          for (std::size_t v = 0; v < job.vertices.size(); ++v) {
+            if (job.vertices[v].vertex.id == id)
+              return reply(subtask_details(c, static_cast<std::int64_t>(v)));
+          }
+          reply.refuse(
+              fail(Code::kNotFound,
+                   fmt::format("There is no checkpoint statistics for task {}.", id.to_string())),
+              ErrorForm::kNotFoundClass);
+        });
+  }
+};
 
 }  // namespace
 
 std::vector<Endpoint> checkpoint_endpoints() {
-  return {
-      view("/jobs/:jobid/checkpoints", "Checkpoint statistics of a job.", statistics),
-      view("/jobs/:jobid/checkpoints/config", "How a job makes checkpoints.", config),
-      {"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", "One checkpoint.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         with_checkpoint(call, gateway, refuse,
-                         [answer](const JobModel& job, const CheckpointModel& c) { answer({200, checkpoint(job, c, true)}); });
-       }},
-      {"GET", "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid", "One checkpoint of a vertex, by subtask.",
-       Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         const auto vertex = path_id<VertexId>(call, "vertexid", refuse);
-         if (!vertex) return;
-         with_checkpoint(call, gateway, refuse, [answer, refuse, vertex](const JobModel& job, const CheckpointModel& c) {
-           for (std::size_t v = 0; v < job.vertices.size(); ++v) {
-             if (job.vertices[v].vertex.id == *vertex) return answer({200, subtask_details(c, static_cast<std::int64_t>(v))});
-           }
-           refuse({fail(Code::kNotFound, fmt::format("There is no checkpoint statistics for task {}.", vertex->to_string())),
-                   ErrorForm::kNotFoundClass});
-         });
-       }},
-  };
+  return endpoint_list<GetCheckpoints, GetCheckpointConfig, GetCheckpoint, GetCheckpointOfVertex>();
 }
 
 }  // namespace drey::rest

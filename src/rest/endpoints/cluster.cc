@@ -1,67 +1,76 @@
-#include <fmt/format.h>
+#include "rest/messages/cluster.h"
 
-#include "rest/job_views.h"
-#include "rest/router.h"
+#include "rest/operation.h"
 
 namespace drey::rest {
+namespace {
+
+using gateway::ClusterGateway;
+
+struct GetConfig {
+  static constexpr Route kRoute{"GET", "/config", 200, "What a dashboard needs to know first."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = DashboardConfiguration;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Response config;
+    config.refresh_interval =
+        Json(cluster.option("web.refresh-interval", "3000")).whole().value_or(3000);
+    config.timezone_name = "Coordinated Universal Time";
+    config.flink_version = cluster.option("drey.flink-version", "2.3.0");
+    config.flink_revision =
+        cluster.option("drey.flink-revision", "c0f8d1a @ 2026-06-14T16:29:03+02:00");
+    config.features = {
+        .web_submit = true, .web_cancel = true, .web_rescale = true, .web_history = false};
+    reply(config);
+  }
+};
+
+struct GetOverview {
+  static constexpr Route kRoute{"GET", "/overview", 200, "The cluster in numbers."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = ClusterOverview;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Response overview;
+    overview.flink_version = cluster.option("drey.flink-version", "2.3.0");
+    overview.flink_commit = "c0f8d1a";
+    cluster.task_managers().then(
+        [&cluster, reply, overview](Result<std::vector<gateway::TaskManagerModel>> all) mutable {
+          if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);
+          overview.taskmanagers = static_cast<std::int64_t>(all->size());
+          for (const auto& tm : *all) {
+            overview.slots_total += tm.slots;
+            overview.slots_available += tm.free_slots;
+          }
+          cluster.jobs().then(
+              [reply, overview](Result<std::vector<gateway::JobModelRef>> jobs) mutable {
+                if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+                for (const auto& job : *jobs) {
+                  ++(job->state == "FINISHED"   ? overview.jobs_finished
+                     : job->state == "CANCELED" ? overview.jobs_cancelled
+                     : job->state == "FAILED"   ? overview.jobs_failed
+                                                : overview.jobs_running);
+                }
+                reply(overview);
+              });
+        });
+  }
+};
+
+struct GetJobManagerConfig {
+  static constexpr Route kRoute{"GET", "/jobmanager/config", 200, "The cluster's configuration."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = std::vector<ConfigurationEntry>;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Response list;
+    for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
+    reply(list);
+  }
+};
+
+}  // namespace
 
 std::vector<Endpoint> cluster_endpoints() {
-  return {
-      {"GET", "/config", "What a dashboard needs to know first.", Endpoint::Access::kRead, false, "",
-       [](const Call&, gateway::ClusterGateway& gateway, Answer answer, Refuse) {
-         answer({200, Json::object({{"refresh-interval", Json(gateway.option("web.refresh-interval", "3000")).whole().value_or(3000)},
-                                    {"timezone-name", "Coordinated Universal Time"},
-                                    {"timezone-offset", 0},
-                                    {"flink-version", gateway.option("drey.flink-version", "2.3.0")},
-                                    {"flink-revision", gateway.option("drey.flink-revision", "c0f8d1a @ 2026-06-14T16:29:03+02:00")},
-                                    {"features", Json::object({{"web-submit", true}, {"web-cancel", true}, {"web-rescale", true},
-                                                               {"web-history", false}})}})});
-       }},
-      {"GET", "/overview", "The cluster in numbers.", Endpoint::Access::kRead, false, "",
-       [](const Call&, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         const std::string version = gateway.option("drey.flink-version", "2.3.0");
-         gateway.task_managers().then([&gateway, answer, refuse, version](Result<std::vector<gateway::TaskManagerModel>> tms) {
-           if (!tms.ok()) return refuse({tms.status(), ErrorForm::kBare});
-           std::int64_t total = 0;
-           std::int64_t free = 0;
-           for (const auto& tm : *tms) {
-             total += tm.slots;
-             free += tm.free_slots;
-           }
-           const auto count = static_cast<std::int64_t>(tms->size());
-           gateway.jobs().then([answer, refuse, version, total, free, count](Result<std::vector<gateway::JobModelRef>> jobs) {
-             if (!jobs.ok()) return refuse({jobs.status(), ErrorForm::kBare});
-             std::int64_t running = 0, finished = 0, cancelled = 0, failed = 0;
-             for (const auto& job : *jobs) {
-               if (job->state == "FINISHED") {
-                 ++finished;
-               } else if (job->state == "CANCELED") {
-                 ++cancelled;
-               } else if (job->state == "FAILED") {
-                 ++failed;
-               } else {
-                 ++running;
-               }
-             }
-             answer({200, Json::object({{"taskmanagers", count},
-                                        {"slots-total", total},
-                                        {"slots-available", free},
-                                        {"jobs-running", running},
-                                        {"jobs-finished", finished},
-                                        {"jobs-cancelled", cancelled},
-                                        {"jobs-failed", failed},
-                                        {"flink-version", version},
-                                        {"flink-commit", "c0f8d1a"}})});
-           });
-         });
-       }},
-      {"GET", "/jobmanager/config", "The cluster's configuration.", Endpoint::Access::kRead, false, "",
-       [](const Call&, gateway::ClusterGateway& gateway, Answer answer, Refuse) {
-         Json list = Json::array();
-         for (const auto& entry : gateway.configuration()) list.push(Json::object({{"key", entry.key}, {"value", entry.value}}));
-         answer({200, std::move(list)});
-       }},
-  };
+  return endpoint_list<GetConfig, GetOverview, GetJobManagerConfig>();
 }
 
 }  // namespace drey::rest

@@ -1,13 +1,19 @@
-#include <algorithm>
+#include "rest/messages/jars.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "env/env.h"
 #include "rest/job_views.h"
-#include "rest/router.h"
+#include "rest/messages/jobs.h"
+#include "rest/operation.h"
 
 namespace drey::rest {
 namespace {
+
+using gateway::ClusterGateway;
+using gateway::RunRequest;
 
 // Split by white space, with '..' and ".." quoting and no escapes (rest.md 4.15).
 std::vector<std::string> split_arguments(const std::string& text) {
@@ -38,115 +44,200 @@ std::vector<std::string> split_arguments(const std::string& text) {
   return out;
 }
 
-// Body first, then query; empty texts and nulls count as absent.
-std::string text_of(const Call& call, const char* body_key, const char* query_key) {
-  if (const auto text = call.body[body_key].text(); text && !text->empty()) return *text;
-  return call.first(query_key).value_or("");
+struct JarPath {
+  std::string jarid;
+  static constexpr auto fields() {
+    return std::tuple{field("jarid", &JarPath::jarid, "Name of a jar as the list of jars has it.")};
+  }
+};
+
+struct PlanQuery {
+  std::string entry_class;
+  std::string parallelism;
+  std::vector<std::string> program_arg;
+  std::string program_args;
+  static constexpr auto fields() {
+    using M = PlanQuery;
+    return std::tuple{
+        field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
+        field("parallelism", &M::parallelism, "Parallelism of the job."),
+        field("programArg", &M::program_arg, "Arguments, separated by commas."),
+        field("program-args", &M::program_args, "Arguments in one text.").in(kV1)};
+  }
+};
+
+struct RunQuery {
+  std::string entry_class;
+  std::string parallelism;
+  std::vector<std::string> program_arg;
+  std::string program_args;
+  std::string savepoint_path;
+  bool allow_non_restored_state = false;
+  static constexpr auto fields() {
+    using M = RunQuery;
+    return std::tuple{
+        field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
+        field("parallelism", &M::parallelism, "Parallelism of the job."),
+        field("programArg", &M::program_arg, "Arguments, separated by commas."),
+        field("program-args", &M::program_args, "Arguments in one text.").in(kV1),
+        field("savepointPath", &M::savepoint_path,
+              "Savepoint or retained checkpoint to start from."),
+        field("allowNonRestoredState", &M::allow_non_restored_state,
+              "Whether state that fits no operator may be left out.")};
+  }
+};
+
+const std::string& first_of(const std::string& body, const std::string& query) {
+  return body.empty() ? query : body;
 }
 
-std::optional<gateway::RunRequest> request_of(const Call& call, const Refuse& refuse) {
-  gateway::RunRequest request;
-  const auto bad = [&](std::string text) -> std::optional<gateway::RunRequest> {
-    refuse({fail(Code::kInvalidArgument, std::move(text))});
-    return std::nullopt;
-  };
-  request.jar = call.path.at("jarid");
-  request.entry = text_of(call, "entryClass", "entry-class");
-  if (call.body["programArgsList"].is_array()) {
-    for (const Json& argument : call.body["programArgsList"].elements()) request.arguments.push_back(argument.text().value_or(""));
-  } else if (const auto list = call.list("programArg"); !list.empty()) {
-    request.arguments = list;
+// Body first, then query; empty texts and nulls count as absent. What plan and run have in common.
+template <typename Call>
+Result<RunRequest> request_of(const Call& call) {
+  for (const char* key :
+       {"entry-class", "parallelism", "program-args", "savepointPath", "allowNonRestoredState"}) {
+    const auto [begin, end] = call.raw.query.equal_range(key);
+    if (begin == end || std::next(begin) == end) continue;
+    std::string values;
+    for (auto it = begin; it != end; ++it) values += (values.empty() ? "" : ", ") + it->second;
+    return fail(Code::kInvalidArgument, fmt::format("Expected only one value [{}].", values));
+  }
+  RunRequest request;
+  request.jar = call.path.jarid;
+  request.entry = first_of(call.body.entry_class, call.query.entry_class);
+  if (call.body.program_args_list) {
+    request.arguments = *call.body.program_args_list;
+  } else if (!call.query.program_arg.empty()) {  // a list beats a text
+    request.arguments = call.query.program_arg;
   } else {
-    request.arguments = split_arguments(text_of(call, "programArgs", "program-args"));
+    request.arguments = split_arguments(first_of(call.body.program_args, call.query.program_args));
   }
-  const std::string parallelism = text_of(call, "parallelism", "parallelism");
-  if (!parallelism.empty()) {
-    const auto number = Json(parallelism).whole();
+  std::optional<std::int64_t> number = call.body.parallelism;
+  if (!number && !call.query.parallelism.empty()) {
+    number = Json(call.query.parallelism).whole();
     if (!number) {
-      return bad(fmt::format("Bad request, could not parse parameters: Cannot resolve query parameter (parallelism) from value \"{}\".", parallelism));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("Bad request, could not parse parameters: Cannot resolve query "
+                              "parameter (parallelism) "
+                              "from value \"{}\".",
+                              call.query.parallelism));
     }
-    if (*number != -1 && (*number < 1 || *number > 32768)) return bad("Could not execute application.");
-    request.parallelism = *number == -1 ? 0 : static_cast<std::int32_t>(*number);
   }
-  if (const auto id = call.body["jobId"].text(); id && !id->empty()) {
-    request.job_id = JobId::parse(*id);
-    if (!request.job_id) return bad("Request did not match expected format JarRunRequestBody.");
+  if (number && *number != -1) {
+    if (*number < 1 || *number > 32768)
+      return fail(Code::kInvalidArgument, "Could not execute application.");
+    request.parallelism = static_cast<std::int32_t>(*number);
   }
-  request.savepoint_path = text_of(call, "savepointPath", "savepointPath");
-  request.allow_non_restored = text_of(call, "allowNonRestoredState", "allowNonRestoredState") == "true";
-  if (call.body["flinkConfiguration"].is_object()) {
-    for (const auto& [key, value] : call.body["flinkConfiguration"].entries()) request.configuration[key] = value.text().value_or("");
-  }
+  request.job_id = call.body.job_id;
+  for (const auto& [key, value] : call.body.flink_configuration) request.configuration[key] = value;
   return request;
 }
 
-void plan(const Call& call, gateway::ClusterGateway& gateway, const Answer& answer, const Refuse& refuse) {
-  auto request = request_of(call, refuse);
-  if (!request) return;
-  gateway.plan_jar(std::move(*request)).then([answer, refuse](Result<gateway::JobModelRef> job) {
-    if (!job.ok()) {
-      // Whatever is wrong with a program is its caller's matter.
-      return refuse({fail(Code::kInvalidArgument, job.status().to_string())});
+struct ListJars {
+  static constexpr Route kRoute{"GET", "/jars", 200, "Uploaded jars."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = JarList;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.jars().then([reply, address = cluster.option("drey.rest.address", "")](
+                            Result<std::vector<gateway::JarModel>> jars) {
+      if (!jars.ok()) return reply.refuse(jars.status());
+      Response list{address, {}};
+      for (const auto& jar : *jars) {
+        JarFile file{jar.id, jar.name, jar.uploaded, {}};
+        for (const std::string& entry : jar.entries) file.entry.push_back({entry, std::nullopt});
+        list.files.push_back(std::move(file));
+      }
+      reply(list);
+    });
+  }
+};
+
+struct UploadJar {
+  static constexpr Route kRoute{"POST", "/jars/upload", 200, "Uploads a jar."};
+  static constexpr Access kAccess = Access::kSubmit;
+  static constexpr bool kTakesUpload = true;
+  using Response = JarUploadAnswer;
+  static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    const RawCall& raw = call.raw;
+    const auto refuse = [&](std::string text) {
+      if (!raw.upload_path.empty()) static_cast<void>(env::posix().files.remove(raw.upload_path));
+      reply.refuse(fail(Code::kInvalidArgument, std::move(text)));
+    };
+    if (raw.upload_count != 1) {
+      return refuse(fmt::format("Exactly 1 file must be sent, received {}.",
+                                std::max<std::int64_t>(raw.upload_count, 0)));
     }
-    answer({200, Json::object({{"plan", plan_json(**job)}})});
-  });
-}
+    if (!raw.upload_name.ends_with(".jar")) return refuse("Only Jar files are allowed.");
+    cluster.add_jar(raw.upload_path, raw.upload_name).then([reply](Result<std::string> path) {
+      if (!path.ok()) return reply.refuse(path.status());
+      reply({*path, "success"});
+    });
+  }
+};
+
+struct DeleteJar {
+  static constexpr Route kRoute{"DELETE", "/jars/:jarid", 200, "Deletes a jar."};
+  static constexpr Access kAccess = Access::kSubmit;
+  using Path = JarPath;
+  using Response = None;
+  static void handle(const Call<JarPath>& call, ClusterGateway& cluster, const Reply<None>& reply) {
+    cluster.delete_jar(call.path.jarid).then([reply](Result<bool> done) {
+      if (!done.ok()) return reply.refuse(done.status());
+      reply({});
+    });
+  }
+};
+
+struct PlanOperation {
+  using Path = JarPath;
+  using Query = PlanQuery;
+  using Request = JarPlanRequest;
+  using Response = JobPlanInfo;
+  static void handle(const Call<JarPath, PlanQuery, JarPlanRequest>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    auto request = request_of(call);
+    if (!request.ok()) return reply.refuse(request.status());
+    cluster.plan_jar(std::move(*request)).then([reply](Result<gateway::JobModelRef> job) {
+      // Whatever is wrong with a program is its caller's matter.
+      if (!job.ok()) return reply.refuse(fail(Code::kInvalidArgument, job.status().to_string()));
+      reply({plan_of(**job)});
+    });
+  }
+};
+struct PlanJar : PlanOperation {
+  static constexpr Route kRoute{"POST", "/jars/:jarid/plan", 200, "The graph of a program."};
+  static constexpr Access kAccess = Access::kSubmit;
+};
+struct PlanJarByGet : PlanOperation {
+  static constexpr Route kRoute{"GET", "/jars/:jarid/plan", 200, "The graph of a program."};
+  static constexpr Access kAccess = Access::kSubmit;
+};
+
+struct RunJar {
+  static constexpr Route kRoute{"POST", "/jars/:jarid/run", 200, "Runs a program."};
+  static constexpr Access kAccess = Access::kSubmit;
+  using Path = JarPath;
+  using Query = RunQuery;
+  using Request = JarRunRequest;
+  using Response = JarRunAnswer;
+  static void handle(const Call<JarPath, RunQuery, JarRunRequest>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    auto request = request_of(call);
+    if (!request.ok()) return reply.refuse(request.status());
+    request->savepoint_path = first_of(call.body.savepoint_path, call.query.savepoint_path);
+    request->allow_non_restored =
+        call.body.allow_non_restored_state.value_or(call.query.allow_non_restored_state);
+    cluster.run_jar(std::move(*request)).then([reply](Result<JobId> id) {
+      if (!id.ok()) return reply.refuse(fail(Code::kInvalidArgument, id.status().to_string()));
+      reply({*id, *id});
+    });
+  }
+};
 
 }  // namespace
 
 std::vector<Endpoint> jar_endpoints() {
-  return {
-      {"GET", "/jars", "Uploaded jars.", Endpoint::Access::kRead, false, "",
-       [](const Call&, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         const std::string address = gateway.option("drey.rest.address", "");
-         gateway.jars().then([answer, refuse, address](Result<std::vector<gateway::JarModel>> jars) {
-           if (!jars.ok()) return refuse({jars.status()});
-           Json files = Json::array();
-           for (const auto& jar : *jars) {
-             Json entries = Json::array();
-             for (const std::string& entry : jar.entries) entries.push(Json::object({{"name", entry}, {"description", Json()}}));
-             files.push(Json::object({{"id", jar.id}, {"name", jar.name}, {"uploaded", jar.uploaded}, {"entry", std::move(entries)}}));
-           }
-           answer({200, Json::object({{"address", address}, {"files", std::move(files)}})});
-         });
-       }},
-      {"POST", "/jars/upload", "Uploads a jar.", Endpoint::Access::kWrite, true, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         const auto drop = [path = call.upload_path] {
-           if (!path.empty()) static_cast<void>(env::posix().files.remove(path));
-         };
-         if (call.upload_count != 1) {
-           drop();
-           return refuse({fail(Code::kInvalidArgument, fmt::format("Exactly 1 file must be sent, received {}.", std::max<std::int64_t>(call.upload_count, 0)))});
-         }
-         if (!call.upload_name.ends_with(".jar")) {
-           drop();
-           return refuse({fail(Code::kInvalidArgument, "Only Jar files are allowed.")});
-         }
-         gateway.add_jar(call.upload_path, call.upload_name).then([answer, refuse](Result<std::string> path) {
-           if (!path.ok()) return refuse({path.status()});
-           answer({200, Json::object({{"filename", *path}, {"status", "success"}})});
-         });
-       }},
-      {"DELETE", "/jars/:jarid", "Deletes a jar.", Endpoint::Access::kWrite, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         gateway.delete_jar(call.path.at("jarid")).then([answer, refuse](Result<bool> done) {
-           if (!done.ok()) return refuse({done.status()});
-           answer({200, Json::object()});
-         });
-       }},
-      {"GET", "/jars/:jarid/plan", "The graph of a program.", Endpoint::Access::kRead, false, "JarPlanRequestBody", plan},
-      {"POST", "/jars/:jarid/plan", "The graph of a program.", Endpoint::Access::kWrite, false, "JarPlanRequestBody", plan},
-      {"POST", "/jars/:jarid/run", "Runs a program.", Endpoint::Access::kWrite, false, "JarRunRequestBody",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         auto request = request_of(call, refuse);
-         if (!request) return;
-         gateway.run_jar(std::move(*request)).then([answer, refuse](Result<JobId> id) {
-           if (!id.ok()) return refuse({fail(Code::kInvalidArgument, id.status().to_string())});
-           answer({200, Json::object({{"jobid", *id}, {"applicationId", *id}})});
-         });
-       }},
-  };
+  return endpoint_list<ListJars, UploadJar, DeleteJar, PlanJar, PlanJarByGet, RunJar>();
 }
 
 }  // namespace drey::rest

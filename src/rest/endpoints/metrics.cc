@@ -1,14 +1,20 @@
-#include <algorithm>
-#include <cmath>
+#include "rest/messages/metrics.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
 #include "rest/job_views.h"
-#include "rest/router.h"
+#include "rest/messages/words.h"
+#include "rest/operation.h"
+#include "rest/vertex_path.h"
 
 namespace drey::rest {
 namespace {
 
+using gateway::ClusterGateway;
 using gateway::JobModel;
 using gateway::Metrics;
 
@@ -27,16 +33,18 @@ Metrics job_metrics(const JobModel& job) {
     }
   }
   const std::int64_t running = job.time_of("RUNNING");
-  return {{"uptime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
-          {"numRestarts", job.restarts},
-          {"fullRestarts", job.restarts},
-          {"numberOfCompletedCheckpoints", c.completed},
-          {"numberOfFailedCheckpoints", c.failed},
-          {"totalNumberOfCheckpoints", c.completed + c.failed},
-          {"lastCheckpointSize", size},
-          {"lastCheckpointFullSize", full},
-          {"lastCheckpointDuration", last != nullptr ? std::max<std::int64_t>(last->latest_ack_time - last->trigger_time, 0) : 0},
-          {"lastCompletedCheckpointId", last != nullptr ? last->id : -1}};
+  return {
+      {"uptime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
+      {"numRestarts", job.restarts},
+      {"fullRestarts", job.restarts},
+      {"numberOfCompletedCheckpoints", c.completed},
+      {"numberOfFailedCheckpoints", c.failed},
+      {"totalNumberOfCheckpoints", c.completed + c.failed},
+      {"lastCheckpointSize", size},
+      {"lastCheckpointFullSize", full},
+      {"lastCheckpointDuration",
+       last != nullptr ? std::max<std::int64_t>(last->latest_ack_time - last->trigger_time, 0) : 0},
+      {"lastCompletedCheckpointId", last != nullptr ? last->id : -1}};
 }
 
 // Flink's derived gauges from totals since the attempt began.
@@ -56,193 +64,308 @@ Metrics subtask_metrics(const gateway::AttemptModel& a) {
   return out;
 }
 
-Json plain(const Call& call, const Metrics& metrics) {
-  Json out = Json::array();
-  if (!call.query.contains("get")) {
-    for (const auto& [name, value] : metrics) out.push(Json::object({{"id", name}}));
+struct MetricQuery {
+  std::optional<std::vector<std::string>> get;
+  static constexpr auto fields() {
+    return std::tuple{field("get", &MetricQuery::get,
+                            "Names of the metrics wanted; without it the names are listed.")};
+  }
+};
+
+using Modes = std::vector<OneOf<kAggregations>>;
+
+std::vector<MetricEntry> plain(const MetricQuery& query, const Metrics& metrics) {
+  std::vector<MetricEntry> out;
+  if (!query.get) {
+    for (const auto& [name, value] : metrics) out.push_back({name, std::nullopt});
     return out;
   }
-  for (const std::string& wanted : call.list("get")) {
+  for (const std::string& wanted : *query.get) {
     for (const auto& [name, value] : metrics) {
-      if (name == wanted) out.push(Json::object({{"id", name}, {"value", fmt::format("{}", value)}}));
+      if (name == wanted) out.push_back({name, fmt::format("{}", value)});
     }
   }
   return out;
 }
 
-// Nothing, with a refusal made, when agg holds an unknown word.
-std::optional<Json> aggregate(const Call& call, const std::vector<Metrics>& components, const Refuse& refuse) {
-  std::vector<std::string> modes = call.list("agg");
-  for (std::string& mode : modes) {
-    for (char& c : mode) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (mode != "min" && mode != "max" && mode != "avg" && mode != "sum" && mode != "skew") {
-      refuse({fail(Code::kInvalidArgument, fmt::format("Bad request, could not parse parameters: Cannot resolve query parameter (agg) from "
-                                                       "value \"{}\".",
-                                                       mode))});
-      return std::nullopt;
-    }
-  }
-  Json out = Json::array();
-  if (!call.query.contains("get")) {
-    std::vector<std::string> names;
+std::vector<AggregatedMetric> aggregate(const std::optional<std::vector<std::string>>& get,
+                                        const Modes& modes,
+                                        const std::vector<Metrics>& components) {
+  std::vector<AggregatedMetric> out;
+  if (!get) {
     for (const Metrics& component : components) {
       for (const auto& [name, value] : component) {
-        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        const bool known =
+            std::any_of(out.begin(), out.end(), [&](const auto& row) { return row.id == name; });
+        if (known) continue;
+        out.emplace_back().id = name;
       }
     }
-    for (const std::string& name : names) out.push(Json::object({{"id", name}}));
     return out;
   }
-  const auto wants = [&](const char* mode) { return modes.empty() || std::find(modes.begin(), modes.end(), mode) != modes.end(); };
-  for (const std::string& wanted : call.list("get")) {
+  const auto wants = [&](std::string_view mode) {
+    return modes.empty() ||
+           std::any_of(modes.begin(), modes.end(), [&](const auto& m) { return m == mode; });
+  };
+  for (const std::string& wanted : *get) {
     std::vector<double> values;
     for (const Metrics& component : components) {
       for (const auto& [name, value] : component) {
         if (name == wanted) values.push_back(static_cast<double>(value));
       }
     }
-    if (values.empty()) return Json::array();  // one that is missing empties the answer
+    if (values.empty()) return {};  // one that is missing empties the answer
     double sum = 0;
     for (const double v : values) sum += v;
     const double average = sum / static_cast<double>(values.size());
     double deviation = 0;
     for (const double v : values) deviation += std::fabs(v - average);
     deviation /= static_cast<double>(values.size());
-    Json row = Json::object({{"id", wanted}});
-    if (wants("min")) row.set("min", *std::min_element(values.begin(), values.end()));
-    if (wants("max")) row.set("max", *std::max_element(values.begin(), values.end()));
-    if (wants("avg")) row.set("avg", average);
-    if (wants("sum")) row.set("sum", sum);
-    if (wants("skew")) row.set("skew", average == 0 ? 0.0 : std::min(deviation / std::fabs(average) * 100.0, 100.0));
-    out.push(std::move(row));
+    AggregatedMetric row;
+    row.id = wanted;
+    if (wants("min")) row.min = *std::min_element(values.begin(), values.end());
+    if (wants("max")) row.max = *std::max_element(values.begin(), values.end());
+    if (wants("avg")) row.avg = average;
+    if (wants("sum")) row.sum = sum;
+    if (wants("skew"))
+      row.skew = average == 0 ? 0.0 : std::min(deviation / std::fabs(average) * 100.0, 100.0);
+    out.push_back(std::move(row));
   }
   return out;
 }
 
-// "1,3,5-9": inclusive ranges; what does not parse is passed over.
-std::vector<bool> chosen_subtasks(const Call& call, std::size_t count) {
-  const auto items = call.list("subtasks");
-  std::vector<bool> chosen(count, items.empty());
-  for (const std::string& item : items) {
+// "1", "5-9": inclusive ranges; what does not parse is passed over. No items: all.
+std::vector<bool> chosen_subtasks(const std::optional<std::vector<std::string>>& items,
+                                  std::size_t count) {
+  std::vector<bool> chosen(count, !items.has_value());
+  if (!items) return chosen;
+  for (const std::string& item : *items) {
     const auto dash = item.find('-');
     const auto first = Json(item.substr(0, dash)).whole();
     const auto last = dash == std::string::npos ? first : Json(item.substr(dash + 1)).whole();
     if (!first || !last || *first < 0) continue;
-    for (std::int64_t i = *first; i <= std::min<std::int64_t>(*last, static_cast<std::int64_t>(count) - 1); ++i) chosen[static_cast<std::size_t>(i)] = true;
+    for (std::int64_t i = *first;
+         i <= std::min<std::int64_t>(*last, static_cast<std::int64_t>(count) - 1); ++i)
+      chosen[static_cast<std::size_t>(i)] = true;
   }
   return chosen;
 }
 
-using UseVertex = std::function<void(const JobModel&, const gateway::VertexModel&)>;
-
-// Metrics of what does not exist are an empty list, never 404.
-void with_vertex_or_empty(const Call& call, gateway::ClusterGateway& gateway, const Answer& answer, const Refuse& refuse, UseVertex use) {
-  const auto job = path_id<JobId>(call, "jobid", refuse);
-  if (!job) return;
-  const auto vertex = path_id<VertexId>(call, "vertexid", refuse);
-  if (!vertex) return;
-  gateway.job(*job).then([answer, vertex, use](Result<gateway::JobModelRef> model) {
+// Metrics of what does not exist, or has ended, are an empty list, never 404.
+template <typename T>
+void with_vertex_or_empty(JobId job, VertexId vertex, ClusterGateway& cluster,
+                          const Reply<std::vector<T>>& reply,
+                          std::function<void(const gateway::VertexModel&)> use) {
+  cluster.job(job).then([reply, vertex, use = std::move(use)](Result<gateway::JobModelRef> model) {
     if (model.ok() && !(*model)->is_terminal()) {
       for (const auto& v : (*model)->vertices) {
-        if (v.vertex.id == *vertex) return use(**model, v);
+        if (v.vertex.id == vertex) return use(v);
       }
     }
-    answer({200, Json::array()});
+    reply({});
   });
 }
+
+// --- operations ---
+
+struct PlainCall {
+  static constexpr Access kAccess = Access::kView;
+  using Query = MetricQuery;
+  using Response = std::vector<MetricEntry>;
+};
+struct AggregatedCall {
+  static constexpr Access kAccess = Access::kView;
+  using Response = std::vector<AggregatedMetric>;
+};
+
+struct GetJobManagerMetrics : PlainCall {
+  static constexpr Route kRoute{"GET", "/jobmanager/metrics", 200, "Metrics of the JobManager."};
+  static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.metrics().then([reply, query = call.query](Result<Metrics> metrics) {
+      reply(plain(query, metrics.value_or({})));
+    });
+  }
+};
+
+struct GetJobMetrics : PlainCall {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/metrics", 200, "Metrics of a job."};
+  using Path = JobPath;
+  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.job(call.path.jobid)
+        .then([reply, query = call.query](Result<gateway::JobModelRef> job) {
+          reply(job.ok() && !(*job)->is_terminal() ? plain(query, job_metrics(**job)) : Response());
+        });
+  }
+};
+
+struct GetMetricsOverJobs : AggregatedCall {
+  static constexpr Route kRoute{"GET", "/jobs/metrics", 200, "Metrics over jobs."};
+  struct Query {
+    std::optional<std::vector<std::string>> get;
+    Modes agg;
+    std::vector<JobId> jobs;
+    static constexpr auto fields() {
+      return std::tuple{field("get", &Query::get,
+                              "Names of the metrics wanted; without it the names are listed."),
+                        field("agg", &Query::agg, "Which aggregations; all when left out."),
+                        field("jobs", &Query::jobs, "Which jobs; all when left out.")};
+    }
+  };
+  static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.jobs().then([reply,
+                         query = call.query](Result<std::vector<gateway::JobModelRef>> jobs) {
+      if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+      std::vector<Metrics> components;
+      for (const auto& job : *jobs) {
+        const bool chosen = query.jobs.empty() || std::find(query.jobs.begin(), query.jobs.end(),
+                                                            job->id) != query.jobs.end();
+        if (chosen && !job->is_terminal()) components.push_back(job_metrics(*job));
+      }
+      reply(aggregate(query.get, query.agg, components));
+    });
+  }
+};
+
+struct GetVertexMetrics : PlainCall {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/metrics", 200,
+                                "Metrics of a vertex, by subtask."};
+  using Path = VertexPath;
+  static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_vertex_or_empty(
+        call.path.jobid, call.path.vertexid, cluster, reply,
+        [reply, query = call.query](const gateway::VertexModel& vertex) {
+          Metrics all;
+          for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
+            for (const auto& [name, value] : subtask_metrics(vertex.subtasks[i].back()))
+              all.emplace_back(fmt::format("{}.{}", i, name), value);
+          }
+          reply(plain(query, all));
+        });
+  }
+};
+
+// Metrics of the part of a vertex that runs beside the JobMaster: no operator here has one.
+struct GetCoordinatorMetrics : PlainCall {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/jm-operator-metrics", 200,
+                                "Metrics of a vertex's coordinators."};
+  using Path = VertexPath;
+  static void handle(const Call<VertexPath, Query>&, ClusterGateway&,
+                     const Reply<Response>& reply) {
+    reply({});
+  }
+};
+
+struct GetMetricsOverSubtasks : AggregatedCall {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/metrics", 200,
+                                "Metrics over the subtasks of a vertex."};
+  using Path = VertexPath;
+  struct Query {
+    std::optional<std::vector<std::string>> get;
+    Modes agg;
+    std::optional<std::vector<std::string>> subtasks;
+    static constexpr auto fields() {
+      return std::tuple{
+          field("get", &Query::get,
+                "Names of the metrics wanted; without it the names are listed."),
+          field("agg", &Query::agg, "Which aggregations; all when left out."),
+          field("subtasks", &Query::subtasks, "Which subtasks, as 1,3,5-9; all when left out.")};
+    }
+  };
+  static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_vertex_or_empty(call.path.jobid, call.path.vertexid, cluster, reply,
+                         [reply, query = call.query](const gateway::VertexModel& vertex) {
+                           const auto chosen =
+                               chosen_subtasks(query.subtasks, vertex.subtasks.size());
+                           std::vector<Metrics> components;
+                           for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
+                             if (chosen[i])
+                               components.push_back(subtask_metrics(vertex.subtasks[i].back()));
+                           }
+                           reply(aggregate(query.get, query.agg, components));
+                         });
+  }
+};
+
+struct GetSubtaskMetrics : PlainCall {
+  static constexpr Route kRoute{"GET",
+                                "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/metrics",
+                                200, "Metrics of a subtask."};
+  using Path = SubtaskPath;
+  static void handle(const Call<SubtaskPath, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    const auto index = static_cast<std::size_t>(call.path.subtaskindex.value);
+    with_vertex_or_empty(call.path.jobid, call.path.vertexid, cluster, reply,
+                         [reply, query = call.query, index](const gateway::VertexModel& vertex) {
+                           reply(index < vertex.subtasks.size()
+                                     ? plain(query, subtask_metrics(vertex.subtasks[index].back()))
+                                     : Response());
+                         });
+  }
+};
+
+struct GetMetricsOverTaskManagers : AggregatedCall {
+  static constexpr Route kRoute{"GET", "/taskmanagers/metrics", 200, "Metrics over TaskManagers."};
+  struct Query {
+    std::optional<std::vector<std::string>> get;
+    Modes agg;
+    std::vector<std::string> taskmanagers;
+    static constexpr auto fields() {
+      return std::tuple{
+          field("get", &Query::get,
+                "Names of the metrics wanted; without it the names are listed."),
+          field("agg", &Query::agg, "Which aggregations; all when left out."),
+          field("taskmanagers", &Query::taskmanagers, "Which TaskManagers; all when left out.")};
+    }
+  };
+  static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.task_managers().then(
+        [reply, query = call.query](Result<std::vector<gateway::TaskManagerModel>> all) {
+          if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);
+          std::vector<Metrics> components;
+          for (const auto& tm : *all) {
+            const auto& ids = query.taskmanagers;
+            if (ids.empty() || std::find(ids.begin(), ids.end(), tm.id) != ids.end())
+              components.push_back(tm.metrics);
+          }
+          reply(aggregate(query.get, query.agg, components));
+        });
+  }
+};
+
+struct GetTaskManagerMetrics : PlainCall {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/metrics", 200,
+                                "Metrics of a TaskManager."};
+  struct Path {
+    std::string id;
+    static constexpr auto fields() {
+      return std::tuple{field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
+    }
+  };
+  static void handle(const Call<Path, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.task_managers().then([reply, query = call.query, id = call.path.id](
+                                     Result<std::vector<gateway::TaskManagerModel>> all) {
+      const auto list = all.value_or({});
+      for (const auto& tm : list) {
+        if (tm.id == id) return reply(plain(query, tm.metrics));
+      }
+      reply({});
+    });
+  }
+};
 
 }  // namespace
 
 std::vector<Endpoint> metric_endpoints() {
-  return {
-      {"GET", "/jobmanager/metrics", "Metrics of the JobManager.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse) {
-         gateway.metrics().then([answer, call](Result<Metrics> metrics) { answer({200, plain(call, metrics.value_or({}))}); });
-       }},
-      {"GET", "/jobs/:jobid/metrics", "Metrics of a job.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         const auto id = path_id<JobId>(call, "jobid", refuse);
-         if (!id) return;
-         gateway.job(*id).then([answer, call](Result<gateway::JobModelRef> job) {
-           answer({200, job.ok() && !(*job)->is_terminal() ? plain(call, job_metrics(**job)) : Json::array()});
-         });
-       }},
-      {"GET", "/jobs/metrics", "Metrics over jobs.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         std::vector<JobId> wanted;
-         for (const std::string& text : call.list("jobs")) {
-           const auto id = JobId::parse(text);
-           if (!id) {
-             return refuse({fail(Code::kInvalidArgument, fmt::format("Bad request, could not parse parameters: Cannot resolve query parameter "
-                                                                     "(jobs) from value \"{}\".",
-                                                                     text))});
-           }
-           wanted.push_back(*id);
-         }
-         gateway.jobs().then([answer, refuse, call, wanted](Result<std::vector<gateway::JobModelRef>> jobs) {
-           if (!jobs.ok()) return refuse({jobs.status(), ErrorForm::kBare});
-           std::vector<Metrics> components;
-           for (const auto& job : *jobs) {
-             const bool chosen = wanted.empty() || std::find(wanted.begin(), wanted.end(), job->id) != wanted.end();
-             if (chosen && !job->is_terminal()) components.push_back(job_metrics(*job));
-           }
-           if (auto out = aggregate(call, components, refuse)) answer({200, std::move(*out)});
-         });
-       }},
-      {"GET", "/jobs/:jobid/vertices/:vertexid/metrics", "Metrics of a vertex, by subtask.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         with_vertex_or_empty(call, gateway, answer, refuse, [answer, call](const JobModel&, const gateway::VertexModel& vertex) {
-           Metrics all;
-           for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-             for (const auto& [name, value] : subtask_metrics(vertex.subtasks[i].back())) all.emplace_back(fmt::format("{}.{}", i, name), value);
-           }
-           answer({200, plain(call, all)});
-         });
-       }},
-      {"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/metrics", "Metrics over the subtasks of a vertex.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         with_vertex_or_empty(call, gateway, answer, refuse, [answer, refuse, call](const JobModel&, const gateway::VertexModel& vertex) {
-           const auto chosen = chosen_subtasks(call, vertex.subtasks.size());
-           std::vector<Metrics> components;
-           for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-             if (chosen[i]) components.push_back(subtask_metrics(vertex.subtasks[i].back()));
-           }
-           if (auto out = aggregate(call, components, refuse)) answer({200, std::move(*out)});
-         });
-       }},
-      {"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/metrics", "Metrics of a subtask.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         const auto index = path_number(call, "subtaskindex", refuse);
-         if (!index) return;
-         with_vertex_or_empty(call, gateway, answer, refuse, [answer, call, index](const JobModel&, const gateway::VertexModel& vertex) {
-           if (*index < 0 || *index >= static_cast<std::int64_t>(vertex.subtasks.size())) return answer({200, Json::array()});
-           answer({200, plain(call, subtask_metrics(vertex.subtasks[static_cast<std::size_t>(*index)].back()))});
-         });
-       }},
-      {"GET", "/taskmanagers/metrics", "Metrics over TaskManagers.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         gateway.task_managers().then([answer, refuse, call](Result<std::vector<gateway::TaskManagerModel>> all) {
-           if (!all.ok()) return refuse({all.status(), ErrorForm::kBare});
-           const auto wanted = call.list("taskmanagers");
-           std::vector<Metrics> components;
-           for (const auto& tm : *all) {
-             if (wanted.empty() || std::find(wanted.begin(), wanted.end(), tm.id) != wanted.end()) components.push_back(tm.metrics);
-           }
-           if (auto out = aggregate(call, components, refuse)) answer({200, std::move(*out)});
-         });
-       }},
-      {"GET", "/taskmanagers/:taskmanagerid/metrics", "Metrics of a TaskManager.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse) {
-         gateway.task_managers().then([answer, call, id = call.path.at("taskmanagerid")](Result<std::vector<gateway::TaskManagerModel>> all) {
-           if (all.ok()) {
-             for (const auto& tm : *all) {
-               if (tm.id == id) return answer({200, plain(call, tm.metrics)});
-             }
-           }
-           answer({200, Json::array()});
-         });
-       }},
-  };
+  return endpoint_list<GetJobManagerMetrics, GetJobMetrics, GetMetricsOverJobs, GetVertexMetrics,
+                       GetCoordinatorMetrics, GetMetricsOverSubtasks, GetSubtaskMetrics,
+                       GetMetricsOverTaskManagers, GetTaskManagerMetrics>();
 }
 
 }  // namespace drey::rest

@@ -1,11 +1,13 @@
+#include "rest/messages/task_managers.h"
+
 #include <fmt/format.h>
 
-#include "rest/job_views.h"
-#include "rest/router.h"
+#include "rest/operation.h"
 
 namespace drey::rest {
 namespace {
 
+using gateway::ClusterGateway;
 using gateway::TaskManagerModel;
 
 std::int64_t metric(const TaskManagerModel& tm, std::string_view name) {
@@ -15,81 +17,88 @@ std::int64_t metric(const TaskManagerModel& tm, std::string_view name) {
   return 0;
 }
 
-Json resource(const TaskManagerModel& tm, std::int32_t slots) {
+ResourceProfile resource(const TaskManagerModel& tm, std::int32_t slots) {
   const double share = tm.slots == 0 ? 0 : static_cast<double>(slots) / tm.slots;
-  const auto managed = static_cast<std::int64_t>(static_cast<double>(tm.managed_memory) * share) >> 20;
-  return Json::object({{"cpuCores", static_cast<double>(slots)},
-                       {"taskHeapMemory", 0},
-                       {"taskOffHeapMemory", 0},
-                       {"managedMemory", managed},
-                       {"networkMemory", 0},
-                       {"extendedResources", Json::object()}});
+  ResourceProfile out;
+  out.cpu_cores = slots;
+  out.managed_memory =
+      static_cast<std::int64_t>(static_cast<double>(tm.managed_memory) * share) >> 20;
+  return out;
 }
 
-Json common(const TaskManagerModel& tm) {
-  return Json::object({{"id", tm.id},
-                       {"path", fmt::format("pekko.tcp://flink@{}:{}/user/rpc/taskmanager_0", tm.host, tm.data_port)},
-                       {"dataPort", tm.data_port},
-                       {"jmxPort", -1},
-                       {"timeSinceLastHeartbeat", tm.last_heartbeat},
-                       {"slotsNumber", tm.slots},
-                       {"freeSlots", tm.free_slots},
-                       {"totalResource", resource(tm, tm.slots)},
-                       {"freeResource", resource(tm, tm.free_slots)},
-                       {"hardware", Json::object({{"cpuCores", tm.cores},
-                                                  {"physicalMemory", tm.physical_memory},
-                                                  {"freeMemory", tm.managed_memory},
-                                                  {"managedMemory", tm.managed_memory}})},
-                       {"memoryConfiguration", Json::object({{"frameworkHeap", 0}, {"taskHeap", 0}, {"frameworkOffHeap", 0},
-                                                             {"taskOffHeap", 0}, {"networkMemory", 0},
-                                                             {"managedMemory", tm.managed_memory}, {"jvmMetaspace", 0},
-                                                             {"jvmOverhead", 0}, {"totalFlinkMemory", tm.managed_memory},
-                                                             {"totalProcessMemory", tm.managed_memory}})},
-                       {"assignedTasks", static_cast<std::int64_t>(tm.allocated.size())}});
+// The rows that list and details share.
+template <typename T>
+T common(const TaskManagerModel& tm) {
+  T out;
+  out.id = tm.id;
+  out.path = fmt::format("pekko.tcp://flink@{}:{}/user/rpc/taskmanager_0", tm.host, tm.data_port);
+  out.data_port = tm.data_port;
+  out.jmx_port = -1;
+  out.time_since_last_heartbeat = tm.last_heartbeat;
+  out.slots_number = tm.slots;
+  out.free_slots = tm.free_slots;
+  out.assigned_tasks = static_cast<std::int64_t>(tm.allocated.size());
+  out.total_resource = resource(tm, tm.slots);
+  out.free_resource = resource(tm, tm.free_slots);
+  out.hardware = {tm.cores, tm.physical_memory, tm.managed_memory, tm.managed_memory};
+  out.memory_configuration.managed_memory = tm.managed_memory;
+  out.memory_configuration.total_flink_memory = tm.managed_memory;
+  out.memory_configuration.total_process_memory = tm.managed_memory;
+  return out;
 }
+
+TaskManagerDetails details_of(const TaskManagerModel& tm) {
+  auto out = common<TaskManagerDetails>(tm);
+  for (const JobId& job : tm.allocated) out.allocated_slots.push_back({job, resource(tm, 1), 1});
+  out.metrics.heap_used = out.metrics.heap_committed =
+      metric(tm, "Status.Flink.Memory.Managed.Used");
+  out.metrics.heap_max = tm.managed_memory;
+  out.metrics.netty_shuffle_memory_used = out.metrics.netty_shuffle_memory_total =
+      metric(tm, "Status.Shuffle.Netty.UsedMemory");
+  return out;
+}
+
+struct ListTaskManagers {
+  static constexpr Route kRoute{"GET", "/taskmanagers", 200, "All TaskManagers."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = TaskManagerList;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.task_managers().then([reply](Result<std::vector<TaskManagerModel>> all) {
+      if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);
+      Response list;
+      for (const auto& tm : *all) list.taskmanagers.push_back(common<TaskManagerInfo>(tm));
+      reply(list);
+    });
+  }
+};
+
+struct GetTaskManager {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid", 200, "One TaskManager."};
+  static constexpr Access kAccess = Access::kView;
+  struct Path {
+    std::string id;
+    static constexpr auto fields() {
+      return std::tuple{field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
+    }
+  };
+  using Response = TaskManagerDetails;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.task_managers().then([reply,
+                                  id = call.path.id](Result<std::vector<TaskManagerModel>> all) {
+      if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);
+      for (const auto& tm : *all) {
+        if (tm.id == id) return reply(details_of(tm));
+      }
+      reply.refuse(fail(Code::kNotFound, fmt::format("No TaskExecutor registered under {}.", id)));
+    });
+  }
+};
 
 }  // namespace
 
 std::vector<Endpoint> task_manager_endpoints() {
-  return {
-      {"GET", "/taskmanagers", "All TaskManagers.", Endpoint::Access::kRead, false, "",
-       [](const Call&, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         gateway.task_managers().then([answer, refuse](Result<std::vector<TaskManagerModel>> all) {
-           if (!all.ok()) return refuse({all.status(), ErrorForm::kBare});
-           Json list = Json::array();
-           for (const auto& tm : *all) list.push(common(tm));
-           answer({200, Json::object({{"taskmanagers", std::move(list)}})});
-         });
-       }},
-      {"GET", "/taskmanagers/:taskmanagerid", "One TaskManager.", Endpoint::Access::kRead, false, "",
-       [](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-         gateway.task_managers().then([answer, refuse, id = call.path.at("taskmanagerid")](Result<std::vector<TaskManagerModel>> all) {
-           if (!all.ok()) return refuse({all.status(), ErrorForm::kBare});
-           for (const auto& tm : *all) {
-             if (tm.id != id) continue;
-             Json details = common(tm);
-             Json slots = Json::array();
-             for (const JobId& job : tm.allocated) {
-               slots.push(Json::object({{"jobId", job}, {"resource", resource(tm, 1)}, {"assignedTasks", 1}}));
-             }
-             details.set("allocatedSlots", std::move(slots));
-             const std::int64_t used = metric(tm, "Status.Flink.Memory.Managed.Used");
-             const std::int64_t shuffle = metric(tm, "Status.Shuffle.Netty.UsedMemory");
-             details.set("metrics", Json::object({{"heapUsed", used}, {"heapCommitted", used}, {"heapMax", tm.managed_memory},
-                                                  {"nonHeapUsed", 0}, {"nonHeapCommitted", 0}, {"nonHeapMax", 0},
-                                                  {"directCount", 0}, {"directUsed", 0}, {"directMax", 0},
-                                                  {"mappedCount", 0}, {"mappedUsed", 0}, {"mappedMax", 0},
-                                                  {"memorySegmentsAvailable", 0}, {"memorySegmentsTotal", 0},
-                                                  {"nettyShuffleMemorySegmentsAvailable", 0}, {"nettyShuffleMemorySegmentsUsed", 0},
-                                                  {"nettyShuffleMemorySegmentsTotal", 0}, {"nettyShuffleMemoryAvailable", 0},
-                                                  {"nettyShuffleMemoryUsed", shuffle}, {"nettyShuffleMemoryTotal", shuffle},
-                                                  {"garbageCollectors", Json::array()}}));
-             return answer({200, std::move(details)});
-           }
-           refuse({fail(Code::kNotFound, fmt::format("No TaskExecutor registered under {}.", id))});
-         });
-       }},
-  };
+  return endpoint_list<ListTaskManagers, GetTaskManager>();
 }
 
 }  // namespace drey::rest

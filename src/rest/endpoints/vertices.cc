@@ -1,9 +1,14 @@
-#include <algorithm>
+#include "rest/messages/vertices.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "rest/job_views.h"
-#include "rest/router.h"
+#include "rest/messages/metrics.h"
+#include "rest/operation.h"
+#include "rest/vertex_path.h"
 
 namespace drey::rest {
 namespace {
@@ -12,30 +17,39 @@ using gateway::AttemptModel;
 using gateway::JobModel;
 using gateway::VertexModel;
 
-using UseVertex = std::function<void(const JobModel&, const VertexModel&)>;
+using gateway::ClusterGateway;
+using Attempts = std::vector<const AttemptModel*>;
 
-void with_vertex(const Call& call, gateway::ClusterGateway& gateway, const Refuse& refuse, bool details_text, UseVertex use) {
-  if (!path_id<JobId>(call, "jobid", refuse)) return;
-  const auto id = path_id<VertexId>(call, "vertexid", refuse);
-  if (!id) return;
-  with_job(call, gateway, refuse, [id, refuse, details_text, use](const JobModel& job) {
-    for (const VertexModel& vertex : job.vertices) {
-      if (vertex.vertex.id == *id) return use(job, vertex);
+// How a vertex that is not there is told: two families of calls, two texts.
+enum class Missing { kVertexNotFound, kNoVertexWithId };
+
+template <typename T>
+void with_vertex(JobId job, VertexId id, ClusterGateway& cluster, const Reply<T>& reply,
+                 Missing missing, std::function<void(const JobModel&, const VertexModel&)> use) {
+  with_job(job, cluster, reply, [id, reply, missing, use = std::move(use)](const JobModel& model) {
+    for (const VertexModel& vertex : model.vertices) {
+      if (vertex.vertex.id == id) return use(model, vertex);
     }
-    if (details_text) {
-      return refuse({fail(Code::kNotFound, fmt::format("JobVertex {} not found", id->to_string())), ErrorForm::kNotFoundClass});
+    if (missing == Missing::kVertexNotFound) {
+      return reply.refuse(
+          fail(Code::kNotFound, fmt::format("JobVertex {} not found", id.to_string())),
+          ErrorForm::kNotFoundClass);
     }
-    refuse({fail(Code::kNotFound, fmt::format("No vertex with ID '{}' exists.", id->to_string()))});
+    reply.refuse(
+        fail(Code::kNotFound, fmt::format("No vertex with ID '{}' exists.", id.to_string())));
   });
 }
 
-Json status_durations(const AttemptModel& a) {
-  static constexpr const char* kStates[] = {"CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING", "RUNNING"};
-  Json out = Json::object();
-  for (const char* state : kStates) {
+constexpr const char* kTimedStates[] = {"CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING",
+                                        "RUNNING"};
+
+// How long an attempt was in a state; -1: never.
+Map<std::int64_t> status_durations(const AttemptModel& a) {
+  Map<std::int64_t> out;
+  for (const char* state : kTimedStates) {
     const std::int64_t entered = a.time_of(state);
     if (entered == 0) {
-      out.set(state, -1);
+      out.emplace_back(state, -1);
       continue;
     }
     // Until the next state that was entered, or now.
@@ -44,246 +58,333 @@ Json status_durations(const AttemptModel& a) {
       if (at >= entered && name != state && (left == 0 || at < left)) left = at;
     }
     if (a.state == state) left = now_ms();
-    out.set(state, left == 0 ? 0 : left - entered);
+    out.emplace_back(state, left == 0 ? 0 : left - entered);
   }
   return out;
 }
 
-Json subtask(std::int64_t index, const AttemptModel& a) {
-  const std::int64_t start = attempt_start(a);
-  const std::int64_t end = attempt_end(a);
-  return Json::object({{"subtask", index},
-                       {"status", a.state},
-                       {"attempt", a.number},
-                       {"endpoint", endpoint_of(a)},
-                       {"host", host_of(a)},
-                       {"start-time", start},
-                       {"end-time", end},
-                       {"duration", start < 0 ? -1 : (end >= 0 ? end : now_ms()) - start},
-                       {"metrics", io_metrics({&a}, false)},
-                       {"taskmanager-id", task_manager_of(a)},
-                       {"status-duration", status_durations(a)},
-                       {"start_time", start}});
-}
-
-Json aggregated_metrics(const std::vector<const AttemptModel*>& attempts) {
-  const auto of = [&](const char* name) {
-    std::vector<std::int64_t> values;
-    for (const auto* a : attempts) values.push_back(a->metric(name));
-    return aggregated(std::move(values));
-  };
-  Json metrics = Json::object({{"read-bytes", of("numBytesIn")},
-                               {"write-bytes", of("numBytesOut")},
-                               {"read-records", of("numRecordsIn")},
-                               {"write-records", of("numRecordsOut")},
-                               {"accumulated-backpressured-time", of("accumulateBackPressuredTimeMs")},
-                               {"accumulated-busy-time", of("accumulateBusyTimeMs")},
-                               {"accumulated-idle-time", of("accumulateIdleTimeMs")}});
-  Json durations = Json::object();
-  for (const char* state : {"CREATED", "SCHEDULED", "INITIALIZING", "DEPLOYING", "RUNNING"}) {
-    std::vector<std::int64_t> values;
-    for (const auto* a : attempts) values.push_back(status_durations(*a)[state].whole().value_or(-1));
-    durations.set(state, aggregated(std::move(values)));
-  }
-  return Json::object({{"metrics", std::move(metrics)}, {"status-duration", std::move(durations)}});
-}
-
-std::vector<const AttemptModel*> current_attempts(const VertexModel& vertex) {
-  std::vector<const AttemptModel*> out;
-  for (const auto& s : vertex.subtasks) out.push_back(&s.back());
+SubtaskAttempt attempt_of(std::int64_t index, const AttemptModel& a) {
+  SubtaskAttempt out;
+  out.subtask = index;
+  out.status = a.state;
+  out.attempt = a.number;
+  out.host = host_of(a);
+  out.endpoint = endpoint_of(a);
+  out.start_time = out.start_time_twin = attempt_start(a);
+  out.end_time = attempt_end(a);
+  out.duration =
+      out.start_time < 0 ? -1 : (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
+  out.metrics = io_metrics({&a});
+  out.taskmanager_id = task_manager_of(a);
+  out.status_duration = status_durations(a);
   return out;
 }
 
-Json vertex_details(const JobModel&, const VertexModel& vertex) {
-  Json subtasks = Json::array();
-  for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) subtasks.push(subtask(static_cast<std::int64_t>(i), vertex.subtasks[i].back()));
-  return Json::object({{"id", vertex.vertex.id},
-                       {"name", vertex.vertex.name},
-                       {"parallelism", vertex.vertex.parallelism},
-                       {"maxParallelism", vertex.vertex.max_parallelism},
-                       {"now", now_ms()},
-                       {"subtasks", std::move(subtasks)},
-                       {"aggregated", aggregated_metrics(current_attempts(vertex))}});
+AggregatedTaskDetails aggregated_of(const Attempts& attempts) {
+  static constexpr std::pair<const char*, const char*> kMetrics[] = {
+      {"read-bytes", "numBytesIn"},
+      {"write-bytes", "numBytesOut"},
+      {"read-records", "numRecordsIn"},
+      {"write-records", "numRecordsOut"},
+      {"accumulated-backpressured-time", "accumulateBackPressuredTimeMs"},
+      {"accumulated-busy-time", "accumulateBusyTimeMs"},
+      {"accumulated-idle-time", "accumulateIdleTimeMs"}};
+  AggregatedTaskDetails out;
+  for (const auto& [name, metric] : kMetrics) {
+    std::vector<std::int64_t> values;
+    for (const auto* a : attempts) values.push_back(a->metric(metric));
+    out.metrics.emplace_back(name, aggregated(std::move(values)));
+  }
+  for (std::size_t i = 0; i < std::size(kTimedStates); ++i) {
+    std::vector<std::int64_t> values;
+    for (const auto* a : attempts) values.push_back(status_durations(*a)[i].second);
+    out.status_duration.emplace_back(kTimedStates[i], aggregated(std::move(values)));
+  }
+  return out;
 }
 
-Json subtask_times(const JobModel&, const VertexModel& vertex) {
-  Json subtasks = Json::array();
-  for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-    const AttemptModel& a = vertex.subtasks[i].back();
+JobVertexDetails details_of(const JobModel&, const VertexModel& vertex) {
+  JobVertexDetails out;
+  out.id = vertex.vertex.id;
+  out.name = vertex.vertex.name;
+  out.parallelism = vertex.vertex.parallelism;
+  out.max_parallelism = vertex.vertex.max_parallelism;
+  out.now = now_ms();
+  Attempts current;
+  for (const auto& attempts : vertex.subtasks) {
+    current.push_back(&attempts.back());
+    out.subtasks.push_back(
+        attempt_of(static_cast<std::int64_t>(out.subtasks.size()), attempts.back()));
+  }
+  out.aggregated = aggregated_of(current);
+  return out;
+}
+
+SubtaskTimes times_of(const JobModel&, const VertexModel& vertex) {
+  SubtaskTimes out{vertex.vertex.id.to_string(), vertex.vertex.name, now_ms(), {}};
+  for (const auto& attempts : vertex.subtasks) {
+    const AttemptModel& a = attempts.back();
     const std::int64_t scheduled = a.time_of("SCHEDULED");
     const std::int64_t end = attempt_end(a);
-    Json stamps = Json::object();
-    for (const char* state : kTaskStates) stamps.set(state, a.time_of(state));
-    subtasks.push(Json::object({{"subtask", static_cast<std::int64_t>(i)},
-                                {"endpoint", endpoint_of(a)},
-                                {"host", host_of(a)},
-                                {"duration", scheduled == 0 ? -1 : (end >= 0 ? end : now_ms()) - scheduled},
-                                {"timestamps", std::move(stamps)}}));
+    SubtaskTime time;
+    time.subtask = static_cast<std::int64_t>(out.subtasks.size());
+    time.host = host_of(a);
+    time.endpoint = endpoint_of(a);
+    time.duration = scheduled == 0 ? -1 : (end >= 0 ? end : out.now) - scheduled;
+    for (const Word& state : kTaskStates)
+      time.timestamps.emplace_back(state.text, a.time_of(state.text));
+    out.subtasks.push_back(std::move(time));
   }
-  return Json::object({{"id", vertex.vertex.id}, {"name", vertex.vertex.name}, {"now", now_ms()}, {"subtasks", std::move(subtasks)}});
+  return out;
 }
 
-Json task_managers(const JobModel&, const VertexModel& vertex) {
-  std::map<std::string, std::vector<const AttemptModel*>> by;
+VertexTaskManagers task_managers_of(const JobModel&, const VertexModel& vertex) {
+  std::map<std::string, Attempts> by;
   for (const auto& s : vertex.subtasks) by[task_manager_of(s.back())].push_back(&s.back());
-  Json list = Json::array();
+  VertexTaskManagers out{vertex.vertex.id, vertex.vertex.name, now_ms(), {}};
   for (const auto& [id, attempts] : by) {
     VertexModel part;
-    std::int64_t start = INT64_MAX;
+    std::vector<std::string> states;
+    std::int64_t start = -1;
     std::int64_t end = 0;
     bool ended = true;
     for (const auto* a : attempts) {
       part.subtasks.push_back({*a});
-      if (attempt_start(*a) >= 0) start = std::min(start, attempt_start(*a));
+      states.push_back(a->state);
+      const std::int64_t began = attempt_start(*a);
+      if (began >= 0) start = start < 0 ? began : std::min(start, began);
       ended = ended && attempt_end(*a) >= 0;
       end = std::max(end, attempt_end(*a));
     }
-    if (start == INT64_MAX) start = -1;
-    Json counts = Json::object();
-    for (const char* state : kTaskStates) {
-      counts.set(state, std::count_if(attempts.begin(), attempts.end(), [&](const auto* a) { return a->state == state; }));
-    }
-    list.push(Json::object({{"endpoint", endpoint_of(*attempts[0])},
-                            {"host", endpoint_of(*attempts[0])},
-                            {"status", vertex_state(part)},
-                            {"start-time", start},
-                            {"end-time", ended ? end : -1},
-                            {"duration", start < 0 ? -1 : (ended ? end : now_ms()) - start},
-                            {"metrics", io_metrics(attempts, false)},
-                            {"status-counts", std::move(counts)},
-                            {"taskmanager-id", id},
-                            {"aggregated", aggregated_metrics(attempts)}}));
+    VertexTaskManager row;
+    row.host = row.endpoint = endpoint_of(*attempts[0]);
+    row.status = vertex_state(part);
+    row.start_time = start;
+    row.end_time = ended ? end : -1;
+    row.duration = start < 0 ? -1 : (ended ? end : out.now) - start;
+    row.metrics = io_metrics(attempts);
+    row.status_counts = state_counts(states);
+    row.taskmanager_id = id;
+    row.aggregated = aggregated_of(attempts);
+    out.taskmanagers.push_back(std::move(row));
   }
-  return Json::object({{"id", vertex.vertex.id}, {"name", vertex.vertex.name}, {"now", now_ms()}, {"taskmanagers", std::move(list)}});
+  return out;
 }
 
-Json watermarks(const JobModel& job, const VertexModel& vertex) {
-  Json list = Json::array();
+std::vector<MetricEntry> watermarks_of(const JobModel& job, const VertexModel& vertex) {
+  std::vector<MetricEntry> list;
   if (job.is_terminal()) return list;
   for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
     for (const auto& [name, value] : vertex.subtasks[i].back().metrics) {
-      if (name == "currentInputWatermark") {
-        list.push(Json::object({{"id", fmt::format("{}.currentInputWatermark", i)}, {"value", fmt::format("{}", value)}}));
-      }
+      if (name == "currentInputWatermark")
+        list.push_back({fmt::format("{}.currentInputWatermark", i), fmt::format("{}", value)});
     }
   }
   return list;
 }
 
-Json accumulator_list(const std::vector<gateway::AccumulatorModel>& accumulators) {
-  Json list = Json::array();
-  for (const auto& a : accumulators) list.push(Json::object({{"name", a.name}, {"type", a.type}, {"value", a.value}}));
+std::vector<UserAccumulator> accumulator_list(
+    const std::vector<gateway::AccumulatorModel>& accumulators) {
+  std::vector<UserAccumulator> list;
+  for (const auto& a : accumulators) list.push_back({a.name, a.type, a.value});
   return list;
 }
 
-Json vertex_accumulators(const JobModel&, const VertexModel& vertex) {
-  std::vector<gateway::AccumulatorModel> all;
-  for (const auto& s : vertex.subtasks) all.insert(all.end(), s.back().accumulators.begin(), s.back().accumulators.end());
-  return Json::object({{"id", vertex.vertex.id}, {"user-accumulators", accumulator_list(all)}});
-}
-
-Json subtask_accumulators(const JobModel&, const VertexModel& vertex) {
-  Json subtasks = Json::array();
-  for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-    const AttemptModel& a = vertex.subtasks[i].back();
-    subtasks.push(Json::object({{"subtask", static_cast<std::int64_t>(i)}, {"attempt", a.number}, {"endpoint", endpoint_of(a)},
-                                {"host", host_of(a)}, {"user-accumulators", accumulator_list(a.accumulators)}}));
+VertexAccumulators accumulators_of(const JobModel&, const VertexModel& vertex) {
+  VertexAccumulators out{vertex.vertex.id.to_string(), {}};
+  for (const auto& s : vertex.subtasks) {
+    for (auto& a : accumulator_list(s.back().accumulators))
+      out.user_accumulators.push_back(std::move(a));
   }
-  return Json::object({{"id", vertex.vertex.id}, {"parallelism", vertex.vertex.parallelism}, {"subtasks", std::move(subtasks)}});
+  return out;
 }
 
-std::string level(double ratio) { return ratio <= 0.10 ? "ok" : ratio <= 0.50 ? "low" : "high"; }
+AllSubtaskAccumulators subtask_accumulators_of(const JobModel&, const VertexModel& vertex) {
+  AllSubtaskAccumulators out{vertex.vertex.id, vertex.vertex.parallelism, {}};
+  for (const auto& attempts : vertex.subtasks) {
+    const AttemptModel& a = attempts.back();
+    out.subtasks.push_back({static_cast<std::int64_t>(out.subtasks.size()), a.number, host_of(a),
+                            endpoint_of(a), accumulator_list(a.accumulators)});
+  }
+  return out;
+}
+
+const char* level(double ratio) { return ratio <= 0.10 ? "ok" : ratio <= 0.50 ? "low" : "high"; }
 
 // Ratios over the life of the attempt.
-Json back_pressure(const JobModel& job, const VertexModel& vertex) {
-  if (job.is_terminal()) return Json::object({{"status", "deprecated"}});
-  Json subtasks = Json::array();
+VertexBackPressure back_pressure_of(const JobModel& job, const VertexModel& vertex) {
+  VertexBackPressure nothing;
+  nothing.status = "deprecated";
+  if (job.is_terminal()) return nothing;
+  std::vector<SubtaskBackPressure> subtasks;
   double worst = 0;
-  for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-    const AttemptModel& a = vertex.subtasks[i].back();
+  for (const auto& attempts : vertex.subtasks) {
+    const AttemptModel& a = attempts.back();
     const auto busy = static_cast<double>(a.metric("accumulateBusyTimeMs"));
     const auto idle = static_cast<double>(a.metric("accumulateIdleTimeMs"));
     const auto pressed = static_cast<double>(a.metric("accumulateBackPressuredTimeMs"));
     const double total = busy + idle + pressed;
-    if (total == 0) return Json::object({{"status", "deprecated"}});
+    if (total == 0) return nothing;
     worst = std::max(worst, pressed / total);
-    subtasks.push(Json::object({{"subtask", static_cast<std::int64_t>(i)}, {"backpressureLevel", level(pressed / total)},
-                                {"ratio", pressed / total}, {"idleRatio", idle / total}, {"busyRatio", busy / total},
-                                {"backpressure-level", level(pressed / total)}}));
+    SubtaskBackPressure row;
+    row.subtask = static_cast<std::int64_t>(subtasks.size());
+    row.ratio = pressed / total;
+    row.idle_ratio = idle / total;
+    row.busy_ratio = busy / total;
+    row.backpressure_level = row.backpressure_level_twin = level(row.ratio);
+    subtasks.push_back(std::move(row));
   }
-  return Json::object({{"status", "ok"}, {"backpressureLevel", level(worst)}, {"end-timestamp", now_ms()},
-                       {"subtasks", std::move(subtasks)}, {"backpressure-level", level(worst)}});
+  VertexBackPressure out;
+  out.status = "ok";
+  out.backpressure_level = out.backpressure_level_twin = level(worst);
+  out.end_timestamp = now_ms();
+  out.subtasks = std::move(subtasks);
+  return out;
 }
 
-Endpoint view(std::string_view path, std::string_view summary, Json (*derive)(const JobModel&, const VertexModel&), bool details_text = false) {
-  return {"GET", path, summary, Endpoint::Access::kRead, false, "",
-          [derive, details_text](const Call& call, gateway::ClusterGateway& gateway, Answer answer, Refuse refuse) {
-            with_vertex(call, gateway, refuse, details_text,
-                        [derive, answer](const JobModel& job, const VertexModel& vertex) { answer({200, derive(job, vertex)}); });
-          }};
-}
+// --- operations ---
 
-// The attempt of the path; without a number the current one.
-void with_attempt(const Call& call, gateway::ClusterGateway& gateway, const Refuse& refuse,
-                  std::function<void(const JobModel&, const VertexModel&, std::int64_t, const AttemptModel&)> use) {
-  if (!path_id<JobId>(call, "jobid", refuse) || !path_id<VertexId>(call, "vertexid", refuse)) return;
-  const auto index = path_number(call, "subtaskindex", refuse);
-  if (!index) return;
-  if (*index < 0) {
-    return refuse({fail(Code::kInvalidArgument, fmt::format("Bad request, could not parse parameters: Cannot resolve path parameter "
-                                                            "(subtaskindex) from value \"{}\".",
-                                                            *index))});
+// An answer derived from the vertex alone.
+template <typename T, T (*kDerive)(const JobModel&, const VertexModel&),
+          Missing kMissing = Missing::kNoVertexWithId>
+struct VertexView {
+  static constexpr Access kAccess = Access::kView;
+  using Path = VertexPath;
+  using Response = T;
+  static void handle(const Call<VertexPath>& call, ClusterGateway& cluster, const Reply<T>& reply) {
+    with_vertex(
+        call.path.jobid, call.path.vertexid, cluster, reply, kMissing,
+        [reply](const JobModel& job, const VertexModel& vertex) { reply(kDerive(job, vertex)); });
   }
-  std::optional<std::int64_t> number;
-  if (call.path.contains("attempt")) {
-    number = path_number(call, "attempt", refuse);
-    if (!number) return;
+};
+struct GetVertex : VertexView<JobVertexDetails, details_of, Missing::kVertexNotFound> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200,
+                                "A vertex with its subtasks."};
+};
+struct GetVertexAccumulators : VertexView<VertexAccumulators, accumulators_of> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/accumulators", 200,
+                                "Accumulators of a vertex."};
+};
+// What is not there has no back-pressure, and that is an answer.
+struct GetBackPressure {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/backpressure", 200,
+                                "Back-pressure of a vertex."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = VertexPath;
+  using Response = VertexBackPressure;
+  static void handle(const Call<VertexPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.job(call.path.jobid)
+        .then([reply, id = call.path.vertexid](Result<gateway::JobModelRef> job) {
+          if (job.ok()) {
+            for (const VertexModel& vertex : (*job)->vertices) {
+              if (vertex.vertex.id == id) return reply(back_pressure_of(**job, vertex));
+            }
+          }
+          Response nothing;
+          nothing.status = "deprecated";
+          reply(nothing);
+        });
   }
-  with_vertex(call, gateway, refuse, false, [=](const JobModel& job, const VertexModel& vertex) {
-    if (*index >= static_cast<std::int64_t>(vertex.subtasks.size())) {
-      return refuse({fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}", vertex.vertex.id.to_string()))});
-    }
-    const auto& attempts = vertex.subtasks[static_cast<std::size_t>(*index)];
-    if (!number) return use(job, vertex, *index, attempts.back());
-    for (const AttemptModel& attempt : attempts) {
-      if (attempt.number == *number) return use(job, vertex, *index, attempt);
-    }
-    refuse({fail(Code::kNotFound, fmt::format("Invalid attempt num {}", *number))});
-  });
+};
+struct GetAllSubtaskAccumulators : VertexView<AllSubtaskAccumulators, subtask_accumulators_of> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/accumulators", 200,
+                                "Accumulators of each subtask."};
+};
+struct GetSubtaskTimes : VertexView<SubtaskTimes, times_of> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasktimes", 200,
+                                "When each subtask entered its states."};
+};
+struct GetVertexTaskManagers
+    : VertexView<VertexTaskManagers, task_managers_of, Missing::kVertexNotFound> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/taskmanagers", 200,
+                                "A vertex by TaskManager."};
+};
+struct GetWatermarks : VertexView<std::vector<MetricEntry>, watermarks_of> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/watermarks", 200,
+                                "Input watermark of each subtask."};
+};
+
+// The attempt of that number; without one the current one.
+template <typename T>
+void with_attempt(const SubtaskPath& path, std::optional<std::int64_t> number,
+                  ClusterGateway& cluster, const Reply<T>& reply,
+                  std::function<void(std::int64_t, const AttemptModel&)> use) {
+  with_vertex(path.jobid, path.vertexid, cluster, reply, Missing::kNoVertexWithId,
+              [=, index = path.subtaskindex.value](const JobModel&, const VertexModel& vertex) {
+                if (index >= static_cast<std::int64_t>(vertex.subtasks.size())) {
+                  return reply.refuse(
+                      fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}",
+                                                        vertex.vertex.id.to_string())));
+                }
+                const auto& attempts = vertex.subtasks[static_cast<std::size_t>(index)];
+                if (!number) return use(index, attempts.back());
+                for (const AttemptModel& attempt : attempts) {
+                  if (attempt.number == *number) return use(index, attempt);
+                }
+                reply.refuse(fail(Code::kNotFound, fmt::format("Invalid attempt num {}", *number)));
+              });
 }
 
-void answer_attempt(const Call& call, gateway::ClusterGateway& gateway, const Answer& answer, const Refuse& refuse) {
-  with_attempt(call, gateway, refuse, [answer](const JobModel&, const VertexModel&, std::int64_t index, const AttemptModel& attempt) {
-    answer({200, subtask(index, attempt)});
-  });
-}
+struct GetSubtask {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex",
+                                200, "The current attempt of a subtask."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = SubtaskPath;
+  using Response = SubtaskAttempt;
+  static void handle(const Call<SubtaskPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_attempt(call.path, std::nullopt, cluster, reply,
+                 [reply](std::int64_t index, const AttemptModel& attempt) {
+                   reply(attempt_of(index, attempt));
+                 });
+  }
+};
 
-void answer_attempt_accumulators(const Call& call, gateway::ClusterGateway& gateway, const Answer& answer, const Refuse& refuse) {
-  with_attempt(call, gateway, refuse, [answer](const JobModel& job, const VertexModel& vertex, std::int64_t index, const AttemptModel& attempt) {
-    answer({200, Json::object({{"subtask", index}, {"attempt", attempt.number},
-                               {"id", fmt::format("{}_{}_{}_{}", job.id.to_string(), vertex.vertex.id.to_string(), index, attempt.number)},
-                               {"user-accumulators", accumulator_list(attempt.accumulators)}})});
-  });
-}
+struct GetAttempt {
+  static constexpr Route kRoute{
+      "GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt", 200,
+      "One attempt of a subtask."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = AttemptPath;
+  using Response = SubtaskAttempt;
+  static void handle(const Call<AttemptPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    const AttemptPath& p = call.path;
+    with_attempt({p.jobid, p.vertexid, p.subtaskindex}, p.attempt, cluster, reply,
+                 [reply](std::int64_t index, const AttemptModel& attempt) {
+                   reply(attempt_of(index, attempt));
+                 });
+  }
+};
+
+struct GetAttemptAccumulators {
+  static constexpr Route kRoute{
+      "GET",
+      "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt/accumulators", 200,
+      "Accumulators of an attempt."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = AttemptPath;
+  using Response = AttemptAccumulators;
+  static void handle(const Call<AttemptPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    const AttemptPath& p = call.path;
+    with_attempt({p.jobid, p.vertexid, p.subtaskindex}, p.attempt, cluster, reply,
+                 [reply, p](std::int64_t index, const AttemptModel& a) {
+                   reply({index, a.number,
+                          fmt::format("{}_{}_{}_{}", p.jobid.to_string(), p.vertexid.to_string(),
+                                      index, a.number),
+                          accumulator_list(a.accumulators)});
+                 });
+  }
+};
 
 }  // namespace
 
 std::vector<Endpoint> vertex_endpoints() {
-  return {
-      view("/jobs/:jobid/vertices/:vertexid", "A vertex with its subtasks.", vertex_details, true),
-      view("/jobs/:jobid/vertices/:vertexid/accumulators", "Accumulators of a vertex.", vertex_accumulators),
-      view("/jobs/:jobid/vertices/:vertexid/backpressure", "Back-pressure of a vertex.", back_pressure),
-      view("/jobs/:jobid/vertices/:vertexid/subtasks/accumulators", "Accumulators of each subtask.", subtask_accumulators),
-      view("/jobs/:jobid/vertices/:vertexid/subtasktimes", "When each subtask entered its states.", subtask_times),
-      view("/jobs/:jobid/vertices/:vertexid/taskmanagers", "A vertex by TaskManager.", task_managers, true),
-      view("/jobs/:jobid/vertices/:vertexid/watermarks", "Input watermark of each subtask.", watermarks),
-      {"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex", "The current attempt of a subtask.", Endpoint::Access::kRead, false,
-       "", answer_attempt},
-      {"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt", "One attempt of a subtask.",
-       Endpoint::Access::kRead, false, "", answer_attempt},
-      {"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt/accumulators", "Accumulators of an attempt.",
-       Endpoint::Access::kRead, false, "", answer_attempt_accumulators},
-  };
+  return endpoint_list<GetVertex, GetVertexAccumulators, GetBackPressure, GetAllSubtaskAccumulators,
+                       GetSubtaskTimes, GetVertexTaskManagers, GetWatermarks, GetSubtask,
+                       GetAttempt, GetAttemptAccumulators>();
 }
 
 }  // namespace drey::rest

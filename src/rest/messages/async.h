@@ -1,0 +1,60 @@
+// Messages of operations that are triggered and then asked for.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/id.h"
+#include "rest/messages/words.h"
+#include "rest/shape.h"
+
+namespace drey::rest {
+
+struct QueueStatus {
+  OneOf<kQueueStates> id;
+  static constexpr std::string_view kUrn = "runtime:rest:messages:queue:QueueStatus";
+  static constexpr auto fields() { return std::tuple{field("id", &QueueStatus::id)}; }
+};
+static_assert(wire::EveryMemberHasARow<QueueStatus>);
+
+struct TriggerAnswer {
+  TriggerId request_id;
+  static constexpr std::string_view kUrn = "runtime:rest:handler:async:TriggerResponse";
+  static constexpr auto fields() {
+    return std::tuple{field("request-id", &TriggerAnswer::request_id)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<TriggerAnswer>);
+
+// A failure as Flink tells it.
+struct FailureCause {
+  std::string class_name;
+  std::string stack_trace;
+  static constexpr auto fields() {
+    using M = FailureCause;
+    return std::tuple{field("class", &M::class_name), field("stack-trace", &M::stack_trace)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<FailureCause>);
+
+template <typename Info>
+struct AsyncResult {
+  QueueStatus status;
+  std::optional<Info> operation;  // null while in progress
+  static constexpr std::string_view kUrn = "runtime:rest:handler:async:AsynchronousOperationResult";
+  static constexpr auto fields() {
+    using M = AsyncResult;
+    return std::tuple{field("status", &M::status), field("operation", &M::operation).nullable()};
+  }
+};
+
+struct AsyncInfo {
+  std::optional<Json> failure_cause;
+  static constexpr std::string_view kUrn = "runtime:rest:handler:async:AsynchronousOperationInfo";
+  static constexpr auto fields() {
+    return std::tuple{field("failure-cause", &AsyncInfo::failure_cause)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<AsyncInfo>);
+
+}  // namespace drey::rest
