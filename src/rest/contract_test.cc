@@ -1,0 +1,214 @@
+// The declared operations against Flink's documented ones: both pages, verb by verb, row by row.
+//
+// tests/contract/missing.txt lists what is not served yet, tests/contract/differences.txt what
+// differs and why; both must say exactly what is true.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <set>
+
+#include "env/env.h"
+#include "rest/router.h"
+
+namespace drey::rest {
+namespace {
+
+constexpr std::string_view kPrefix = "urn:jsonschema:org:apache:flink:";
+
+std::string contract_file(const std::string& name) {
+  return env::posix()
+      .files.read_all(std::string(DREY_SOURCE_DIR) + "/tests/contract/" + name)
+      .value_or("");
+}
+
+// The lines of a list; what follows two blanks is the reason.
+std::map<std::string, std::string> listed(const std::string& name) {
+  std::map<std::string, std::string> out;
+  const std::string text = contract_file(name);
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    at = end + 1;
+    if (line.empty() || line.starts_with('#')) continue;
+    const auto gap = line.find("  ");
+    out[line.substr(0, gap)] =
+        gap == std::string::npos ? "" : line.substr(line.find_first_not_of(' ', gap));
+  }
+  return out;
+}
+
+class Comparison {
+ public:
+  Comparison(wire::Eras era, const Json& page) : era_(era) {
+    for (const Json& operation : page.elements()) {
+      remember(operation["request"]);
+      remember(operation["response"]);
+    }
+  }
+
+  void operation(const Json& page, const Endpoint& endpoint, std::set<std::string>& out) {
+    out_ = &out;
+    where_ = fmt::format("{} {} {}", era_ == kV1 ? "1.12" : "2.x", endpoint.verb, endpoint.path);
+    if (page["status"].whole() != endpoint.status) differ("status", "");
+    for (const char* place : {"path", "query"}) {
+      std::set<std::string> wanted, found;
+      for (const Json& parameter : page["params"].elements()) {
+        if (parameter["in"].text() == place) wanted.insert(*parameter["name"].text());
+      }
+      const Shape& shape =
+          (std::string_view(place) == "path" ? endpoint.path_shape : endpoint.query_shape)();
+      for (const Row& row : shape.rows) {
+        if ((row.eras & era_) != 0) found.insert(std::string(row.name));
+      }
+      if (wanted != found) differ(place, "");
+    }
+    if (endpoint.request_shape != nullptr) {
+      compare(page["request"], endpoint.request_shape(), "request");
+    } else if (!page["request"].entries().empty()) {
+      differ("request", "");
+    }
+    compare(page["response"], endpoint.response_shape(), "response");
+  }
+
+ private:
+  void remember(const Json& schema) {
+    if (schema["id"].is_string()) by_id_.emplace(*schema["id"].text(), schema);
+    for (const char* inner : {"items", "additionalProperties"}) {
+      if (schema[inner].is_object()) remember(schema[inner]);
+    }
+    if (!schema["properties"].is_object()) return;
+    for (const auto& [name, property] : schema["properties"].entries()) remember(property);
+  }
+
+  void differ(const std::string& at, const std::string& how) {
+    out_->insert(fmt::format("{}: {}{}", where_, at, how.empty() ? "" : " " + how));
+  }
+
+  void compare(const Json& wanted, const Shape& shape, const std::string& at) {
+    using Kind = Shape::Kind;
+    if (shape.kind == Kind::kOptional) return compare(wanted, shape.element(), at);
+    if (wanted["$ref"].is_string()) {
+      const std::string id = *wanted["$ref"].text();
+      if (std::find(open_.begin(), open_.end(), id) != open_.end())
+        return;  // a message that holds itself
+      return compare(by_id_.at(id), shape, at);
+    }
+    if (wanted.entries().empty()) {
+      if (shape.kind != Kind::kMessage || !shape.rows.empty()) differ(at, "has no schema");
+      return;
+    }
+    const std::string type = wanted["type"].text().value_or("");
+    if (type == "any") return;
+    if (type == "array")
+      return shape.kind == Kind::kArray ? compare(wanted["items"], shape.element(), at + "[]")
+                                        : differ(at, "is an array");
+    if (type == "object" && wanted["additionalProperties"].is_object()) {
+      return shape.kind == Kind::kMap
+                 ? compare(wanted["additionalProperties"], shape.element(), at + "{}")
+                 : differ(at, "is a map");
+    }
+    if (type == "object") return compare_message(wanted, shape, at);
+    if (type == "string") {
+      if (shape.kind != Kind::kText && shape.kind != Kind::kWord) return differ(at, "is a text");
+      std::set<std::string> words, known;
+      if (wanted["enum"].is_array()) {
+        for (const Json& word : wanted["enum"].elements()) words.insert(*word.text());
+      }
+      for (const Word& word : shape.words) {
+        if ((word.eras & era_) != 0) known.insert(std::string(word.text));
+      }
+      if (words != known) differ(at, "has other words");
+      return;
+    }
+    const Kind kind = type == "integer"  ? Kind::kWhole
+                      : type == "number" ? Kind::kReal
+                                         : Kind::kBoolean;
+    if (shape.kind != kind) differ(at, "is of type " + type);
+  }
+
+  void compare_message(const Json& wanted, const Shape& shape, const std::string& at) {
+    const std::string id = wanted["id"].text().value_or("");
+    const Json& properties = wanted["properties"];
+    if (shape.kind == Shape::Kind::kMap && !properties.is_object()) return;  // keys that are data
+    if (shape.kind != Shape::Kind::kMessage) return differ(at, "is an object");
+    if (id != std::string(kPrefix) + std::string(era_ == kV1 ? shape.urn_v1 : shape.urn))
+      differ(at, "is " + id.substr(std::min(id.size(), kPrefix.size())));
+    open_.push_back(id);
+    std::set<std::string> wanted_names;
+    if (properties.is_object()) {
+      for (const auto& [name, property] : properties.entries()) wanted_names.insert(name);
+    }
+    for (const Row& row : shape.rows) {
+      if ((row.eras & era_) == 0) continue;
+      const std::string name(row.name);
+      if (wanted_names.erase(name) == 0) {
+        differ(at + "." + name, "is not in the page");
+      } else {
+        compare(properties[name], row.shape(), at + "." + name);
+      }
+    }
+    for (const std::string& name : wanted_names) differ(at + "." + name, "is missing");
+    open_.pop_back();
+  }
+
+  const wire::Eras era_;
+  std::map<std::string, Json> by_id_;
+  std::vector<std::string> open_;
+  std::string where_;
+  std::set<std::string>* out_ = nullptr;
+};
+
+TEST(ContractTest, DeclarationsEqualBothPagesButForWhatIsListed) {
+  const std::vector<Endpoint> endpoints = all_endpoints();
+  std::set<std::string> missing, differences, served, documented;
+  for (const auto& [era, name] :
+       {std::pair{kV2, "rest-2.x.json"}, std::pair{kV1, "rest-1.12.json"}}) {
+    const Json page = Json::parse(contract_file(name)).value_or(Json());
+    ASSERT_TRUE(page.is_array()) << name;
+    Comparison comparison(era, page);
+    for (const Json& operation : page.elements()) {
+      const std::string key = *operation["verb"].text() + " " + *operation["path"].text();
+      documented.insert(key);
+      const auto found = std::find_if(endpoints.begin(), endpoints.end(), [&](const Endpoint& e) {
+        return e.verb == *operation["verb"].text() && e.path == *operation["path"].text();
+      });
+      if (found == endpoints.end()) {
+        missing.insert(key);
+        continue;
+      }
+      served.insert(key);
+      comparison.operation(operation, *found, differences);
+    }
+  }
+  std::cout << fmt::format("contract: {} of {} operations served\n", served.size(),
+                           documented.size());
+  for (const std::string& key : missing) std::cout << "missing: " << key << "\n";
+  const auto known_missing = listed("missing.txt");
+  for (const std::string& key : missing)
+    EXPECT_TRUE(known_missing.contains(key)) << "not in missing.txt: " << key;
+  for (const auto& [key, why] : known_missing)
+    EXPECT_TRUE(missing.contains(key)) << "served; take it out of missing.txt: " << key;
+  const auto known_differences = listed("differences.txt");
+  for (const std::string& key : differences)
+    EXPECT_TRUE(known_differences.contains(key)) << "not in differences.txt: " << key;
+  for (const auto& [key, why] : known_differences) {
+    EXPECT_TRUE(differences.contains(key)) << "no difference any more: " << key;
+    EXPECT_FALSE(why.empty()) << "no reason: " << key;
+  }
+}
+
+TEST(ContractTest, EveryOperationIsDeclaredOnceAndDescribed) {
+  std::set<std::string> seen;
+  for (const Endpoint& e : all_endpoints()) {
+    EXPECT_TRUE(seen.insert(fmt::format("{} {}", e.verb, e.path)).second) << e.path;
+    EXPECT_FALSE(e.summary.empty()) << e.path;
+    EXPECT_TRUE(e.verb == "GET" || e.access != Access::kView) << e.path;
+  }
+}
+
+}  // namespace
+}  // namespace drey::rest
