@@ -4,7 +4,7 @@
 //   DIR/flights/flights-NN.csv       the flights of 2013, copy NN moved to the year 2013 + NN
 //   DIR/flights_zst/...csv.zst       the same rows, compressed
 //   DIR/data.json                    what was asked for; written last
-// With seed 1 the text is that of the Flink harness (bench/flink, MakeText.java), byte by byte.
+// With seed 1 the text is that of the Flink harness, byte by byte.
 #pragma once
 
 #include <cstdint>
