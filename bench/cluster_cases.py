@@ -165,7 +165,8 @@ def recover_and_checkpoint(runs):
         yield "recover", found
         job.cancel()
         job, _ = load(cluster, jar, "random", RATE, "5s")
-        yield "checkpoint, 1 % at random", checkpoints(job, runs)[1]
+        # Twice as many: pages are written as a whole now and then, and that belongs to it.
+        yield "checkpoint, 1 % at random", checkpoints(job, 2 * runs)[1]
         job.cancel()
         speeds = {}
         for name, interval in (("without", None), ("with", "5s")):

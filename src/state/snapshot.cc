@@ -1,12 +1,16 @@
 // Files of a task's snapshot.
 //
 //   file := image* manifest
-//   image := magic u32, bytes u32, checksum u64, rows       (one page up to its last slot used)
+//   image := magic u32, bytes u32, checksum u64, blocks     (of one page up to its last slot used: all, or those written)
 //   manifest := wire encoding of TaskState::Manifest        (where it is and its checksum: in the handle)
 //
-// A page that was not written since an earlier checkpoint is named in the manifest with that checkpoint's file.
+// The manifest names for each page its images, in this file and those of earlier checkpoints: one of the whole page and
+// on top of it the blocks that were written later. A page gets a new whole image when that costs little more, or when
+// its images are many; pages reach that bound at different checkpoints.
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 #define XXH_INLINE_ALL
@@ -22,10 +26,45 @@ namespace {
 constexpr std::size_t kWriteBytes = 1u << 20;
 // A file of which less than this share is still needed is given up: its last pages are written again.
 constexpr std::uint64_t kLivePercentMin = 30;
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;
+constexpr std::size_t kImagesMin = 4, kImagesSpread = 5;  // the bound of page p is kImagesMin + p % kImagesSpread
 
 Status corrupt(const std::string& path, std::string_view what) {
   return fail(Code::kCorrupt, fmt::format("Checkpoint file is damaged: {}: path={}", what, path));
+}
+
+// Calls visit(offset, bytes) for each run of blocks within the first `used` bytes.
+template <typename Visit>
+void for_blocks(std::uint64_t blocks, std::uint32_t used, Visit&& visit) {
+  if (blocks == kAllBlocks) return visit(std::uint32_t{0}, used);
+  while (blocks != 0) {
+    const auto first = static_cast<std::uint32_t>(std::countr_zero(blocks));
+    const auto count = static_cast<std::uint32_t>(std::countr_one(blocks >> first));
+    blocks &= ~(kAllBlocks >> (64 - count) << first);
+    const std::uint32_t begin = std::min(first * kBlockBytes, used);
+    const std::uint32_t end = std::min((first + count) * kBlockBytes, used);
+    if (begin < end) visit(begin, end - begin);
+  }
+}
+
+std::uint32_t bytes_of(std::uint64_t blocks, std::uint32_t used) {
+  std::uint32_t sum = 0;
+  for_blocks(blocks, used, [&](std::uint32_t, std::uint32_t bytes) { sum += bytes; });
+  return sum;
+}
+
+// What the next image of a page holds.
+std::uint64_t blocks_to_write(const Table::PageEntry& page, std::uint32_t id, bool sparse) {
+  if (page.images.empty() || sparse || page.page->bytes != kPageBytes) return kAllBlocks;
+  std::uint64_t bytes = bytes_of(page.dirty_blocks, page.used());
+  std::size_t later = 0;
+  for (std::size_t i = 1; i < page.images.size(); ++i) {
+    const Table::PageImage& image = page.images[i];
+    if ((image.blocks & ~page.dirty_blocks) == 0) continue;  // no longer needed
+    ++later;
+    bytes += bytes_of(image.blocks, image.used);
+  }
+  return later + 2 > kImagesMin + id % kImagesSpread || bytes * 2 > page.used() ? kAllBlocks : page.dirty_blocks;
 }
 
 }  // namespace
@@ -33,17 +72,26 @@ Status corrupt(const std::string& path, std::string_view what) {
 class SnapshotWriter final : public SnapshotJob {
  public:
   ~SnapshotWriter() override {
-    for (const Image& image : images_) image.page->release();
+    for (const Image& image : images_) {
+      if (image.page != nullptr) image.page->release();
+    }
   }
 
   Result<TaskStateHandle> run(env::FileSystem& files) override {
     DREY_TRY_ASSIGN(auto file, files.create(path_));
     std::string buffer;
     buffer.reserve(kWriteBytes + kPageBytes * 2);
-    for (const Image& image : images_) {
-      PageImageHeader header{kPageMagic, image.bytes, XXH3_64bits(image.page->memory, image.bytes)};
-      buffer.append(reinterpret_cast<const char*>(&header), sizeof header);
-      buffer.append(image.page->memory, image.bytes);
+    for (Image& image : images_) {
+      const std::size_t at = buffer.size();
+      buffer.resize(at + sizeof(PageImageHeader));
+      for_blocks(image.blocks, image.used,
+                 [&](std::uint32_t begin, std::uint32_t bytes) { buffer.append(image.page->memory + begin, bytes); });
+      // From here on the task may write to the page without a copy.
+      std::exchange(image.page, nullptr)->release();
+      const std::size_t bytes = buffer.size() - at - sizeof(PageImageHeader);
+      const PageImageHeader header{kPageMagic, static_cast<std::uint32_t>(bytes),
+                                   XXH3_64bits(buffer.data() + at + sizeof(PageImageHeader), bytes)};
+      std::memcpy(buffer.data() + at, &header, sizeof header);
       if (buffer.size() >= kWriteBytes) {
         DREY_TRY(file->append(buffer));
         buffer.clear();
@@ -69,8 +117,9 @@ class SnapshotWriter final : public SnapshotJob {
  private:
   friend class TaskState;
   struct Image {
-    Page* page;
-    std::uint32_t bytes;
+    Page* page;  // null once it is in the buffer
+    std::uint64_t blocks;
+    std::uint32_t used;
   };
   std::string path_;
   std::vector<Image> images_;
@@ -93,9 +142,8 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
   for (const auto& [name, e] : entries_) {
     if (e->table == nullptr) continue;
     for (const Table::PageEntry& page : e->table->pages()) {
-      if (page.page != nullptr && !page.dirty && page.live > 0) {
-        live[page.file.get()] += std::uint64_t{page.slots} * page.slot_bytes;
-      }
+      if (page.page == nullptr || page.live == 0) continue;
+      for (const Table::PageImage& image : page.images) live[image.file.get()] += bytes_of(image.blocks, image.used);
     }
   }
 
@@ -113,24 +161,34 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
       for (std::uint32_t id = 1; id < pages.size(); ++id) {
         Table::PageEntry& page = pages[id];
         if (page.page == nullptr || page.live == 0) continue;
-        const std::uint32_t bytes = page.slots * page.slot_bytes;
-        const bool sparse = !page.dirty && live[page.file.get()] * 100 < page.file->bytes * kLivePercentMin;
-        if (page.dirty || sparse) {
+        const bool sparse = std::ranges::any_of(page.images, [&](const Table::PageImage& image) {
+          return live[image.file.get()] * 100 < image.file->bytes * kLivePercentMin;
+        });
+        if (page.dirty_blocks != 0 || sparse) {
+          const std::uint64_t blocks = blocks_to_write(page, id, sparse);
+          if (blocks == kAllBlocks) page.images.clear();
+          // The whole image stays below, however much lies over it.
+          for (std::size_t i = page.images.size(); i-- > 1;) {
+            if ((page.images[i].blocks & ~blocks) == 0) page.images.erase(page.images.begin() + static_cast<std::ptrdiff_t>(i));
+          }
           page.page->retain();
-          job->images_.push_back({page.page, bytes});
-          page.dirty = false;
-          page.file = file;
-          page.offset = file->bytes;
-          file->bytes += sizeof(PageImageHeader) + bytes;
+          job->images_.push_back({page.page, blocks, page.used()});
+          page.images.push_back({file, file->bytes, blocks, page.used()});
+          page.dirty_blocks = 0;
+          file->bytes += sizeof(PageImageHeader) + bytes_of(blocks, page.used());
         }
-        std::uint32_t number = 0;
-        if (page.file != file) {
-          const auto [at, added] = file_numbers.emplace(page.file.get(), static_cast<std::uint32_t>(manifest.files.size()));
-          if (added) manifest.files.push_back({page.file->path, page.file->bytes});
-          number = at->second;
+        PageRecord stored{id, page.slot_bytes, page.slots, page.page->bytes, {}};
+        for (const Table::PageImage& image : page.images) {
+          std::uint32_t number = 0;
+          if (image.file != file) {
+            const auto [at, added] = file_numbers.emplace(image.file.get(), static_cast<std::uint32_t>(manifest.files.size()));
+            if (added) manifest.files.push_back({image.file->path, image.file->bytes});
+            number = at->second;
+          }
+          stored.images.push_back({number, image.offset, image.blocks, image.used});
         }
-        record.pages.push_back({id, page.slot_bytes, page.slots, page.page->bytes, number, page.offset});
-        job->handle_.state_bytes += bytes;
+        record.pages.push_back(std::move(stored));
+        job->handle_.state_bytes += page.used();
       }
     }
     manifest.entries.push_back(std::move(record));
@@ -150,7 +208,16 @@ void TaskState::discard(std::int64_t checkpoint_id) {
   for (const auto& [name, e] : entries_) {
     if (e->table == nullptr) continue;
     for (Table::PageEntry& page : e->table->pages()) {
-      if (page.page != nullptr && page.file == found->second) page.dirty = true;
+      for (std::size_t i = page.images.size(); i-- > 0;) {
+        if (page.images[i].file != found->second) continue;
+        page.dirty_blocks |= page.images[i].blocks;
+        if (i == 0) {
+          page.images.clear();
+        } else {
+          page.images.erase(page.images.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+        break;  // a file holds one image of a page
+      }
     }
   }
   file_of_checkpoint_.erase(found);
@@ -163,7 +230,14 @@ class ImageReader {
  public:
   explicit ImageReader(env::FileSystem& files) : files_(files) {}
 
-  Status read(const std::string& path, const PageRecord& record, char* out) {
+  // The page's bytes as its images say. REQUIRES: is_sound().
+  Status read(const std::vector<StateFile>& state_files, const PageRecord& page, char* out) {
+    for (const ImageRecord& image : page.images) DREY_TRY(read_image(state_files[image.file].path, image, out));
+    return {};
+  }
+
+ private:
+  Status read_image(const std::string& path, const ImageRecord& image, char* out) {
     auto& file = open_[path];
     if (file == nullptr) {
       auto opened = files_.open(path);
@@ -171,25 +245,37 @@ class ImageReader {
       file = std::move(*opened);
     }
     PageImageHeader header{};
-    const std::uint64_t bytes = std::uint64_t{record.slots} * record.slot_bytes;
-    auto got = file->read_at(record.offset, reinterpret_cast<char*>(&header), sizeof header);
+    const std::uint32_t bytes = bytes_of(image.blocks, image.used);
+    auto got = file->read_at(image.offset, reinterpret_cast<char*>(&header), sizeof header);
     if (!got.ok()) return got.status();
     if (*got != sizeof header || header.magic != kPageMagic || header.bytes != bytes) return corrupt(path, "no page image where one should be");
-    got = file->read_at(record.offset + sizeof header, out, bytes);
+    // A whole image goes to its place at once.
+    const bool is_whole = image.blocks == kAllBlocks;
+    if (!is_whole) blocks_.resize(bytes);
+    char* const to = is_whole ? out : blocks_.data();
+    got = file->read_at(image.offset + sizeof header, to, bytes);
     if (!got.ok()) return got.status();
     if (*got != bytes) return corrupt(path, "it ends within a page image");
-    if (XXH3_64bits(out, bytes) != header.checksum) return corrupt(path, "the checksum of a page image does not match");
+    if (XXH3_64bits(to, bytes) != header.checksum) return corrupt(path, "the checksum of a page image does not match");
+    if (is_whole) return {};
+    const char* from = to;
+    for_blocks(image.blocks, image.used, [&](std::uint32_t begin, std::uint32_t count) {
+      std::memcpy(out + begin, from, count);
+      from += count;
+    });
     return {};
   }
 
- private:
   env::FileSystem& files_;
   std::map<std::string, std::unique_ptr<env::ReadableFile>> open_;
+  std::string blocks_;
 };
 
-bool is_sound(const PageRecord& p) {
+bool is_sound(const PageRecord& p, std::size_t files) {
+  const std::uint64_t used = std::uint64_t{p.slots} * p.slot_bytes;
   return p.id != 0 && p.id < (1u << 30) && p.slot_bytes >= 16 && p.page_bytes % kPageBytes == 0 && p.page_bytes != 0 &&
-         std::uint64_t{p.slots} * p.slot_bytes <= p.page_bytes && p.slots > 0 && p.slots <= 0x10000;
+         used <= p.page_bytes && p.slots > 0 && p.slots <= 0x10000 && !p.images.empty() && p.images[0].blocks == kAllBlocks &&
+         std::ranges::all_of(p.images, [&](const ImageRecord& image) { return image.file < files && image.used <= used; });
 }
 
 }  // namespace
@@ -233,7 +319,7 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, bool own,
         slot->table = std::make_unique<Table>(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, pool_, budget_);
       }
       for (const PageRecord& page : record.pages) {
-        if (!is_sound(page) || page.file >= manifest->files.size()) return corrupt(path, "its manifest is not sound");
+        if (!is_sound(page, manifest->files.size())) return corrupt(path, "its manifest is not sound");
       }
       if (record.kind == EntryKind::kUnion || (record.kind == EntryKind::kSplit && whole)) {
         std::vector<std::string> all = slot->list.elements();
@@ -272,14 +358,17 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
       entry.page = pool_.allocate(page.page_bytes);
       entry.slot_bytes = page.slot_bytes;
       entry.slots = page.slots;
-      entry.dirty = !own;
-      entry.file = page_files[page.file];
-      entry.offset = page.offset;
-      // The first file's page bytes are not in the manifest (it was not finished when that was made).
-      entry.file->bytes = std::max(entry.file->bytes, page.offset + std::uint64_t{page.slots} * page.slot_bytes);
+      entry.dirty_blocks = own ? 0 : kAllBlocks;
+      for (const ImageRecord& image : page.images) {
+        if (!own) break;
+        const auto& file = page_files[image.file];
+        entry.images.push_back({file, image.offset, image.blocks, image.used});
+        // The first file's page bytes are not in the manifest (it was not finished when that was made).
+        file->bytes = std::max(file->bytes, image.offset + sizeof(PageImageHeader) + bytes_of(image.blocks, image.used));
+      }
       char* memory = entry.page->memory;
       table.adopt(page.id, std::move(entry));
-      DREY_TRY(reader.read(manifest.files[page.file].path, page, memory));
+      DREY_TRY(reader.read(manifest.files, page, memory));
     }
     if (budget_.used_bytes > budget_.bytes_max) {
       return fail(Code::kResourceExhausted, fmt::format("The checkpoint's state does not fit the slot's managed memory: {} bytes. "
@@ -308,7 +397,7 @@ Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files) 
       entry.slots = page.slots;
       char* memory = entry.page->memory;
       source.adopt(1, std::move(entry));
-      DREY_TRY(reader.read(manifest.files[page.file].path, page, memory));
+      DREY_TRY(reader.read(manifest.files, page, memory));
       Status status;
       source.for_each([&](Address row) {
         const data::View key = source.key_of(row);

@@ -177,8 +177,11 @@ char* Table::for_write(Address row) {
     entry.page->release();
     entry.page = copy;
   }
-  entry.dirty = true;
-  return entry.page->memory + (row & 0xffff) * entry.slot_bytes;
+  const std::uint64_t begin = (row & 0xffff) * entry.slot_bytes;
+  // The last block of a page larger than kPageBytes is beyond the bits: it has one slot, whose bits are all set here.
+  const std::uint64_t last = std::min<std::uint64_t>((begin + entry.slot_bytes - 1) / kBlockBytes, 63);
+  entry.dirty_blocks |= kAllBlocks >> (63 - last) & kAllBlocks << begin / kBlockBytes;
+  return entry.page->memory + begin;
 }
 
 Result<Address> Table::upsert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_size,

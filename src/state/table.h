@@ -42,6 +42,10 @@ struct Budget {
   std::uint64_t bytes_max = UINT64_MAX;
 };
 
+// A page is made durable by blocks; a page larger than kPageBytes always as a whole.
+inline constexpr std::uint32_t kBlockBytes = kPageBytes / 64;
+inline constexpr std::uint64_t kAllBlocks = ~std::uint64_t{0};
+
 // A file of page images that tables refer to; shared by the pages that lie in it.
 struct PageFile {
   std::string path;
@@ -84,14 +88,21 @@ class Table {
   void for_each(const std::function<void(Address)>& visit) const;
 
   // --- for snapshots and restore (state/snapshot.cc) ---
+  // Durable bytes of a page: of its first `used` bytes those in `blocks`, bit b for block b of kBlockBytes.
+  struct PageImage {
+    std::shared_ptr<PageFile> file;
+    std::uint64_t offset = 0;
+    std::uint64_t blocks = kAllBlocks;
+    std::uint32_t used = 0;
+  };
   struct PageEntry {
     Page* page = nullptr;  // null: id is free
     std::uint32_t slot_bytes = 0;
     std::uint32_t slots = 0;   // handed out so far; later ones were never used
     std::uint32_t live = 0;
-    bool dirty = true;
-    std::shared_ptr<PageFile> file;  // durable image when not dirty
-    std::uint64_t offset = 0;
+    std::uint64_t dirty_blocks = kAllBlocks;  // written since the last image
+    std::vector<PageImage> images;            // oldest first: one of all blocks, then what changed
+    std::uint32_t used() const { return slots * slot_bytes; }
   };
   std::vector<PageEntry>& pages() { return pages_; }
   // Takes over a page image (with its rows) at this id. REQUIRES: the id is free.

@@ -14,18 +14,29 @@ struct TaskState::Entry {
   BroadcastMap broadcast;
 };
 
-// Where the image of a page lies.
+// Where an image of a page lies; see Table::PageImage.
+struct ImageRecord {
+  std::uint32_t file = 0;  // index into the manifest's files
+  std::uint64_t offset = 0;
+  std::uint64_t blocks = 0;
+  std::uint32_t used = 0;
+  static constexpr auto fields() {
+    using M = ImageRecord;
+    return std::tuple{field("file", &M::file), field("offset", &M::offset), field("blocks", &M::blocks), field("used", &M::used)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<ImageRecord>);
+
 struct PageRecord {
   std::uint32_t id = 0;
   std::uint32_t slot_bytes = 0;
   std::uint32_t slots = 0;
   std::uint32_t page_bytes = 0;
-  std::uint32_t file = 0;  // index into the manifest's files
-  std::uint64_t offset = 0;
+  std::vector<ImageRecord> images;  // laid over each other in this order
   static constexpr auto fields() {
     using M = PageRecord;
-    return std::tuple{field("id", &M::id),       field("slot-bytes", &M::slot_bytes), field("slots", &M::slots),
-                      field("page-bytes", &M::page_bytes), field("file", &M::file),   field("offset", &M::offset)};
+    return std::tuple{field("id", &M::id), field("slot-bytes", &M::slot_bytes), field("slots", &M::slots),
+                      field("page-bytes", &M::page_bytes), field("images", &M::images)};
   }
 };
 static_assert(wire::EveryMemberHasARow<PageRecord>);
@@ -49,7 +60,7 @@ struct EntryRecord {
 static_assert(wire::EveryMemberHasARow<EntryRecord>);
 
 struct TaskState::Manifest {
-  std::uint32_t format = 1;
+  std::uint32_t format = 2;
   std::uint32_t key_version = data::kKeyVersion;
   std::uint32_t max_parallelism = 0;
   std::vector<StateFile> files;
@@ -65,8 +76,8 @@ struct TaskState::Manifest {
 // Every page image in a file begins with this.
 struct PageImageHeader {
   std::uint32_t magic;
-  std::uint32_t bytes;  // of the image behind the header
-  std::uint64_t checksum;  // XXH3 of the image
+  std::uint32_t bytes;  // of the blocks behind the header
+  std::uint64_t checksum;  // XXH3 of these
 };
 inline constexpr std::uint32_t kPageMagic = 0x59455244;  // "DREY"
 

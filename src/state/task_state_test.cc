@@ -125,6 +125,75 @@ TEST_F(TaskStateTest, LaterCheckpointsWriteOnlyWhatChanged) {
   EXPECT_EQ(fifth->written_bytes, fourth->written_bytes);
 }
 
+// Writes all over the table: checkpoints hold the blocks that changed, and each is restored from its own files alone.
+TEST_F(TaskStateTest, CheckpointsOfScatteredWritesHoldBlocksAndAreExact) {
+  Prng random(7);
+  auto state = make();
+  Table* table = *state->table(kOp, "op", "t", {100, false, false});
+  constexpr std::uint64_t kRows = 30'000;
+  std::vector<std::string> keys;
+  const auto write = [&](std::uint64_t i) {
+    const data::View k = view(keys[i]);
+    char* value = table->writable_value(*table->upsert(k, data::hash_of(k), 0, 100));
+    for (int b = 0; b < 100; b += 8) {
+      const std::uint64_t v = random.next();
+      std::memcpy(value + b, &v, b + 8 <= 100 ? 8 : 4);
+    }
+  };
+  for (std::uint64_t i = 0; i < kRows; ++i) {
+    keys.push_back(fmt::format("{:08}", i));
+    write(i);
+  }
+  const auto first = checkpoint(*state, 1);
+  std::map<std::string, std::string> all_files;  // by path; those a checkpoint does not name are taken away
+  all_files[first->manifest.path] = *files_.read_all(first->manifest.path);
+  std::uint64_t written = 0;
+  constexpr int kRounds = 20;
+  for (int round = 2; round < 2 + kRounds; ++round) {
+    for (std::uint64_t i = 0; i < kRows / 100; ++i) write(random.below(kRows));
+    if (random.chance(0.3)) {  // some rows go, and come back as others
+      for (int i = 0; i < 20; ++i) {
+        const std::string& key = keys[random.below(kRows)];
+        const Address row = table->find(view(key), data::hash_of(view(key)));
+        if (row != kNoRow) table->erase(row);
+      }
+    }
+    if (random.chance(0.3)) {
+      for (int i = 0; i < 50; ++i) {
+        keys.push_back(fmt::format("new-{}-{}", round, i));
+        write(keys.size() - 1);
+      }
+    }
+    const auto handle = checkpoint(*state, round);
+    ASSERT_TRUE(handle.ok());
+    const Model expected = contents(*table);
+    written += handle->written_bytes;
+    all_files[handle->manifest.path] = *files_.read_all(handle->manifest.path);
+    ASSERT_TRUE(files_.remove_tree(dir_).ok());
+    ASSERT_TRUE(files_.make_directories(dir_).ok());
+    for (const StateFile& file : handle->files) ASSERT_TRUE(files_.write_atomic(file.path, all_files.at(file.path)).ok());
+    const bool moves_on = random.chance(0.3);
+    auto restored = make();
+    ASSERT_TRUE(restored->restore({*handle}, true, files_).ok());
+    Table* again = *restored->table(kOp, "op", "t", {100, false, false});
+    ASSERT_EQ(contents(*again), expected) << round;
+    std::size_t rows_elsewhere = 0;
+    for (std::uint32_t subtask : {0u, 1u}) {
+      auto half = make(subtask, 2);
+      ASSERT_TRUE(half->restore({*handle}, false, files_).ok());
+      rows_elsewhere += (*half->table(kOp, "op", "t", {100, false, false}))->rows();
+    }
+    ASSERT_EQ(rows_elsewhere, expected.size());
+    if (moves_on) {  // from here the restored one goes on
+      state = std::move(restored);
+      table = again;
+    } else if (random.chance(0.3)) {
+      state->discard(round);
+    }
+  }
+  EXPECT_LT(written / kRounds, first->written_bytes * 40 / 100);
+}
+
 TEST_F(TaskStateTest, DamageIsFoundAndNamed) {
   auto state = make();
   Table* table = *state->table(kOp, "op", "t", {8, false, false});
