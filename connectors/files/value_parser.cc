@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/time.h"
+#include "base/utf8.h"
 
 namespace drey::connectors::files {
 namespace {
@@ -46,7 +47,7 @@ const char* put_real(std::string_view text, void* values, std::uint32_t row) {
   T v = 0;
   const char* begin = text.data();
   const char* end = begin + text.size();
-  if (begin != end && *begin == '+') ++begin;
+  if (end - begin > 1 && begin[0] == '+' && begin[1] != '-') ++begin;
   const auto [at, error] = std::from_chars(begin, end, v);
   if (error != std::errc() || at != end) return "is not a number";
   static_cast<T*>(values)[row] = v;
@@ -58,6 +59,7 @@ const char* put_decimal(std::string_view text, const data::Type& type, void* val
   Wide v = 0;
   int digits = 0;
   int fraction = -1;
+  bool any = false;
   std::size_t i = 0;
   const bool negative = !text.empty() && text[0] == '-';
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) ++i;
@@ -67,6 +69,7 @@ const char* put_decimal(std::string_view text, const data::Type& type, void* val
       continue;
     }
     if (text[i] < '0' || text[i] > '9') return "is not a decimal number";
+    any = true;
     if (fraction >= type.scale) {
       if (text[i] != '0') return "has more digits after the point than the column";
       continue;
@@ -75,7 +78,7 @@ const char* put_decimal(std::string_view text, const data::Type& type, void* val
     if (v != 0 && ++digits > type.precision) return "has more digits than the column";
     if (fraction >= 0) ++fraction;
   }
-  if (i == 0 || text.size() == static_cast<std::size_t>(negative)) return "is not a decimal number";
+  if (!any) return "is not a decimal number";
   for (int f = std::max(fraction, 0); f < type.scale; ++f) {
     v *= 10;
     if (v != 0 && ++digits > type.precision) return "has more digits than the column";
@@ -96,53 +99,6 @@ int two(const char* p) {
 }
 
 }  // namespace
-
-bool is_ascii(std::string_view text) {
-  std::uint64_t bits = 0;
-  std::size_t i = 0;
-  for (; i + 8 <= text.size(); i += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, text.data() + i, 8);
-    bits |= word;
-  }
-  for (; i < text.size(); ++i) bits |= static_cast<unsigned char>(text[i]);
-  return (bits & 0x8080808080808080ULL) == 0;
-}
-
-bool is_utf8(std::string_view text) {
-  // RFC 3629: shortest forms, no surrogates, at most U+10FFFF.
-  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
-  const auto* end = p + text.size();
-  while (p != end) {
-    if (*p < 0x80) {
-      ++p;
-      continue;
-    }
-    int more = 0;
-    unsigned low = 0x80;
-    unsigned high = 0xBF;
-    if (*p >= 0xC2 && *p <= 0xDF) {
-      more = 1;
-    } else if ((*p & 0xF0) == 0xE0) {
-      more = 2;
-      if (*p == 0xE0) low = 0xA0;
-      if (*p == 0xED) high = 0x9F;
-    } else if (*p >= 0xF0 && *p <= 0xF4) {
-      more = 3;
-      if (*p == 0xF0) low = 0x90;
-      if (*p == 0xF4) high = 0x8F;
-    } else {
-      return false;
-    }
-    ++p;
-    for (; more > 0; --more, ++p) {
-      if (p == end || *p < low || *p > high) return false;
-      low = 0x80;
-      high = 0xBF;
-    }
-  }
-  return true;
-}
 
 const char* ValueParser::parse_timestamp(std::string_view text, std::int64_t* millis) {
   // The usual form, with the date's milliseconds kept from the row before.
@@ -185,7 +141,7 @@ const char* ValueParser::parse(std::string_view text, const data::Type& type, dr
   using data::TypeKind;
   switch (type.kind) {
     case TypeKind::kText:
-      if (!is_ascii(text) && !is_utf8(text)) return "is not valid UTF-8";
+      if (!is_utf8(text)) return "is not valid UTF-8";
       [[fallthrough]];
     case TypeKind::kBytes:
       static_cast<data::View*>(column.values)[row] = data::make_view(text);

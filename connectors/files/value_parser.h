@@ -11,9 +11,6 @@
 
 namespace drey::connectors::files {
 
-bool is_ascii(std::string_view text);
-bool is_utf8(std::string_view text);
-
 class ValueParser {
  public:
   // Writes `text` as row `row` of `column`. Text columns get a view of `text` itself: it must live in an

@@ -7,6 +7,7 @@
 #include <simdjson.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 namespace drey::wire {
 namespace {
@@ -14,31 +15,13 @@ namespace {
 const Json kNull;
 constexpr int kDepthLimit = 256;
 
-// Bytes of the well-formed UTF-8 sequence that `text` begins with; 0 when there is none (RFC 3629).
-std::size_t sequence_length(std::string_view text) {
-  const auto at = [&](std::size_t i) -> unsigned { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
-  const auto follows = [&](std::size_t i) { return at(i) >= 0x80 && at(i) <= 0xBF; };
-  const unsigned a = at(0);
-  if (a < 0x80) return 1;
-  if (a >= 0xC2 && a <= 0xDF) return follows(1) ? 2 : 0;
-  if (a >= 0xE0 && a <= 0xEF) {
-    const bool first = follows(1) && !(a == 0xE0 && at(1) < 0xA0) && !(a == 0xED && at(1) > 0x9F);
-    return first && follows(2) ? 3 : 0;
-  }
-  if (a >= 0xF0 && a <= 0xF4) {
-    const bool first = follows(1) && !(a == 0xF0 && at(1) < 0x90) && !(a == 0xF4 && at(1) > 0x8F);
-    return first && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
 // Whatever a message quotes, the answer is UTF-8: other bytes become U+FFFD.
 void print_text(std::string& out, std::string_view text) {
   out += '"';
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (static_cast<unsigned char>(c) >= 0x80) {
-      const std::size_t length = sequence_length(text.substr(i));
+      const std::size_t length = utf8_sequence_bytes(text.substr(i));
       if (length == 0) {
         out += "\xEF\xBF\xBD";
       } else {

@@ -1,0 +1,147 @@
+#include "connectors/files/file_source.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <algorithm>
+
+#include "connectors/files/test_job.h"
+
+namespace drey::connectors::files {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class FileSourceTest : public FilesTest {};
+
+std::string numbers(int count) {
+  std::string text = "n,text\n";
+  for (int i = 0; i < count; ++i) text += fmt::format("{},this is row number {}\n", i, i);
+  return text;
+}
+
+TEST_F(FileSourceTest, LocalPathsMayBeUrls) {
+  for (const char* path : {"/a/b", "file:/a/b", "file:///a/b"}) EXPECT_EQ(local_path(path), "/a/b");
+}
+
+// A file is cut into ranges for the subtasks; each row belongs to exactly one, wherever the cut
+// falls.
+TEST_F(FileSourceTest, EveryRowIsReadOnceAtAnyParallelism) {
+  const std::string path = write("in.csv", numbers(20'000));
+  for (const std::int32_t parallelism : {1, 2, 3, 7}) {
+    ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+    const auto result = run("n:l", {{"path", path}}, {}, parallelism);
+    ASSERT_TRUE(result.ok()) << result.status().to_string();
+    const std::vector<std::string> found = lines();
+    ASSERT_EQ(found.size(), 20'000u) << parallelism;
+    EXPECT_EQ(std::adjacent_find(found.begin(), found.end()), found.end()) << parallelism;
+    EXPECT_EQ(visible().size(), static_cast<std::size_t>(parallelism));
+  }
+}
+
+TEST_F(FileSourceTest, CompressionIsToldByContent) {
+  const std::string plain = numbers(5000);
+  std::string zstd(ZSTD_compressBound(plain.size()), '\0');
+  zstd.resize(ZSTD_compress(zstd.data(), zstd.size(), plain.data(), plain.size(), 1));
+  const std::string gzip_path = directory_ + "/gzip";
+  gzFile gzip = gzopen(gzip_path.c_str(), "wb");
+  ASSERT_EQ(gzwrite(gzip, plain.data(), static_cast<unsigned>(plain.size())),
+            static_cast<int>(plain.size()));
+  gzclose(gzip);
+  for (const std::string& path : {write("zstd", zstd), gzip_path}) {
+    ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+    ASSERT_TRUE(run("n:l", {{"path", path}}, {}, 2).ok());
+    EXPECT_EQ(lines().size(), 5000u) << path;
+    // Cut off at the end, it is an error and not a short file.
+    std::string whole = *disk_.read_all(path);
+    const std::string cut = write("cut", whole.substr(0, whole.size() - 20));
+    const auto result = run("n:l", {{"path", cut}});
+    ASSERT_FALSE(result.ok()) << path;
+    EXPECT_EQ(result.status().code(), Code::kCorrupt);
+    EXPECT_THAT(result.status().to_string(), HasSubstr(cut));
+  }
+}
+
+TEST_F(FileSourceTest, ADirectoryIsAllItsFilesButHiddenOnes) {
+  for (const char* name : {"a.csv", "b.csv", ".c.csv", "_d.csv"}) {
+    ASSERT_TRUE(disk_.make_directories(directory_ + "/in").ok());
+    write(std::string("in/") + name, fmt::format("n\n{}\n", static_cast<int>(name[0])));
+  }
+  ASSERT_TRUE(run("n:l", {{"path", directory_ + "/in"}}, {}, 2).ok());
+  EXPECT_THAT(lines(), ElementsAre("97", "98"));
+}
+
+TEST_F(FileSourceTest, BadRowsFailTheJobByFileLineAndColumn) {
+  const std::string path = write("in.csv", "n,m\n1,2\n3,x\n5,6\n");
+  const auto result = run("n:l;m:l", {{"path", path}});
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), Code::kInvalidArgument);
+  for (const std::string& word :
+       {path, std::string("line=3"), std::string("column 'm'"), std::string("value=x")}) {
+    EXPECT_THAT(result.status().to_string(), HasSubstr(word));
+  }
+}
+
+TEST_F(FileSourceTest, BadRowsAreSkippedAndCountedWhenAskedFor) {
+  const std::string path = write("in.csv", "n,m\n1,2\n3,x\n5\n7,8,9\n\"10\n11,12\n");
+  const auto result = run("n:l;m:l", {{"path", path}, {"on_error", "skip"}});
+  ASSERT_TRUE(result.ok()) << result.status().to_string();
+  EXPECT_THAT(lines(), ElementsAre("1,2", "11,12"));
+  EXPECT_EQ(result->accumulators.at("numRecordsInErrors").whole, 4);
+}
+
+TEST_F(FileSourceTest, JsonLinesAndText) {
+  const std::string json = write("in.jsonl",
+                                 "{\"n\":1,\"t\":\"caf\\u00e9\"}\n\n{\"t\":\"b\",\"n\":2,\"more\":["
+                                 "]}\n{\"n\":\"x\",\"t\":\"c\"}\n");
+  auto result = run("n:l;t:vu", {{"path", json}, {"format", "json"}});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.status().to_string(), HasSubstr("line=4"));
+  ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+  ASSERT_TRUE(run("n:l;t:vu", {{"path", json}, {"format", "json"}, {"on_error", "skip"}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("1,caf\xC3\xA9", "2,b"));
+  ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+  ASSERT_TRUE(
+      run("line:vu", {{"path", write("in.txt", "one\r\n\nlast")}, {"format", "text"}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("", "last", "one"));
+}
+
+TEST_F(FileSourceTest, AMissingFileAndAMissingColumnAreNamed) {
+  auto result = run("n:l", {{"path", directory_ + "/nothing.csv"}});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.status().to_string(), HasSubstr("nothing.csv"));
+  result = run("gone:l", {{"path", write("in.csv", "n\n1\n")}});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.status().to_string(), HasSubstr("'gone'"));
+}
+
+TEST_F(FileSourceTest, AFileWithoutPermissionIsNamed) {
+  const std::string path = write("in.csv", "n\n1\n");
+  ASSERT_EQ(chmod(path.c_str(), 0), 0);
+  // Root reads everything: the test is another user meanwhile (of this process's file accesses
+  // alone).
+  const bool is_root = geteuid() == 0;
+  if (is_root && (chmod(directory_.c_str(), 0777) != 0 || seteuid(65'534) != 0))
+    GTEST_SKIP() << "cannot become another user";
+  const auto result = run("n:l", {{"path", path}}, {{"path", directory_ + "/out"}});
+  if (is_root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), Code::kForbidden) << result.status().to_string();
+  EXPECT_THAT(result.status().to_string(), HasSubstr(path));
+}
+
+TEST_F(FileSourceTest, PassesMoveTheirTimestampsByYears) {
+  const std::string path = write("in.csv", "t\n2013-03-01T00:00:00Z\n");
+  ASSERT_TRUE(
+      run("t:tsm:UTC", {{"path", path}, {"passes", "3"}, {"pass_shift_years_column", "0"}}).ok());
+  EXPECT_THAT(lines(),
+              ElementsAre("2013-03-01T00:00:00Z", "2014-03-01T00:00:00Z", "2015-03-01T00:00:00Z"));
+}
+
+}  // namespace
+}  // namespace drey::connectors::files
