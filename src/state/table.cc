@@ -218,17 +218,23 @@ Status Table::values(std::span<const data::View> keys, std::span<const std::uint
     const std::size_t end = std::min(begin + kBlock, keys.size());
     const std::size_t mask = index_.size() - 1;
     for (std::size_t i = begin; i < end; ++i) __builtin_prefetch(&index_[index_hash(hashes[i], group) & mask]);
+    // The row that a key's tag leads to, past the entries of other keys; nearly always the right one.
+    Address likely[kBlock];
     for (std::size_t i = begin; i < end; ++i) {
       const std::uint64_t h = index_hash(hashes[i], group);
-      const std::uint64_t entry = index_[h & mask];
-      if (entry > kErased && entry >> 48 == tag_of(h)) {
-        const char* row = row_at(entry & kAddressMask);
-        __builtin_prefetch(row, 1);
-        __builtin_prefetch(row + span, 1);
-      }
+      const std::uint64_t tag = tag_of(h);
+      std::size_t at = h & mask;
+      while (index_[at] != 0 && (index_[at] == kErased || index_[at] >> 48 != tag)) at = (at + 1) & mask;
+      likely[i - begin] = index_[at] & kAddressMask;
+      if (likely[i - begin] == kNoRow) continue;
+      const char* row = row_at(likely[i - begin]);
+      __builtin_prefetch(row, 1);
+      __builtin_prefetch(row + span, 1);
     }
     for (std::size_t i = begin; i < end; ++i) {
-      Address row = find(keys[i], hashes[i], group);
+      // Rows do not move here, so a match is the key's row whatever was added meanwhile.
+      Address row = likely[i - begin];
+      if (row == kNoRow || !matches(row, keys[i], group)) row = find(keys[i], hashes[i], group);
       bool is_fresh = false;
       if (row == kNoRow && upsert_rows) {
         DREY_TRY_ASSIGN(row, upsert(keys[i], hashes[i], group, spec_.fixed_bytes, &is_fresh));
