@@ -28,6 +28,7 @@ Arguments parse_arguments(int argc, char** argv, const std::vector<std::string>&
                           bool stops_at_word);
 
 int up(int argc, char** argv);
+int job_manager(int argc, char** argv);
 int status(int argc, char** argv);
 int down(int argc, char** argv);
 int task_manager(int argc, char** argv);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "commands.h"
+#include "options.h"
 
 namespace {
 
@@ -17,7 +18,8 @@ constexpr const char* kUsage =
     "  info         a job's plan:       drey info flights.jar --input flights.csv\n"
     "  cancel       cancel a job:       drey cancel JOBID\n"
     "  jars         uploaded jars:      drey jars\n"
-    "  taskmanager  one TaskManager (started by up)\n"
+    "  config       every option, its value and where that comes from\n"
+    "  jobmanager   the JobManager alone; taskmanager  one TaskManager that joins it\n"
     "  --version\n"
     "drey COMMAND --help says more.\n";
 
@@ -33,6 +35,8 @@ int main(int argc, char** argv) {
 #endif
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "up") return up(argc - 2, argv + 2);
+  if (command == "jobmanager") return job_manager(argc - 2, argv + 2);
+  if (command == "config") return config(argc - 2, argv + 2);
   if (command == "status") return status(argc - 2, argv + 2);
   if (command == "down") return down(argc - 2, argv + 2);
   if (command == "taskmanager") return task_manager(argc - 2, argv + 2);

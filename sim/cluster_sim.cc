@@ -307,12 +307,12 @@ class ClusterSim {
   void start_job_manager() {
     world_.start("jm", disk_, [this](env::Env& env, const auto&) -> std::shared_ptr<void> {
       cluster::JobManagerOptions options;
-      options.rpc_port = kRpcPort;
-      options.secret = "secret";
-      options.checkpoint_root = "/checkpoints";
-      options.heartbeat_interval = Millis(20);
-      options.heartbeat_timeout = Millis(200);
-      options.slot_timeout = std::chrono::hours(1);
+      options.cluster.rpc_port = kRpcPort;
+      options.cluster.secret = "secret";
+      options.cluster.checkpoint_directory = "/checkpoints";
+      options.cluster.heartbeat_interval = Millis(20);
+      options.cluster.heartbeat_timeout = Millis(200);
+      options.cluster.slot_timeout = std::chrono::hours(1);
       auto jm = std::make_shared<cluster::JobManager>(options, env, cluster::make_memory_store(stored_),
                                                       std::make_unique<cluster::Jars>("/jars", "/cache", env), std::make_unique<NoRunner>());
       if (Status started = jm->start(); !started.ok()) result_.problem = "start: " + started.to_string();

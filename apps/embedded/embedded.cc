@@ -1,6 +1,4 @@
 // libdrey_embedded: a job run to its end inside the calling process, for <drey/testing.h>.
-#include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -8,6 +6,7 @@
 #include "connectors/all.h"
 #include "drey/testing_abi.h"
 #include "env/env.h"
+#include "graph/pipeline_options.h"
 #include "operators/operator.h"
 #include "operators/options.h"
 #include "operators/registry.h"
@@ -59,12 +58,8 @@ Status run(const drey_test_job& job) {
                 },
                 nullptr});
   DREY_TRY_ASSIGN(auto code, runtime::build_job(*job.module, request));
-  const auto wanted = code->graph.settings.find("parallelism.default");
-  options.parallelism = static_cast<std::int32_t>(job.parallelism);
-  if (job.parallelism == 0) {
-    options.parallelism =
-        wanted == code->graph.settings.end() ? 1 : std::max(std::atoi(wanted->second.c_str()), 1);
-  }
+  DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(code->graph.settings));
+  options.parallelism = job.parallelism == 0 ? pipeline.parallelism : static_cast<std::int32_t>(job.parallelism);
   DREY_TRY_ASSIGN(const runtime::LocalJobResult result,
                   runtime::run_local_job(code, options, env::posix(), registry));
   if (job.accumulator != nullptr) {

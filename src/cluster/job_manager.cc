@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "config/configuration.h"
 #include "env/log.h"
+#include "graph/pipeline_options.h"
 #include "wire/binary/codec.h"
 
 namespace drey::cluster {
@@ -31,7 +33,7 @@ JobManager::~JobManager() {
 Status JobManager::start() {
   auto jobs = store_->load();
   if (!jobs.ok()) return jobs.status();
-  auto listener = env_.network.listen(*loop_, options_.host, options_.rpc_port, [this](env::ConnectionRef c) { on_connection(c); });
+  auto listener = env_.network.listen(*loop_, options_.host, options_.cluster.rpc_port, [this](env::ConnectionRef c) { on_connection(c); });
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);
   loop_->post([this, jobs = std::move(*jobs)]() mutable {
@@ -58,7 +60,7 @@ void JobManager::tick() {
   const Ticks now = env_.clock.ticks();
   std::vector<std::string> silent;
   for (const auto& [id, entry] : task_managers_) {
-    if (now - entry.last_heard > options_.heartbeat_timeout) silent.push_back(id);
+    if (now - entry.last_heard > options_.cluster.heartbeat_timeout) silent.push_back(id);
   }
   for (const std::string& id : silent) {
     on_lost(id, fmt::format("The heartbeat of TaskManager with id {} timed out.", id));
@@ -139,9 +141,9 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
 void JobManager::on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message) {
   std::string why;
   // Constant time: the length is not secret.
-  unsigned different = message.secret.size() == options_.secret.size() ? 0 : 1;
-  for (std::size_t i = 0; i < std::min(message.secret.size(), options_.secret.size()); ++i) {
-    different |= static_cast<unsigned>(static_cast<unsigned char>(message.secret[i]) ^ static_cast<unsigned char>(options_.secret[i]));
+  unsigned different = message.secret.size() == options_.cluster.secret.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(message.secret.size(), options_.cluster.secret.size()); ++i) {
+    different |= static_cast<unsigned>(static_cast<unsigned char>(message.secret[i]) ^ static_cast<unsigned char>(options_.cluster.secret[i]));
   }
   if (different != 0) {
     why = "the secret of the cluster does not match";
@@ -158,7 +160,7 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
   control::RegisterAnswer answer;
   answer.accepted = why.empty();
   answer.why = why;
-  answer.heartbeat_ms = options_.heartbeat_interval.count();
+  answer.heartbeat_ms = options_.cluster.heartbeat_interval.count();
   connection->send(wire::encode(control::ToTaskManager(answer)));
   if (!why.empty()) {
     ++refused_;
@@ -210,7 +212,7 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
 // --- slots ---------------------------------------------------------------------------------------
 
 void JobManager::request_slots(JobId job, std::int32_t slots) {
-  requests_.push_back({job, slots, env_.clock.ticks() + options_.slot_timeout});
+  requests_.push_back({job, slots, env_.clock.ticks() + options_.cluster.slot_timeout});
   loop_->post([this] { match_slots(); });
 }
 
@@ -298,7 +300,7 @@ void JobManager::on_ended(JobId id) {
 
 void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> done) {
   const JobId id = job.id;
-  auto master = JobMaster::make(std::move(job), options_.checkpoint_root, env_, *this);
+  auto master = JobMaster::make(std::move(job), options_.cluster.checkpoint_directory, env_, *this);
   if (!master.ok()) return done(master.status());
   order_.push_back(id);
   masters_[id] = *master;
@@ -308,20 +310,17 @@ void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> 
 
 Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism) {
   // The program's own settings win over those of the submission, these over the cluster's.
-  std::map<std::string, std::string> settings = graph.settings;
+  config::Values settings = graph.settings;
   for (const auto& [key, value] : extra) settings.emplace(key, value);
   for (const auto& [key, value] : options_.configuration) {
     if (key.starts_with("execution.") || key.starts_with("restart-strategy") || key.starts_with("pipeline.")) settings.emplace(key, value);
   }
-  if (const auto name = settings.find("pipeline.name"); name != settings.end()) graph.name = name->second;
-  if (parallelism == 0) {
-    const auto found = settings.find("parallelism.default");
-    parallelism = found != settings.end() ? std::max(std::atoi(found->second.c_str()), 1) : options_.default_parallelism;
-  }
-  const auto max = settings.find("pipeline.max-parallelism");
-  const std::int32_t max_parallelism = max != settings.end() ? std::atoi(max->second.c_str()) : 0;
+  config::Values all = settings;
+  if (const auto found = options_.configuration.find("parallelism.default"); found != options_.configuration.end()) all.insert(*found);
+  DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(all));
+  if (!pipeline.name.empty()) graph.name = pipeline.name;
   graph.settings = std::move(settings);
-  DREY_TRY(graph::resolve(graph, parallelism, max_parallelism));
+  DREY_TRY(graph::resolve(graph, parallelism == 0 ? pipeline.parallelism : parallelism, pipeline.max_parallelism));
   return graph;
 }
 
@@ -545,11 +544,7 @@ gateway::Future<gateway::Metrics> JobManager::metrics() {
 std::vector<gateway::ConfigEntry> JobManager::configuration() {
   std::vector<gateway::ConfigEntry> entries;
   for (const auto& [key, value] : options_.configuration) {
-    std::string lower = key;
-    for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    bool secret = false;
-    for (const char* word : {"password", "secret", "api-key", "token", "account.key"}) secret = secret || lower.find(word) != std::string::npos;
-    entries.push_back({key, secret ? "******" : value});
+    entries.push_back({key, config::is_secret(key) ? "******" : value});
   }
   return entries;
 }

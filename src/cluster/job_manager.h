@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/cluster_options.h"
 #include "cluster/jars.h"
 #include "cluster/job_master.h"
 #include "cluster/job_store.h"
@@ -38,14 +39,8 @@ class ProgramRunner {
 
 struct JobManagerOptions {
   std::string host = "127.0.0.1";
-  std::uint16_t rpc_port = 0;
-  std::string secret;
-  std::string checkpoint_root;
-  std::map<std::string, std::string> configuration;  // cluster options, Flink's names
-  Millis heartbeat_interval{1000};
-  Millis heartbeat_timeout{50'000};
-  Millis slot_timeout{300'000};
-  std::int32_t default_parallelism = 1;
+  ClusterOptions cluster;
+  std::map<std::string, std::string> configuration;  // as configured, Flink's names; jobs inherit theirs from it
   // What is known of the end of a TaskManager's process: summary and native stack; empty when nothing is.
   std::function<std::pair<std::string, std::string>(const std::string& id)> crash_report;
 };

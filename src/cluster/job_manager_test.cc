@@ -78,7 +78,7 @@ class JobManagerTest : public testing::Test {
  protected:
   void SetUp() override {
     JobManagerOptions options;
-    options.secret = "the secret";
+    options.cluster.secret = "the secret";
     manager_ = std::make_unique<JobManager>(
         options, env::posix(), make_memory_store(std::make_shared<std::map<JobId, std::string>>()),
         std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),

@@ -1,7 +1,6 @@
 #include "cluster/job_master.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include <fmt/format.h>
@@ -13,41 +12,6 @@ namespace drey::cluster {
 namespace {
 
 using control::JobState;
-
-Result<control::CheckpointOptions> checkpoint_options(const std::map<std::string, std::string>& settings) {
-  control::CheckpointOptions options;
-  const auto duration = [&](const char* key, Millis& out) -> Status {
-    const auto found = settings.find(key);
-    if (found == settings.end()) return {};
-    const auto value = parse_duration(found->second);
-    if (!value || value->count() < 0) return fail(Code::kInvalidArgument, fmt::format("Option {} is not a duration like 10 s: value={}", key, found->second));
-    out = std::chrono::duration_cast<Millis>(*value);
-    return {};
-  };
-  const auto whole = [&](const char* key, std::int64_t& out) -> Status {
-    const auto found = settings.find(key);
-    if (found == settings.end()) return {};
-    const char* end = found->second.data() + found->second.size();
-    if (std::from_chars(found->second.data(), end, out).ptr != end || out < 0) {
-      return fail(Code::kInvalidArgument, fmt::format("Option {} is not a count: value={}", key, found->second));
-    }
-    return {};
-  };
-  DREY_TRY(duration("execution.checkpointing.interval", options.interval));
-  DREY_TRY(duration("execution.checkpointing.min-pause", options.min_pause));
-  DREY_TRY(duration("execution.checkpointing.timeout", options.timeout));
-  DREY_TRY(whole("execution.checkpointing.tolerable-failed-checkpoints", options.tolerable_failures));
-  std::int64_t retained = 1;
-  DREY_TRY(whole("execution.checkpointing.num-retained", retained));
-  options.retained = static_cast<std::size_t>(std::max<std::int64_t>(retained, 1));
-  if (const auto mode = settings.find("execution.checkpointing.mode"); mode != settings.end()) {
-    options.exactly_once = mode->second != "AT_LEAST_ONCE" && mode->second != "at_least_once";
-  }
-  if (const auto keep = settings.find("execution.checkpointing.externalized-checkpoint-retention"); keep != settings.end()) {
-    options.keep_on_cancellation = keep->second == "RETAIN_ON_CANCELLATION";
-  }
-  return options;
-}
 
 std::string class_of(const control::FailureReport& failure) {
   if (!failure.origin.empty()) return failure.origin;
@@ -113,7 +77,7 @@ Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, std::string 
 }
 
 Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host) {
-  DREY_TRY_ASSIGN(const control::CheckpointOptions options, checkpoint_options(job.graph.settings));
+  DREY_TRY_ASSIGN(const auto options, config::read<control::CheckpointOptions>(job.graph.settings));
   DREY_TRY_ASSIGN(auto strategy,
                   control::make_restart_strategy(job.graph.settings, options.interval.count() > 0, env.random.next()));
   const std::string text = strategy->description();
@@ -345,7 +309,7 @@ void JobMaster::deploy() {
     message.digest = job_.digest;
     message.placement = placement;
     message.me = host_of[task_manager];
-    message.exactly_once = coordinator_.options().exactly_once;
+    message.exactly_once = coordinator_.options().exactly_once();
     message.final_checkpoint = has_committing_sinks() || coordinator_.options().interval.count() > 0;
     message.restore_own = own;
     message.restored_checkpoint = restored_id_;
@@ -425,7 +389,7 @@ void JobMaster::end() {
   if (ended_) return;
   ended_ = true;
   const bool keep = graph_.state() == JobState::kFailed ||
-                    (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation);
+                    (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation());
   if (!keep) {
     carry_out(coordinator_.discard_all());
     env_.io.post([env = &env_, directory = checkpoint_directory()] { static_cast<void>(env->files.remove_tree(directory)); });
@@ -498,12 +462,12 @@ gateway::JobModelRef JobMaster::model() const {
   }
   const control::CheckpointOptions& options = coordinator_.options();
   gateway::CheckpointsModel& c = model->checkpoints;
-  c.exactly_once = options.exactly_once;
+  c.exactly_once = options.exactly_once();
   c.interval = options.interval.count();
   c.timeout = options.timeout.count();
   c.min_pause = options.min_pause.count();
   c.tolerable_failures = options.tolerable_failures;
-  c.keep_on_cancellation = options.keep_on_cancellation;
+  c.keep_on_cancellation = options.keep_on_cancellation();
   c.completed = coordinator_.completed_count();
   c.failed = coordinator_.failed_count();
   c.restored = coordinator_.restored_count();

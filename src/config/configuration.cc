@@ -1,24 +1,16 @@
 #include "config/configuration.h"
 
-#include <algorithm>
-#include <array>
-#include <charconv>
-
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
-#include "env/env.h"
+#include <algorithm>
+#include <array>
+#include <cctype>
 
 namespace drey::config {
 namespace {
 
-// Options that Drey reads; prefixes end in '.'.
-constexpr std::array kKnown{
-    "drey.flink-revision", "drey.flink-version", "drey.program.timeout", "drey.taskmanagers", "execution.", "heartbeat.interval",
-    "heartbeat.timeout", "jobmanager.rpc.port", "parallelism.default", "pipeline.", "rest.address", "rest.allowed-hosts", "rest.bind-address",
-    "rest.port", "restart-strategy.", "slot.request.timeout", "taskmanager.memory.managed.size", "taskmanager.numberOfTaskSlots",
-    "web.access-control-allow-origin", "web.refresh-interval"};
-
+// How many letters differ.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -34,7 +26,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-void flatten(const YAML::Node& node, const std::string& prefix, std::map<std::string, std::string>& out) {
+void flatten(const YAML::Node& node, const std::string& prefix, Values& out) {
   if (node.IsMap()) {
     for (const auto& entry : node) {
       const auto key = entry.first.as<std::string>();
@@ -42,99 +34,137 @@ void flatten(const YAML::Node& node, const std::string& prefix, std::map<std::st
     }
   } else if (node.IsSequence()) {
     std::string joined;
-    for (const auto& element : node) joined += (joined.empty() ? "" : ";") + element.as<std::string>();
+    for (const auto& element : node)
+      joined += (joined.empty() ? "" : ";") + element.as<std::string>();
     out[prefix] = joined;
   } else if (node.IsScalar()) {
     out[prefix] = node.as<std::string>();
   }
 }
 
+Values lines_of(std::string_view text) {
+  Values values;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    if (const auto equals = line.find('='); equals != std::string_view::npos) {
+      values[std::string(line.substr(0, equals))] = line.substr(equals + 1);
+    }
+    at = end + 1;
+  }
+  return values;
+}
+
+std::string cell(const std::string& text) { return text.empty() ? "" : fmt::format("`{}`", text); }
+
 }  // namespace
 
-std::string Configuration::get(const std::string& key, const std::string& fallback) const {
-  const auto found = values.find(key);
-  return found == values.end() ? fallback : found->second;
-}
-
-Result<std::int64_t> Configuration::whole(const std::string& key, std::int64_t fallback) const {
-  const auto found = values.find(key);
-  if (found == values.end()) return fallback;
-  std::int64_t value = 0;
-  const char* end = found->second.data() + found->second.size();
-  if (found->second.empty() || std::from_chars(found->second.data(), end, value).ptr != end) {
-    return fail(Code::kInvalidArgument, fmt::format("Option {} is not a whole number: value={}, from {}", key, found->second, origins.at(key)));
-  }
-  return value;
-}
-
-Result<Millis> Configuration::duration(const std::string& key, Millis fallback) const {
-  const auto found = values.find(key);
-  if (found == values.end()) return fallback;
-  const auto value = parse_duration(found->second);
-  if (!value || value->count() < 0) {
-    return fail(Code::kInvalidArgument, fmt::format("Option {} is not a duration like 10 s: value={}, from {}", key, found->second, origins.at(key)));
-  }
-  return std::chrono::duration_cast<Millis>(*value);
-}
-
-Result<std::uint64_t> Configuration::bytes(const std::string& key, std::uint64_t fallback) const {
-  const auto found = values.find(key);
-  if (found == values.end()) return fallback;
-  std::uint64_t value = 0;
-  const char* begin = found->second.data();
-  const char* end = begin + found->second.size();
-  const char* at = std::from_chars(begin, end, value).ptr;
-  std::string unit(at, end);
-  std::erase(unit, ' ');
-  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  const std::map<std::string, int> shifts{{"", 0}, {"b", 0}, {"bytes", 0}, {"k", 10}, {"kb", 10}, {"kibibytes", 10}, {"m", 20}, {"mb", 20},
-                                          {"mebibytes", 20}, {"g", 30}, {"gb", 30}, {"gibibytes", 30}, {"t", 40}, {"tb", 40}};
-  if (at == begin || !shifts.contains(unit) || value > (UINT64_MAX >> shifts.at(unit))) {
-    return fail(Code::kInvalidArgument, fmt::format("Option {} is not a size like 512m: value={}, from {}", key, found->second, origins.at(key)));
-  }
-  return value << shifts.at(unit);
-}
-
-Result<Configuration> load(env::FileSystem& files, const std::string& path, const std::map<std::string, std::string>& command_line) {
+Result<Configuration> load(const Sources& sources) {
   Configuration configuration;
-  const auto take = [&](const std::map<std::string, std::string>& entries, const std::string& origin) {
+  const auto take = [&](const Values& entries, const std::string& origin) {
     for (const auto& [key, value] : entries) {
       configuration.values[key] = value;
       configuration.origins[key] = origin;
     }
   };
-  if (!path.empty()) {
-    DREY_TRY_ASSIGN(const std::string text, files.read_all(path));
-    std::map<std::string, std::string> entries;
-    try {
-      flatten(YAML::Load(text), "", entries);
-    } catch (const YAML::Exception& problem) {
-      return fail(Code::kInvalidArgument, fmt::format("The configuration file is not YAML: path={}, {}", path, problem.what()));
-    }
-    take(entries, path);
+  Values file;
+  try {
+    flatten(YAML::Load(sources.file), "", file);
+  } catch (const YAML::Exception& problem) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("The configuration file is not YAML: path={}, {}", sources.file_name,
+                            problem.what()));
   }
-  std::map<std::string, std::string> environment;
-  const std::string properties = env::environment_variable("DREY_PROPERTIES");
-  for (std::size_t at = 0; at < properties.size();) {
-    const auto end = std::min(properties.find('\n', at), properties.size());
-    const std::string line = properties.substr(at, end - at);
-    if (const auto equals = line.find('='); equals != std::string::npos) environment[line.substr(0, equals)] = line.substr(equals + 1);
-    at = end + 1;
-  }
-  take(environment, "environment");
-  take(command_line, "command line");
-  for (const auto& [key, value] : configuration.values) {
-    const bool known = std::any_of(kKnown.begin(), kKnown.end(), [&](std::string_view k) {
-      return k.ends_with('.') ? key.starts_with(k) : key == k;
-    });
-    if (known) continue;
-    std::string_view nearest = kKnown[0];
-    for (const std::string_view candidate : kKnown) {
-      if (distance(key, candidate) < distance(key, nearest)) nearest = candidate;
-    }
-    configuration.warnings.push_back(fmt::format("unknown option {} (from {}); did you mean {}?", key, configuration.origins[key], nearest));
-  }
+  take(file, sources.file_name);
+  take(lines_of(sources.environment), "environment");
+  take(sources.command_line, "command line");
   return configuration;
+}
+
+std::vector<std::string> unknown_keys(const Configuration& configuration,
+                                      const std::vector<OptionGroup>& known) {
+  std::vector<std::string_view> keys;
+  for (const OptionGroup& group : known) {
+    for (const OptionText& option : group.options) {
+      keys.push_back(option.key);
+      if (!option.old_key.empty()) keys.push_back(option.old_key);
+    }
+  }
+  std::vector<std::string> warnings;
+  for (const auto& [key, value] : configuration.values) {
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    const auto nearest =
+        std::min_element(keys.begin(), keys.end(), [&](std::string_view a, std::string_view b) {
+          return distance(key, a) < distance(key, b);
+        });
+    const auto origin = configuration.origins.find(key);
+    warnings.push_back(fmt::format("unknown option {} (from {}) has no effect; did you mean {}?",
+                                   key,
+                                   origin == configuration.origins.end() ? "?" : origin->second,
+                                   nearest == keys.end() ? "?" : *nearest));
+  }
+  return warnings;
+}
+
+bool is_secret(std::string_view key) {
+  std::string word(key);
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  constexpr std::array<std::string_view, 7> kWords{
+      "password", "secret", "api-key", "apikey", "token", "account.key", "auth-params"};
+  return std::any_of(kWords.begin(), kWords.end(),
+                     [&](std::string_view part) { return word.find(part) != std::string::npos; });
+}
+
+std::string list(const Configuration& configuration, const std::vector<OptionGroup>& known) {
+  std::string out;
+  Values rest = configuration.values;
+  const auto line = [&](const std::string& key, const std::string& value,
+                        const std::string& origin) {
+    out += fmt::format("{} = {}  ({})\n", key, is_secret(key) ? "******" : value, origin);
+  };
+  for (const OptionGroup& group : known) {
+    for (const OptionText& option : group.options) {
+      auto found = configuration.values.find(option.key);
+      if (found == configuration.values.end() && !option.old_key.empty())
+        found = configuration.values.find(option.old_key);
+      rest.erase(option.key);
+      rest.erase(option.old_key);
+      if (found == configuration.values.end()) {
+        line(option.key, option.fallback, "default");
+      } else {
+        line(option.key, found->second, configuration.origins.at(found->first));
+      }
+    }
+  }
+  for (const auto& [key, value] : rest)
+    line(key, value, configuration.origins.at(key) + ", unknown");
+  return out;
+}
+
+std::string reference(const std::vector<OptionGroup>& known) {
+  std::string out =
+      "# Configuration\n\n"
+      "Generated by `drey config --reference` from the option tables in the code; a test compares "
+      "it.\n\n"
+      "Values come from the command line (`-Dkey=value`), the environment (`DREY_PROPERTIES`, "
+      "lines of `key=value`), the file\n"
+      "(`--config`, YAML, nested or flat keys) and the defaults, in this order. `drey config` "
+      "shows each value and where it\n"
+      "comes from. Durations: `10 s`, `500 ms`, `1 min`, `PT1S`. Sizes: `512m`, `1 gb`, plain "
+      "bytes.\n";
+  for (const OptionGroup& group : known) {
+    out += fmt::format("\n## {}\n\n| key | default | what | values |\n|---|---|---|---|\n",
+                       group.title);
+    for (const OptionText& option : group.options) {
+      std::string values = option.type;
+      if (!option.bounds.empty()) values += ", " + option.bounds;
+      std::string doc = option.doc;
+      if (!option.old_key.empty()) doc += fmt::format(" Formerly `{}`.", option.old_key);
+      out +=
+          fmt::format("| `{}` | {} | {} | {} |\n", option.key, cell(option.fallback), doc, values);
+    }
+  }
+  return out;
 }
 
 }  // namespace drey::config

@@ -1,32 +1,51 @@
-// Configuration: option values by Flink's names, from a file and the command line, with where each came from.
+// Configuration: option values by Flink's names, from a file, the environment and the command line,
+// with where each came from.
 //
-// Precedence: command line, environment (DREY_PROPERTIES, "key=value" lines), file, default. Unknown keys are kept, with a
-// warning that names the nearest known one. Threading: a value.
+// Precedence: command line, environment, file, default. Unknown keys are kept, with a warning that
+// names the nearest known one. Threading: a value.
 #pragma once
 
-#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
-#include "base/time.h"
-#include "env/file_system.h"
+#include "config/option.h"
 
 namespace drey::config {
 
 struct Configuration {
-  std::map<std::string, std::string> values;
-  std::map<std::string, std::string> origins;  // "command line", "environment", the file's path
-  std::vector<std::string> warnings;
+  Values values;
+  Values origins;  // "command line", "environment", the file's path
 
-  std::string get(const std::string& key, const std::string& fallback) const;
   // FAILS WITH: kInvalidArgument naming key, value, origin.
-  Result<std::int64_t> whole(const std::string& key, std::int64_t fallback) const;
-  Result<Millis> duration(const std::string& key, Millis fallback) const;
-  Result<std::uint64_t> bytes(const std::string& key, std::uint64_t fallback) const;  // "512m", "1 gb", plain bytes
+  template <HasOptions T>
+  Result<T> read() const {
+    return config::read<T>(values, &origins);
+  }
 };
 
-// `path` may be empty. FAILS WITH: kNotFound, kInvalidArgument (no YAML).
-Result<Configuration> load(env::FileSystem& files, const std::string& path, const std::map<std::string, std::string>& command_line);
+struct Sources {
+  std::string file_name;    // for origins and messages
+  std::string file;         // YAML, nested or flat keys; may be empty
+  std::string environment;  // "key=value" lines
+  Values command_line;
+};
+// FAILS WITH: kInvalidArgument (no YAML).
+Result<Configuration> load(const Sources& sources);
+
+// A warning for each key that no option has, naming the nearest one that an option has.
+std::vector<std::string> unknown_keys(const Configuration& configuration,
+                                      const std::vector<OptionGroup>& known);
+
+// Each option with its value and where that comes from, a line each; secrets masked.
+std::string list(const Configuration& configuration, const std::vector<OptionGroup>& known);
+
+// docs/reference/configuration.md.
+std::string reference(const std::vector<OptionGroup>& known);
+
+// Whether the value of this key is not for showing (Flink's rule: password, secret, token and the
+// like in its name).
+bool is_secret(std::string_view key);
 
 }  // namespace drey::config

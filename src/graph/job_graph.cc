@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/prng.h"
+#include "graph/pipeline_options.h"
 #include "wire/binary/codec.h"
 
 namespace drey::graph {
@@ -53,11 +54,11 @@ bool chains(const JobGraph& graph, const OperatorEdge& edge) {
   const OperatorNode& to = graph.operators[edge.to];
   const auto inputs = std::count_if(graph.edges.begin(), graph.edges.end(),
                                     [&](const OperatorEdge& e) { return e.to == edge.to; });
-  const auto setting = graph.settings.find("pipeline.operator-chaining.enabled");
+  const auto options = config::read<PipelineOptions>(graph.settings);
   return edge.partitioner == Partitioner::kForward && inputs == 1 && from.parallelism == to.parallelism &&
          from.slot_sharing_group == to.slot_sharing_group && from.chaining != Chaining::kNever &&
          to.chaining == Chaining::kAlways && !to.is_source() &&
-         (setting == graph.settings.end() || setting->second != "false");
+         (!options.ok() || options->chaining);
 }
 
 // Flink's name of an operator: sources carry their role.

@@ -15,19 +15,53 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/option.h"
 #include "control/messages.h"
 
 namespace drey::control {
 
+enum class CheckpointMode { kExactlyOnce, kAtLeastOnce };
+constexpr auto enum_table(CheckpointMode) {
+  return std::array{EnumRow{CheckpointMode::kExactlyOnce, "EXACTLY_ONCE"}, EnumRow{CheckpointMode::kAtLeastOnce, "AT_LEAST_ONCE"}};
+}
+enum class CheckpointRetention { kDelete, kRetain, kNone };
+constexpr auto enum_table(CheckpointRetention) {
+  return std::array{EnumRow{CheckpointRetention::kDelete, "DELETE_ON_CANCELLATION"}, EnumRow{CheckpointRetention::kRetain, "RETAIN_ON_CANCELLATION"},
+                    EnumRow{CheckpointRetention::kNone, "NO_EXTERNALIZED_CHECKPOINTS"}};
+}
+
 struct CheckpointOptions {
-  Millis interval{0};         // 0: not periodic
+  Millis interval{0};
   Millis min_pause{0};
   Millis timeout{600'000};
-  std::int64_t tolerable_failures = 0;   // consecutive ones; more fail the job
+  std::int64_t tolerable_failures = 0;
   std::size_t retained = 1;
-  bool exactly_once = true;
-  bool keep_on_cancellation = false;
+  CheckpointMode mode = CheckpointMode::kExactlyOnce;
+  CheckpointRetention retention = CheckpointRetention::kNone;
+
+  bool exactly_once() const { return mode == CheckpointMode::kExactlyOnce; }
+  bool keep_on_cancellation() const { return retention == CheckpointRetention::kRetain; }
+  static constexpr std::string_view kTitle = "Checkpoints";
+  static constexpr auto options() {
+    using M = CheckpointOptions;
+    using config::option;
+    return std::tuple{
+        option("execution.checkpointing.interval", &M::interval, "Time between two checkpoints; 0: none but the last one of bounded jobs."),
+        option("execution.checkpointing.min-pause", &M::min_pause, "Least time between the end of a checkpoint and the next."),
+        option("execution.checkpointing.timeout", &M::timeout, "A checkpoint that takes longer is aborted.").at_least(1),
+        option("execution.checkpointing.tolerable-failed-checkpoints", &M::tolerable_failures,
+               "Checkpoints that may fail one after another before the job does.")
+            .at_least(0),
+        option("execution.checkpointing.num-retained", &M::retained, "Complete checkpoints that are kept.")
+            .between(1, 10'000)
+            .renamed_from("state.checkpoints.num-retained"),
+        option("execution.checkpointing.mode", &M::mode, "Whether each row counts once in state, or at least once."),
+        option("execution.checkpointing.externalized-checkpoint-retention", &M::retention,
+               "Whether checkpoints stay when the job is cancelled; those of failed jobs always stay."),
+    };
+  }
 };
+static_assert(config::EveryMemberIsAnOption<CheckpointOptions>);
 
 // One task's part of a checkpoint.
 struct TaskCheckpoint {

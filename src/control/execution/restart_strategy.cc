@@ -1,7 +1,6 @@
 #include "control/execution/restart_strategy.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
@@ -61,82 +60,36 @@ class FailureRate final : public RestartStrategy {
   std::deque<Instant> times_;
 };
 
-struct ExponentialOptions {
-  Millis initial{1000};
-  Millis largest{60'000};
-  Millis reset{3'600'000};
-  double multiplier = 1.5;
-  double jitter = 0.1;
-  std::int64_t attempts = INT64_MAX;
-};
-
 class ExponentialDelay final : public RestartStrategy {
  public:
-  ExponentialDelay(ExponentialOptions options, std::uint64_t seed)
-      : options_(options), random_(seed), current_(static_cast<double>(options.initial.count())) {}
+  ExponentialDelay(const RestartOptions& options, std::uint64_t seed)
+      : options_(options), random_(seed), current_(static_cast<double>(options.exponential_initial.count())) {}
   std::optional<Millis> on_failure(Instant now) override {
-    if (last_.millis != 0 && last_ + options_.reset <= now) {
-      current_ = static_cast<double>(options_.initial.count());
+    if (last_.millis != 0 && last_ + options_.exponential_reset <= now) {
+      current_ = static_cast<double>(options_.exponential_initial.count());
       used_ = 0;
     }
-    if (used_ >= options_.attempts) return std::nullopt;
+    if (used_ >= options_.exponential_attempts) return std::nullopt;
     ++used_;
-    const double spread = current_ * options_.jitter;
+    const double spread = current_ * options_.exponential_jitter;
     const auto delay = static_cast<std::int64_t>(current_ + (random_.unit() * 2 - 1) * spread);
-    current_ = std::min(current_ * options_.multiplier, static_cast<double>(options_.largest.count()));
-    const Millis bounded{std::clamp<std::int64_t>(delay, 0, options_.largest.count())};
+    current_ = std::min(current_ * options_.exponential_multiplier, static_cast<double>(options_.exponential_largest.count()));
+    const Millis bounded{std::clamp<std::int64_t>(delay, 0, options_.exponential_largest.count())};
     last_ = now + bounded;
     return bounded;
   }
   std::string description() const override {
     return fmt::format("Restart with exponential delay: starting at {}, increasing by {}, with maximum {}.",
-                       format_iso_duration(options_.initial), options_.multiplier, format_iso_duration(options_.largest));
+                       format_iso_duration(options_.exponential_initial), options_.exponential_multiplier, format_iso_duration(options_.exponential_largest));
   }
   std::string name() const override { return "ExponentialDelayRestartBackoffTimeStrategy"; }
 
  private:
-  ExponentialOptions options_;
+  RestartOptions options_;
   Prng random_;
   double current_;
   Instant last_{};
   std::int64_t used_ = 0;
-};
-
-class Reader {
- public:
-  explicit Reader(const std::map<std::string, std::string>& settings) : settings_(settings) {}
-
-  Result<Millis> duration(const std::string& key, Millis fallback) const {
-    const auto found = settings_.find(key);
-    if (found == settings_.end()) return fallback;
-    const auto value = parse_duration(found->second);
-    if (!value || value->count() < 0) return bad(key, found->second, "is not a duration like 10 s");
-    return std::chrono::duration_cast<Millis>(*value);
-  }
-  Result<std::int64_t> whole(const std::string& key, std::int64_t fallback) const {
-    const auto found = settings_.find(key);
-    if (found == settings_.end() || found->second == "infinite") return found == settings_.end() ? fallback : INT64_MAX;
-    std::int64_t value = 0;
-    const char* end = found->second.data() + found->second.size();
-    if (std::from_chars(found->second.data(), end, value).ptr != end || value < 0) {
-      return bad(key, found->second, "is not a count");
-    }
-    return value;
-  }
-  Result<double> real(const std::string& key, double fallback) const {
-    const auto found = settings_.find(key);
-    if (found == settings_.end()) return fallback;
-    double value = 0;
-    const char* end = found->second.data() + found->second.size();
-    if (std::from_chars(found->second.data(), end, value).ptr != end || value < 0) return bad(key, found->second, "is not a number");
-    return value;
-  }
-
- private:
-  static Status bad(const std::string& key, const std::string& value, std::string_view what) {
-    return fail(Code::kInvalidArgument, fmt::format("Option {} {}: value={}", key, what, value));
-  }
-  const std::map<std::string, std::string>& settings_;
 };
 
 }  // namespace
@@ -144,40 +97,21 @@ class Reader {
 Result<std::unique_ptr<RestartStrategy>> make_restart_strategy(const std::map<std::string, std::string>& settings,
                                                                bool checkpoints, std::uint64_t seed) {
   using Made = std::unique_ptr<RestartStrategy>;
-  std::string type;
-  if (const auto found = settings.find("restart-strategy.type"); found != settings.end()) type = found->second;
-  if (type.empty()) {
-    if (const auto found = settings.find("restart-strategy"); found != settings.end()) type = found->second;
+  DREY_TRY_ASSIGN(const auto options, config::read<RestartOptions>(settings));
+  RestartKind kind = options.kind;
+  if (kind == RestartKind::kByCheckpoints) kind = checkpoints ? RestartKind::kExponentialDelay : RestartKind::kNone;
+  switch (kind) {
+    case RestartKind::kFixedDelay:
+      return Made(std::make_unique<FixedDelay>(options.fixed_attempts, options.fixed_delay));
+    case RestartKind::kFailureRate:
+      return Made(std::make_unique<FailureRate>(options.rate_failures, options.rate_interval, options.rate_delay));
+    case RestartKind::kExponentialDelay:
+      return Made(std::make_unique<ExponentialDelay>(options, seed));
+    case RestartKind::kByCheckpoints:
+    case RestartKind::kNone:
+      break;
   }
-  for (char& c : type) c = static_cast<char>(c == '_' ? '-' : c);
-  const Reader read(settings);
-  if (type.empty()) type = checkpoints ? "exponential-delay" : "none";
-  if (type == "none" || type == "off" || type == "disable") return Made(std::make_unique<NoRestart>());
-  if (type == "fixed-delay" || type == "fixeddelay") {
-    DREY_TRY_ASSIGN(const std::int64_t attempts, read.whole("restart-strategy.fixed-delay.attempts", 1));
-    DREY_TRY_ASSIGN(const Millis delay, read.duration("restart-strategy.fixed-delay.delay", Millis(1000)));
-    return Made(std::make_unique<FixedDelay>(attempts, delay));
-  }
-  if (type == "failure-rate" || type == "failurerate") {
-    DREY_TRY_ASSIGN(const std::int64_t failures, read.whole("restart-strategy.failure-rate.max-failures-per-interval", 1));
-    DREY_TRY_ASSIGN(const Millis interval, read.duration("restart-strategy.failure-rate.failure-rate-interval", Millis(60'000)));
-    DREY_TRY_ASSIGN(const Millis delay, read.duration("restart-strategy.failure-rate.delay", Millis(1000)));
-    return Made(std::make_unique<FailureRate>(failures, interval, delay));
-  }
-  if (type == "exponential-delay" || type == "exponentialdelay") {
-    const std::string prefix = "restart-strategy.exponential-delay.";
-    ExponentialOptions options;
-    DREY_TRY_ASSIGN(options.initial, read.duration(prefix + "initial-backoff", options.initial));
-    DREY_TRY_ASSIGN(options.largest, read.duration(prefix + "max-backoff", options.largest));
-    DREY_TRY_ASSIGN(options.reset, read.duration(prefix + "reset-backoff-threshold", options.reset));
-    DREY_TRY_ASSIGN(options.multiplier, read.real(prefix + "backoff-multiplier", options.multiplier));
-    DREY_TRY_ASSIGN(options.jitter, read.real(prefix + "jitter-factor", options.jitter));
-    DREY_TRY_ASSIGN(options.attempts, read.whole(prefix + "attempts-before-reset-backoff", options.attempts));
-    return Made(std::make_unique<ExponentialDelay>(options, seed));
-  }
-  return fail(Code::kInvalidArgument, fmt::format("Option restart-strategy.type has an unknown value: {}; known are none, fixed-delay, "
-                                                  "failure-rate, exponential-delay",
-                                                  type));
+  return Made(std::make_unique<NoRestart>());
 }
 
 }  // namespace drey::control

@@ -13,8 +13,59 @@
 #include "base/prng.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "config/option.h"
 
 namespace drey::control {
+
+enum class RestartKind { kByCheckpoints, kNone, kFixedDelay, kFailureRate, kExponentialDelay };
+// With Flink's other spellings.
+constexpr auto enum_table(RestartKind) {
+  using K = RestartKind;
+  return std::array{EnumRow{K::kNone, "none"}, EnumRow{K::kFixedDelay, "fixed-delay"}, EnumRow{K::kFailureRate, "failure-rate"},
+                    EnumRow{K::kExponentialDelay, "exponential-delay"}, EnumRow{K::kNone, "off"}, EnumRow{K::kNone, "disable"},
+                    EnumRow{K::kFixedDelay, "fixeddelay"}, EnumRow{K::kFailureRate, "failurerate"},
+                    EnumRow{K::kExponentialDelay, "exponentialdelay"}};
+}
+
+struct RestartOptions {
+  RestartKind kind = RestartKind::kByCheckpoints;
+  std::int64_t fixed_attempts = 1;
+  Millis fixed_delay{1000};
+  std::int64_t rate_failures = 1;
+  Millis rate_interval{60'000};
+  Millis rate_delay{1000};
+  Millis exponential_initial{1000};
+  Millis exponential_largest{60'000};
+  double exponential_multiplier = 1.5;
+  double exponential_jitter = 0.1;
+  Millis exponential_reset{3'600'000};
+  std::int64_t exponential_attempts = INT64_MAX;
+
+  static constexpr std::string_view kTitle = "Restart of failed jobs";
+  static constexpr auto options() {
+    using M = RestartOptions;
+    using config::option;
+    return std::tuple{
+        option("restart-strategy.type", &M::kind, "Whether and when a failed job starts again.")
+            .renamed_from("restart-strategy")
+            .defaults_to("exponential-delay with checkpoints, else none"),
+        option("restart-strategy.fixed-delay.attempts", &M::fixed_attempts, "Restarts before the job fails.").at_least(0),
+        option("restart-strategy.fixed-delay.delay", &M::fixed_delay, "Time before each restart."),
+        option("restart-strategy.failure-rate.max-failures-per-interval", &M::rate_failures, "More failures within the interval fail the job.").at_least(0),
+        option("restart-strategy.failure-rate.failure-rate-interval", &M::rate_interval, "The interval in which failures are counted."),
+        option("restart-strategy.failure-rate.delay", &M::rate_delay, "Time before each restart."),
+        option("restart-strategy.exponential-delay.initial-backoff", &M::exponential_initial, "Time before the first restart."),
+        option("restart-strategy.exponential-delay.max-backoff", &M::exponential_largest, "Longest time before a restart."),
+        option("restart-strategy.exponential-delay.backoff-multiplier", &M::exponential_multiplier, "What the time grows by at each failure.").at_least(1),
+        option("restart-strategy.exponential-delay.jitter-factor", &M::exponential_jitter, "Share of the time that is left to chance.").between(0, 1),
+        option("restart-strategy.exponential-delay.reset-backoff-threshold", &M::exponential_reset, "A job that ran this long starts anew with the initial time."),
+        option("restart-strategy.exponential-delay.attempts-before-reset-backoff", &M::exponential_attempts,
+               "Restarts before the job fails, counted anew after the threshold.")
+            .at_least(0),
+    };
+  }
+};
+static_assert(config::EveryMemberIsAnOption<RestartOptions>);
 
 class RestartStrategy {
  public:

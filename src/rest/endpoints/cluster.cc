@@ -1,6 +1,7 @@
 #include "rest/messages/cluster.h"
 
 #include "rest/operation.h"
+#include "rest/rest_options.h"
 
 namespace drey::rest {
 namespace {
@@ -12,13 +13,13 @@ struct GetConfig {
   static constexpr Access kAccess = Access::kView;
   using Response = DashboardConfiguration;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    const RestOptions defaults;
     Response config;
     config.refresh_interval =
-        Json(cluster.option("web.refresh-interval", "3000")).whole().value_or(3000);
+        Json(cluster.option("web.refresh-interval", "")).whole().value_or(defaults.refresh_interval);
     config.timezone_name = "Coordinated Universal Time";
-    config.flink_version = cluster.option("drey.flink-version", "2.3.0");
-    config.flink_revision =
-        cluster.option("drey.flink-revision", "c0f8d1a @ 2026-06-14T16:29:03+02:00");
+    config.flink_version = cluster.option("drey.flink-version", defaults.flink_version);
+    config.flink_revision = cluster.option("drey.flink-revision", defaults.flink_revision);
     config.features = {
         .web_submit = true, .web_cancel = true, .web_rescale = true, .web_history = false};
     reply(config);
@@ -31,7 +32,7 @@ struct GetOverview {
   using Response = ClusterOverview;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     Response overview;
-    overview.flink_version = cluster.option("drey.flink-version", "2.3.0");
+    overview.flink_version = cluster.option("drey.flink-version", RestOptions().flink_version);
     overview.flink_commit = "c0f8d1a";
     cluster.task_managers().then(
         [&cluster, reply, overview](Result<std::vector<gateway::TaskManagerModel>> all) mutable {

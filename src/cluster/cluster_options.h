@@ -1,0 +1,54 @@
+// ClusterOptions: how the JobManager deals with TaskManagers and programs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "config/option.h"
+
+namespace drey::cluster {
+
+struct ClusterOptions {
+  std::uint16_t rpc_port = 0;
+  std::string secret;
+  Millis heartbeat_interval{1000};
+  Millis heartbeat_timeout{50'000};
+  Millis slot_timeout{300'000};
+  std::string checkpoint_directory;
+  Millis program_timeout{60'000};
+  config::Bytes program_memory{1u << 30};
+
+  static constexpr std::string_view kTitle = "Cluster";
+  static constexpr auto options() {
+    using M = ClusterOptions;
+    using config::option;
+    return std::tuple{
+        option("jobmanager.rpc.port", &M::rpc_port,
+               "Port for TaskManagers, on loopback; 0: any free one.")
+            .between(0, 65'535),
+        option("drey.cluster.secret", &M::secret, "What TaskManagers must know to register.")
+            .defaults_to("drawn at each start"),
+        option("heartbeat.interval", &M::heartbeat_interval,
+               "Time between two reports of a TaskManager.")
+            .at_least(10),
+        option("heartbeat.timeout", &M::heartbeat_timeout,
+               "A TaskManager that is silent for longer is lost.")
+            .at_least(50),
+        option("slot.request.timeout", &M::slot_timeout, "A job that waits longer for slots fails.")
+            .at_least(1),
+        option("execution.checkpointing.dir", &M::checkpoint_directory,
+               "Where checkpoints are written; a directory per job.")
+            .renamed_from("state.checkpoints.dir")
+            .defaults_to("checkpoints in the cluster's directory"),
+        option("drey.program.timeout", &M::program_timeout,
+               "A program's main that takes longer is ended.")
+            .at_least(1),
+        option("drey.program.memory", &M::program_memory, "Address space of a program's main."),
+    };
+  }
+};
+static_assert(config::EveryMemberIsAnOption<ClusterOptions>);
+
+}  // namespace drey::cluster

@@ -1,0 +1,36 @@
+// PipelineOptions: what a job says of itself as a whole.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "config/option.h"
+
+namespace drey::graph {
+
+struct PipelineOptions {
+  std::string name;
+  std::int32_t parallelism = 1;
+  std::int32_t max_parallelism = 0;
+  bool chaining = true;
+
+  static constexpr std::string_view kTitle = "Jobs";
+  static constexpr auto options() {
+    using M = PipelineOptions;
+    using config::option;
+    return std::tuple{
+        option("pipeline.name", &M::name, "The job's name.").defaults_to("the name in the program"),
+        option("parallelism.default", &M::parallelism, "Parallelism of operators that do not say.")
+            .between(1, 32'768),
+        option("pipeline.max-parallelism", &M::max_parallelism,
+               "Key groups, the bound of all later rescaling; 0: by the parallelism.")
+            .between(0, 32'768),
+        option("pipeline.operator-chaining.enabled", &M::chaining,
+               "Whether operators that can pass rows by a call do so."),
+    };
+  }
+};
+static_assert(config::EveryMemberIsAnOption<PipelineOptions>);
+
+}  // namespace drey::graph

@@ -1,0 +1,41 @@
+// TaskManagerConfig: how many TaskManagers `drey up` starts, and what each of them may use.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+#include "config/option.h"
+
+namespace drey::runtime {
+
+struct TaskManagerConfig {
+  std::int32_t count = 1;
+  std::optional<std::int32_t> slots;
+  std::optional<config::Bytes> managed_memory;
+  double managed_fraction = 0.4;
+
+  static constexpr std::string_view kTitle = "TaskManagers";
+  static constexpr auto options() {
+    using M = TaskManagerConfig;
+    using config::option;
+    return std::tuple{
+        option("drey.taskmanagers", &M::count, "TaskManager processes that drey up starts.")
+            .between(0, 1000),
+        option("taskmanager.numberOfTaskSlots", &M::slots,
+               "Slots of a TaskManager; more than cores is fine.")
+            .between(1, 100'000)
+            .defaults_to("the number of cores"),
+        option("taskmanager.memory.managed.size", &M::managed_memory,
+               "Memory for state, over all slots of a TaskManager.")
+            .defaults_to("a share of the machine's memory"),
+        option("taskmanager.memory.managed.fraction", &M::managed_fraction,
+               "That share, over all TaskManagers of this machine.")
+            .between(0, 1),
+    };
+  }
+};
+static_assert(config::EveryMemberIsAnOption<TaskManagerConfig>);
+
+}  // namespace drey::runtime
