@@ -30,6 +30,7 @@ Result<config::Configuration> load_configuration(const Arguments& args) {
   }
   sources.environment = env::environment_variable("DREY_PROPERTIES");
   sources.command_line = args.properties;
+  if (args.has("--web-ui")) sources.command_line["drey.web-ui"] = args.get("--web-ui");
   return config::load(sources);
 }
 

@@ -28,12 +28,14 @@ namespace drey::apps {
 namespace {
 
 constexpr const char* kUsage =
-    "drey up [--dir DIR] [--config FILE] [-Dkey=value ...] [--daemon]\n"
+    "drey up [--dir DIR] [--config FILE] [-Dkey=value ...] [--web-ui PATH] [--daemon]\n"
     "  --dir DIR      where the cluster keeps jobs, jars, logs and checkpoints (default: "
     "~/.local/state/drey)\n"
     "  --config FILE  config.yaml with Flink's option names\n"
     "  -Dkey=value    e.g. -Drest.port=0 (any free port), -Dtaskmanager.numberOfTaskSlots=4; drey "
     "config lists all\n"
+    "  --web-ui PATH  serve Flink's dashboard from a flink-dist or flink-runtime-web jar, or from a "
+    "folder with its files\n"
     "  --daemon       in the background; drey down ends it\n"
     "  example: drey up --dir /tmp/cluster -Drest.port=0\n"
     "drey jobmanager, with the same options, starts no TaskManagers: they join with\n"
@@ -173,6 +175,20 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
   return s;
 }
 
+// The dashboard's files: those of a folder, or those below web/ in a jar.
+Result<std::optional<rest::StaticFiles>> web_ui_of(const rest::RestOptions& options,
+                                                   const std::string& dir, env::FileSystem& files) {
+  if (!options.web_ui) return std::optional<rest::StaticFiles>();
+  std::string folder = *options.web_ui;
+  DREY_TRY_ASSIGN(const env::FileStat stat, files.stat(folder));
+  if (!stat.is_directory) {
+    folder = dir + "/cache/web-ui";
+    DREY_TRY(cluster::unpack_folder(files, *options.web_ui, "web/", folder));
+  }
+  DREY_TRY_ASSIGN(auto made, rest::StaticFiles::make(folder, files));
+  return std::optional(std::move(made));
+}
+
 // The router behind the server: requests that come before it are told to come again.
 class Front {
  public:
@@ -228,6 +244,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
     env::log_info("up", "Removed {} files that a crash had left", directory.orphans());
   DREY_TRY_ASSIGN(auto store, cluster::open_sqlite_store(dir + "/jobs.db"));
   DREY_TRY(env.files.write_atomic(dir + "/secret", s.cluster.secret));
+  DREY_TRY_ASSIGN(auto web_ui, web_ui_of(s.rest, dir, env.files));
   // The port is taken before anything starts; 0 says which.
   Front front;
   net::HttpServerOptions http;
@@ -268,6 +285,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   router_options.upload_directory = dir + "/tmp";
   router_options.allow_origin = s.rest.allow_origin;
   router_options.allowed_hosts = s.rest.allowed_hosts;
+  router_options.web_ui = std::move(web_ui);
   front.set(
       std::make_unique<rest::Router>(rest::all_endpoints(), manager, env.files, router_options));
 
@@ -309,7 +327,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
 }
 
 int start(const std::string& command, int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"--dir", "--config"},
+  const Arguments args = parse_arguments(argc, argv, {"--dir", "--config", "--web-ui"},
                                          {"--daemon", "--help", "-h=--help"}, false);
   if (args.has("--help")) {
     std::fputs(kUsage, stdout);

@@ -14,6 +14,9 @@ namespace {
 constexpr std::uint64_t kManifestBytesMax = 1u << 20;
 constexpr std::uint64_t kModuleBytesMax = 512u << 20;
 constexpr std::int64_t kEntriesMax = 100'000;
+constexpr std::int64_t kUnpackedFilesMax = 10'000;
+constexpr std::uint64_t kUnpackedBytesMax = 64u << 20;
+constexpr std::uint64_t kUnpackedBytesAllMax = 512u << 20;
 #if defined(__x86_64__)
 constexpr std::string_view kArchitecture = "x86_64";
 #else
@@ -218,6 +221,38 @@ Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry
     return written;
   }
   return program;
+}
+
+namespace {
+
+Status unpack_into(env::FileSystem& files, zip_t* zip, const std::string& name, const std::string& prefix, const std::string& directory) {
+  std::uint64_t bytes_all = 0;
+  std::int64_t count = 0;
+  for (zip_int64_t i = 0; i < zip_get_num_entries(zip, 0); ++i) {
+    const std::string entry = zip_get_name(zip, static_cast<zip_uint64_t>(i), 0);
+    if (!entry.starts_with(prefix) || entry.ends_with('/')) continue;
+    if (++count > kUnpackedFilesMax) return bad(name, fmt::format("more than {} files lie below {}", kUnpackedFilesMax, prefix));
+    DREY_TRY_ASSIGN(const std::string bytes, read_entry(zip, static_cast<zip_uint64_t>(i), kUnpackedBytesMax, name));
+    bytes_all += bytes.size();
+    if (bytes_all > kUnpackedBytesAllMax) return bad(name, fmt::format("the files below {} have more than {} bytes", prefix, kUnpackedBytesAllMax));
+    const std::string path = directory + "/" + entry.substr(prefix.size());
+    DREY_TRY(files.make_directories(env::directory_of(path), 0700));
+    DREY_TRY_ASSIGN(auto file, files.create(path));
+    DREY_TRY(file->append(bytes));
+    DREY_TRY(file->close());
+  }
+  return count > 0 ? Status() : bad(name, fmt::format("nothing lies below {}", prefix));
+}
+
+}  // namespace
+
+Status unpack_folder(env::FileSystem& files, const std::string& archive, const std::string& prefix, const std::string& directory) {
+  const std::string name = env::base_name_of(archive);
+  DREY_TRY_ASSIGN(Zip zip, open_zip(archive, name));
+  DREY_TRY(files.remove_tree(directory));
+  Status status = unpack_into(files, zip.get(), name, prefix, directory);
+  if (!status.ok()) static_cast<void>(files.remove_tree(directory));
+  return status;
 }
 
 }  // namespace drey::cluster

@@ -19,6 +19,7 @@ struct RestOptions {
   std::vector<std::string> allowed_hosts;
   std::string allow_origin = "*";
   std::int64_t refresh_interval = 3000;
+  std::optional<std::string> web_ui;
   std::string flink_version = "2.3.0";
   std::string flink_revision = "c0f8d1a @ 2026-06-14T16:29:03+02:00";
 
@@ -40,6 +41,10 @@ struct RestOptions {
         option("web.refresh-interval", &M::refresh_interval,
                "Milliseconds between two requests of a dashboard.")
             .at_least(1),
+        option("drey.web-ui", &M::web_ui,
+               "Flink's dashboard to serve: a flink-dist or flink-runtime-web jar, or a folder with "
+               "its index.html (drey up --web-ui).")
+            .defaults_to("none"),
         option("drey.flink-version", &M::flink_version, "The version of Flink that answers name."),
         option("drey.flink-revision", &M::flink_revision,
                "The revision of Flink that answers name."),

@@ -243,6 +243,13 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     if (request.method == "GET") {
       if (tokens.size() == 1 && tokens[0] == "openapi.json")
         return answer(200, openapi().to_string(), true);
+      // The path as it was sent, without the prefix rule: /v1/index.html is no file.
+      if (options_.web_ui) {
+        if (auto file = options_.web_ui->get(*whole, request.header("if-modified-since"),
+                                             Instant{now_ms()})) {
+          return respond(std::move(*file));
+        }
+      }
       return bare(404, fmt::format("Unable to load requested file {}.", *whole), false);
     }
     return bare(404, fmt::format("Not found: {}", request.target), true);

@@ -19,6 +19,7 @@
 #include "gateway/cluster_gateway.h"
 #include "net/http.h"
 #include "rest/shape.h"
+#include "rest/static_files.h"
 
 namespace drey::rest {
 
@@ -72,6 +73,7 @@ struct RouterOptions {
   std::vector<std::string> allowed_hosts;
   std::string allow_origin = "*";
   std::string upload_directory;
+  std::optional<StaticFiles> web_ui;
 };
 
 class Router {
