@@ -13,6 +13,7 @@ namespace drey::rest {
 // Aggregated state of a vertex (rest.md 4.11).
 std::string vertex_state(const gateway::VertexModel& vertex);
 JobPlan plan_of(const gateway::JobModel& job);
+JobSummary summary_of(const gateway::JobModel& job);
 IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts);
 // -1 when it has not begun or not ended.
 std::int64_t attempt_start(const gateway::AttemptModel& attempt);

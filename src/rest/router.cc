@@ -300,7 +300,7 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
 std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
   for (auto& family :
-       {cluster_endpoints(), job_endpoints(), vertex_endpoints(), checkpoint_endpoints(),
+       {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(), checkpoint_endpoints(),
         jar_endpoints(), task_manager_endpoints(), metric_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }

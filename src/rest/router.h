@@ -99,6 +99,7 @@ class Router {
 
 // All endpoints of the API, by family.
 std::vector<Endpoint> all_endpoints();
+std::vector<Endpoint> application_endpoints();
 std::vector<Endpoint> cluster_endpoints();
 std::vector<Endpoint> job_endpoints();
 std::vector<Endpoint> vertex_endpoints();

@@ -199,6 +199,28 @@ TEST_F(RouterTest, RunTakesAllFourFormsOfArgumentsAndTheBodyWins) {
   EXPECT_EQ(gateway_.last_run.parallelism, 3);
 }
 
+TEST_F(RouterTest, AnApplicationIsItsJob) {
+  const Json one = ask("GET", "/applications/overview").json()["applications"].elements()[0];
+  EXPECT_EQ(one["id"].text(), kJob.to_string());
+  EXPECT_EQ(one["name"].text(), "SingleJobApplication(fails <every> & n)");
+  EXPECT_EQ(one["status"].text(), "RUNNING");
+  EXPECT_EQ(one["jobs"]["RUNNING"].whole(), 1);
+  const std::string path = "/applications/" + kJob.to_string();
+  const Json details = ask("GET", path).json();
+  EXPECT_EQ(details["timestamps"]["RUNNING"].whole(), 1002);
+  EXPECT_EQ(details["timestamps"]["FAILED"].whole(), 0);
+  EXPECT_EQ(details["jobs"].elements()[0]["tasks"]["total"].whole(), 2);
+  EXPECT_EQ(ask("GET", path + "/exceptions").body, "{\"exceptionHistory\":{\"entries\":[]}}");
+  const Answered unknown = ask("GET", "/applications/" + JobId().to_string());
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("Could not find Flink application (00000000000000000000000000000000)"));
+  EXPECT_EQ(ask("GET", "/applications/zz").status, 400);
+  EXPECT_EQ(ask("POST", "/applications/overview").status, 404);
+  const Answered ended = ask("POST", path + "/cancel", "{}");
+  EXPECT_EQ(ended.status, 404);
+  EXPECT_THAT(ended.body, HasSubstr("Application could not be found."));
+}
+
 TEST_F(RouterTest, UploadsNeedExactlyOneJar) {
   const auto upload = [&](const std::string& parts) {
     return ask("POST", "/jars/upload", parts, {{"host", "localhost"}, {"content-type", "multipart/form-data; boundary=x"}});

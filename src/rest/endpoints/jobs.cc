@@ -14,37 +14,6 @@ namespace {
 using gateway::ClusterGateway;
 using gateway::JobModel;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
-JobSummary summary_of(const JobModel& job) {
-  JobSummary out;
-  std::vector<std::string> states;
-  for (const auto& vertex : job.vertices) {
-    for (const auto& subtask : vertex.subtasks) {
-      states.push_back(subtask.back().state);
-      for (const auto& [state, at] : subtask.back().entered)
-        out.last_modification = std::max(out.last_modification, at);
-    }
-  }
-  out.jid = job.id;
-  out.name = job.name;
-  out.job_type = "STREAMING";
-  out.scheduler_type = "Adaptive";
-  out.start_time = job_start(job);
-  out.end_time = job_end(job);
-  out.duration = (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
-  out.state = job.state;
-  out.last_modification = std::max(out.last_modification, out.end_time);
-  out.tasks = {{"total", static_cast<std::int64_t>(states.size())}};
-  for (const auto& [state, count] : state_counts(states))
-    out.tasks.emplace_back(lower(state), count);
-  return out;
-}
-
 JobDetailsVertex vertex_of(const gateway::VertexModel& vertex, std::int64_t now) {
   std::vector<const gateway::AttemptModel*> attempts;
   std::vector<std::string> states;

@@ -1,0 +1,163 @@
+#include "rest/messages/applications.h"
+
+#include <fmt/format.h>
+
+#include "rest/job_views.h"
+#include "rest/messages/cluster.h"
+#include "rest/operation.h"
+
+namespace drey::rest {
+namespace {
+
+using gateway::ClusterGateway;
+using gateway::JobModel;
+
+struct ApplicationPath {
+  JobId applicationid;
+  static constexpr auto fields() {
+    return std::tuple{field("applicationid", &ApplicationPath::applicationid,
+                            "Id of an application: that of its job.")};
+  }
+};
+
+// An application has one L where a job has two, and knows no restart.
+std::string status_of(const JobModel& job) {
+  if (job.state == "CANCELLING") return "CANCELING";
+  if (job.state == "INITIALIZING") return "CREATED";
+  for (const Word& word : kApplicationStates) {
+    if (word.text == job.state && word.text != "CREATED") return job.state;
+  }
+  return "RUNNING";
+}
+
+std::string name_of(const JobModel& job) {
+  return fmt::format("SingleJobApplication({})", job.name);
+}
+
+template <typename View>
+void describe(const JobModel& job, View& out) {
+  out.id = job.id;
+  out.name = name_of(job);
+  out.start_time = job_start(job);
+  out.end_time = job_end(job);
+  out.duration = (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
+  out.status = status_of(job);
+}
+
+Status unknown(JobId id) {
+  return fail(Code::kNotFound,
+              fmt::format("org.apache.flink.runtime.messages.FlinkApplicationNotFoundException: "
+                          "Could not find Flink application ({})",
+                          id.to_string()));
+}
+
+// Hands the application's job to `use`, or refuses for it.
+template <typename T>
+void with_application(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
+                      std::function<void(const JobModel&)> use) {
+  cluster.job(id).then([id, reply, use = std::move(use)](Result<gateway::JobModelRef> job) {
+    if (!job.ok()) return reply.refuse(unknown(id), ErrorForm::kBare);
+    use(**job);
+  });
+}
+
+struct GetApplications {
+  static constexpr Route kRoute{"GET", "/applications/overview", 200, "All applications."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = ApplicationSummaries;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.jobs().then([reply](Result<std::vector<gateway::JobModelRef>> jobs) {
+      if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+      Response list;
+      for (const auto& job : *jobs) {
+        ApplicationSummary summary;
+        describe(*job, summary);
+        summary.jobs = {{job->state, 1}};
+        list.applications.push_back(std::move(summary));
+      }
+      reply(list);
+    });
+  }
+};
+
+struct GetApplication {
+  static constexpr Route kRoute{"GET", "/applications/:applicationid", 200,
+                                "An application with its jobs."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = ApplicationPath;
+  using Response = ApplicationDetails;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_application(call.path.applicationid, cluster, reply, [reply](const JobModel& job) {
+      Response details;
+      describe(job, details);
+      for (const Word& state : kApplicationStates) {
+        const std::string_view of_job = state.text == "CANCELING" ? "CANCELLING" : state.text;
+        std::int64_t at = job.time_of(of_job);
+        if (state.text == "CREATED") at = details.start_time;
+        details.timestamps.emplace_back(std::string(state.text), at);
+      }
+      details.jobs.push_back(summary_of(job));
+      reply(details);
+    });
+  }
+};
+
+struct GetApplicationExceptions {
+  static constexpr Route kRoute{"GET", "/applications/:applicationid/exceptions", 200,
+                                "Why an application failed."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = ApplicationPath;
+  using Response = ApplicationExceptions;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_application(call.path.applicationid, cluster, reply, [reply](const JobModel& job) {
+      Response out;
+      if (job.state == "FAILED") {
+        out.exception_history.entries.push_back(
+            {job.failure.name, job.failure.stacktrace, job.failure.time, job.id});
+      }
+      reply(out);
+    });
+  }
+};
+
+struct CancelApplication {
+  static constexpr Route kRoute{"POST", "/applications/:applicationid/cancel", 202,
+                                "Cancels an application's job."};
+  static constexpr Access kAccess = Access::kOperate;
+  using Path = ApplicationPath;
+  using Response = None;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<None>& reply) {
+    cluster.cancel(call.path.applicationid)
+        .then([reply, id = call.path.applicationid](Result<bool> done) {
+          if (done.ok()) return reply({});
+          reply.refuse(
+              fail(Code::kNotFound, fmt::format("Application could not be found.\nCaused by: {}",
+                                                unknown(id).to_string())));
+        });
+  }
+};
+
+// The cluster's: a native job has no configuration of the JobManager of its own.
+struct GetApplicationConfig {
+  static constexpr Route kRoute{"GET", "/applications/:applicationid/jobmanager/config", 200,
+                                "The cluster's configuration."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = ApplicationPath;
+  using Response = std::vector<ConfigurationEntry>;
+  static void handle(const Call<Path>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Response list;
+    for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
+    reply(list);
+  }
+};
+
+}  // namespace
+
+std::vector<Endpoint> application_endpoints() {
+  return endpoint_list<GetApplications, GetApplication, GetApplicationExceptions, CancelApplication,
+                       GetApplicationConfig>();
+}
+
+}  // namespace drey::rest
