@@ -27,12 +27,6 @@ constexpr const char* kUsage =
 
 int main(int argc, char** argv) {
   using namespace drey::apps;
-#if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) {
-    std::fputs("drey needs a processor of the level x86-64-v3 (AVX2, BMI2), Haswell or newer.\n", stderr);
-    return 2;
-  }
-#endif
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "up") return up(argc - 2, argv + 2);
   if (command == "jobmanager") return job_manager(argc - 2, argv + 2);

@@ -268,11 +268,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   options.configuration["rest.port"] = fmt::format("{}", server->port());
   options.configuration["drey.rest.address"] = url;
   options.crash_report = [&directory](const std::string& id) {
-    // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name
-    // becomes a path.
-    if (id.find('/') != std::string::npos) return std::pair<std::string, std::string>();
-    const runtime::CrashReport report = runtime::take_crash_report(directory.log(id + ".crash"));
-    return std::pair(report.summary, report.stack);
+    // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name becomes a path.
+    return id.find('/') == std::string::npos ? runtime::take_crash_report(directory.log(id + ".crash")) : runtime::CrashReport();
   };
   cluster::ProgramLimits limits;
   limits.deadline = s.cluster.program_timeout;

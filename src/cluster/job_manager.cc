@@ -193,10 +193,12 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
   if (found == task_managers_.end()) return;
   control::FailureReport failure{static_cast<std::int32_t>(Code::kIo), why, "org.apache.flink.runtime.jobmaster.JobMasterException", ""};
   if (options_.crash_report) {
-    const auto [summary, stack] = options_.crash_report(id);
-    if (!summary.empty()) {
-      failure = {static_cast<std::int32_t>(Code::kUserCode), fmt::format("The job's code crashed the TaskManager {}: {}", id, summary),
-                 "drey.NativeCrash", stack};
+    const runtime::CrashReport crash = options_.crash_report(id);
+    if (!crash.summary.empty()) {
+      const Code blame = crash.in_job_code ? Code::kUserCode : Code::kInternal;
+      failure = {static_cast<std::int32_t>(blame),
+                 fmt::format("{} crashed the TaskManager {}: {}", crash.in_job_code ? "The job's code" : "Drey's own code", id, crash.summary),
+                 "drey.NativeCrash", crash.stack};
     }
   }
   env::log_warn("jobmanager", "Lost TaskManager {}: {}", id, failure.message);

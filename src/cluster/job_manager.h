@@ -20,6 +20,7 @@
 #include "cluster/job_store.h"
 #include "env/env.h"
 #include "gateway/cluster_gateway.h"
+#include "runtime/crash.h"
 
 namespace drey::cluster {
 
@@ -41,8 +42,8 @@ struct JobManagerOptions {
   std::string host = "127.0.0.1";
   ClusterOptions cluster;
   std::map<std::string, std::string> configuration;  // as configured, Flink's names; jobs inherit theirs from it
-  // What is known of the end of a TaskManager's process: summary and native stack; empty when nothing is.
-  std::function<std::pair<std::string, std::string>(const std::string& id)> crash_report;
+  // What is known of the end of a TaskManager's process; an empty summary when nothing is.
+  std::function<runtime::CrashReport(const std::string& id)> crash_report;
 };
 
 class JobManager final : public gateway::ClusterGateway, private JobMasterHost {

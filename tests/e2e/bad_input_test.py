@@ -20,7 +20,7 @@ def expect(what, found, *words):
     text = str(found)
     for word in words:
         if word not in text:
-            raise Failure(f"{what}: '{word}' is not in {text[:400]}")
+            raise Failure(f"{what}: '{word}' is not in {text[:3000]}")
 
 
 def zip_of(**entries):
@@ -231,7 +231,8 @@ def crashes_and_exceptions_of_user_code_are_failed_attempts():
     with Cluster("crash") as cluster:
         jar = cluster.upload(os.path.join(os.path.dirname(FLIGHTS_JAR), "bad_programs.jar"))
         for entry, words in {"fails": ["std::out_of_range", "row fifty thousand"],
-                             "crashes": ["SIGSEGV", "NativeCrash", "program.so"]}.items():
+                             "crashes": ["The job's code crashed", "SIGSEGV in Source: ", "NativeCrash", "writes_to_nowhere() (program.so, bad_programs.cc:",
+                                         "goes_wrong(long) (program.so, bad_programs.cc:", "drey::runtime::Task::step"]}.items():
             status, answer = cluster.run(jar, [], entryClass=entry)
             if status != 200:
                 raise Failure(f"{entry}: {status} {answer}")

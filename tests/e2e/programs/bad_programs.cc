@@ -45,10 +45,16 @@ DREY_JOB("twins", env, args) {
   rows(env).map([](Row r) { return r; }).uid("same").map([](Row r) { return r; }).uid("same").to(drey::discard());
 }
 
+// Neither is in the dynamic table: one is inlined, one is static.
+[[gnu::always_inline]] inline void writes_to_nowhere() { *reinterpret_cast<volatile int*>(8) = 1; }
+[[gnu::noinline]] static void goes_wrong(std::int64_t n) {
+  if (n == 50'000) writes_to_nowhere();
+}
+
 DREY_JOB("crashes", env, args) {
   rows(env)
       .map([](Row r) {
-        if (r.n == 50'000) *reinterpret_cast<volatile int*>(8) = 1;
+        goes_wrong(r.n);
         return r;
       })
       .to(drey::discard());
