@@ -6,14 +6,19 @@ cd "$(dirname "$0")"
 usage() {
   cat <<'TEXT'
 usage: ./test.sh [--lane LANE]... [--test TEXT] [--seed N] [--all]
-  --lane release|asan|tsan|e2e|clang   only these lanes (default: release asan tsan e2e)
-  --test TEXT                          only cases whose name holds TEXT
-  --seed N                             simulation: only this seed
-  --all                                also with the second compiler (clang)
+  --lane tidy|release|asan|tsan|e2e|clang   only these lanes (default: all but clang)
+  --test TEXT                               only cases whose name holds TEXT
+  --seed N                                  simulation: only this seed
+  --all                                     also with the second compiler (clang 14)
 examples:
   ./test.sh                            what CI runs
   ./test.sh --lane asan --test TaskState
+  ./test.sh --lane release --test ClusterSim --seed 17
 TEXT
+}
+refuse() {
+  usage >&2
+  exit 2
 }
 
 lanes=()
@@ -21,41 +26,58 @@ only=""
 all=0
 while [ $# -gt 0 ]; do
   case "$1" in
-    --lane) lanes+=("$2"); shift 2 ;;
-    --test) only="$2"; shift 2 ;;
-    --seed) export DREY_SIM_SEED="$2"; shift 2 ;;
+    --lane) [ $# -ge 2 ] || refuse; lanes+=("$2"); shift 2 ;;
+    --test) [ $# -ge 2 ] || refuse; only="$2"; shift 2 ;;
+    --seed) [[ "${2:-}" =~ ^[0-9]+$ ]] || refuse; export DREY_SIM_SEED="$2"; shift 2 ;;
     --all) all=1; shift ;;
     --help|-h) usage; exit 0 ;;
-    *) usage >&2; exit 2 ;;
+    *) refuse ;;
   esac
 done
-[ ${#lanes[@]} -eq 0 ] && lanes=(release asan tsan e2e)
+[ ${#lanes[@]} -eq 0 ] && lanes=(tidy release asan tsan e2e)
 [ "$all" -eq 1 ] && lanes+=(clang)
+has_lane() { [[ " ${lanes[*]} " == *" $1 "* ]]; }
+for lane in "${lanes[@]}"; do
+  [[ " tidy release asan tsan e2e clang " == *" $lane "* ]] || refuse
+done
 
-tools/install_packages.sh
-tools/tidy.py || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
-jobs=$(nproc)
+# Whatever ends this early is a failure, and the last line says so.
+failed() {
+  echo "FAILED $1"
+  echo "0 passed, 1 failed, 0 skipped"
+  exit 1
+}
 begin=$SECONDS
+extra=()
+has_lane clang && extra=(clang-14)
+tools/install_packages.sh "${extra[@]}" || failed "installing packages"
+has_lane tidy && { tools/tidy.py || failed "tidy"; }
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+mkdir -p build
 
 build() {  # preset, targets
-  local preset=$1; shift
-  echo "== building $preset"
-  cmake --preset "$preset" -DDREY_TESTS=ON >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; exit 1; }
-  ninja -C "build/$preset" -j"$jobs" "$@" >"build/$preset.build.log" 2>&1 || { grep -E "error|FAILED" -A5 "build/$preset.build.log" | head -60; tail -5 "build/$preset.build.log"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+  local preset=$1 from=$SECONDS; shift
+  cmake --preset "$preset" -DDREY_TESTS=ON >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; failed "configuring $preset"; }
+  ninja -C "build/$preset" "$@" >"build/$preset.build.log" 2>&1 || {
+    grep -E "error|FAILED" -A5 "build/$preset.build.log" | head -60
+    tail -5 "build/$preset.build.log"
+    failed "building $preset"
+  }
+  echo "== built $preset ($((SECONDS - from)) s)"
 }
-mkdir -p build
+arguments=(--test "$only")
 programs=()
-scripts=()
-for lane in "${lanes[@]}"; do
-  case "$lane" in
-    release) build release all; programs+=(build/release) ;;
-    asan|clang) build "$lane" drey_tests; programs+=("build/$lane") ;;
-    tsan) build tsan drey_threaded_tests; programs+=(build/tsan) ;;
-    e2e) build release all; scripts+=(tests/e2e) ;;
-    *) usage >&2; exit 2 ;;
-  esac
+if has_lane release || has_lane e2e; then build release all; fi
+has_lane release && programs+=(build/release) && arguments+=(--listed build/release)
+for lane in asan clang; do
+  has_lane $lane && build $lane drey_tests && programs+=("build/$lane")
 done
-echo "== running (built in $((SECONDS - begin)) s)"
-[ -d tests/e2e ] || scripts=()
-python3 tools/run_tests.py --programs "${programs[@]}" --scripts "${scripts[@]}" --test "$only"
+has_lane tsan && build tsan drey_threaded_tests && programs+=(build/tsan)
+[ ${#programs[@]} -gt 0 ] && arguments+=(--programs "${programs[@]}")
+has_lane e2e && arguments+=(--scripts tests/e2e)
+if [ ${#arguments[@]} -eq 2 ]; then
+  echo "1 passed, 0 failed, 0 skipped"  # tidy alone
+  exit 0
+fi
+echo "== running (installed and built in $((SECONDS - begin)) s)"
+python3 tools/run_tests.py "${arguments[@]}"

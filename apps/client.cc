@@ -101,28 +101,75 @@ Json run_body(const Arguments& args) {
   return body;
 }
 
+// What is worth seeing of a job while it runs.
+struct Progress {
+  std::string state;
+  std::int64_t rows = 0;  // that its sources have read
+  std::int64_t watermark = kMinWatermark;  // the least of all subtasks; unknown when it is a bound of event time
+  std::int64_t checkpoints = 0;
+  std::int64_t duration_ms = 0;
+
+  bool ended() const { return state == "FINISHED" || state == "CANCELED" || state == "FAILED"; }
+  std::string text() const {
+    const double seconds = static_cast<double>(duration_ms) / 1000;
+    const bool has_mark = watermark != kMinWatermark && watermark != kMaxWatermark;
+    if (ended()) return fmt::format("{:<10} {} checkpoints  {:.1f} s{:60}", state, checkpoints, seconds, "");
+    return fmt::format("{:<10} {:>13} rows  {:>12.0f} rows/s  watermark {:<20}  {} checkpoints  {:.1f} s", state, rows,
+                       seconds > 0 ? static_cast<double>(rows) / seconds : 0, has_mark ? format_instant(watermark) : "-", checkpoints, seconds);
+  }
+};
+
+Result<Progress> progress_of(const Target& target, const std::string& job) {
+  DREY_TRY_ASSIGN(const Json details, call(target, "GET", "/jobs/" + job));
+  Progress progress;
+  progress.state = details["state"].text().value_or("");
+  progress.duration_ms = details["duration"].whole().value_or(0);
+  std::int64_t least = kMaxWatermark;
+  for (const Json& vertex : details["vertices"].elements()) {
+    const std::string path = fmt::format("/jobs/{}/vertices/{}", job, vertex["id"].text().value_or(""));
+    if (vertex["name"].text().value_or("").starts_with("Source: ")) {
+      // The count of the source itself: the vertex's counts what leaves its last operator. It goes with the running job.
+      DREY_TRY_ASSIGN(const Json names, call(target, "GET", path + "/subtasks/metrics"));
+      std::string wanted;
+      for (const Json& name : names.elements()) {
+        const std::string id = name["id"].text().value_or("");
+        if (id.starts_with("Source__") && id.ends_with(".numRecordsOut")) wanted = id;
+      }
+      if (!wanted.empty()) {
+        DREY_TRY_ASSIGN(const Json sums, call(target, "GET", fmt::format("{}/subtasks/metrics?get={}&agg=sum", path, wanted)));
+        for (const Json& sum : sums.elements()) progress.rows += static_cast<std::int64_t>(sum["sum"].real().value_or(0));
+      }
+    }
+    DREY_TRY_ASSIGN(const Json marks, call(target, "GET", path + "/watermarks"));
+    for (const Json& mark : marks.elements()) least = std::min(least, mark["value"].whole().value_or(kMaxWatermark));
+  }
+  progress.watermark = least;
+  DREY_TRY_ASSIGN(const Json checkpoints, call(target, "GET", fmt::format("/jobs/{}/checkpoints", job)));
+  progress.checkpoints = checkpoints["counts"]["completed"].whole().value_or(0);
+  return progress;
+}
+
+// Shows progress until the job has ended: on a terminal in one line, elsewhere a line now and then.
 int wait_for(const Target& target, const std::string& job, bool json) {
   std::signal(SIGINT, on_interrupt);
-  const bool terminal = isatty(1) != 0 && !json;
-  while (!g_interrupted) {
-    auto details = call(target, "GET", "/jobs/" + job);
-    if (!details.ok()) return failed(details.status());
-    const std::string state = (*details)["state"].text().value_or("");
-    std::int64_t rows = 0;
-    for (const Json& vertex : (*details)["vertices"].elements()) rows = std::max(rows, vertex["metrics"]["write-records"].whole().value_or(0));
-    if (terminal) {
-      fmt::print("\r{}  {} rows  {:.1f} s ", state, rows, static_cast<double>((*details)["duration"].whole().value_or(0)) / 1000);
+  const bool terminal = isatty(1) != 0;
+  constexpr int kPause = 200;        // ms between two looks
+  constexpr int kLinePause = 5'000;  // ms between two lines
+  for (int waited = 0; !g_interrupted; waited += kPause) {
+    auto progress = progress_of(target, job);
+    if (!progress.ok()) return failed(progress.status());
+    if (!json && (terminal || progress->ended() || waited % kLinePause == 0)) {
+      fmt::print("{}{}{}", terminal ? "\r" : "", progress->text(), terminal && !progress->ended() ? " " : "\n");
       std::fflush(stdout);
     }
-    if (state == "FINISHED" || state == "CANCELED" || state == "FAILED") {
-      if (terminal) fmt::print("\n");
+    if (progress->ended()) {
       if (json) {
-        fmt::print("{}\n", Json::object({{"jobid", job}, {"state", state}, {"duration-ms", (*details)["duration"].whole().value_or(0)}}).to_string());
+        fmt::print("{}\n", Json::object({{"jobid", job}, {"state", progress->state}, {"duration-ms", progress->duration_ms}}).to_string());
       } else {
-        fmt::print("Job {} is {}\n", job, state);
+        fmt::print("Job {} is {}\n", job, progress->state);
       }
-      if (state == "FINISHED") return 0;
-      if (state == "FAILED") {
+      if (progress->state == "FINISHED") return 0;
+      if (progress->state == "FAILED") {
         if (auto exceptions = call(target, "GET", "/jobs/" + job + "/exceptions"); exceptions.ok()) {
           const Json& history = (*exceptions)["exceptionHistory"]["entries"];
           if (history.is_array() && !history.elements().empty()) {
@@ -133,7 +180,7 @@ int wait_for(const Target& target, const std::string& job, bool json) {
       }
       return 1;
     }
-    usleep(200'000);
+    usleep(kPause * 1000);
   }
   fmt::print("\nDetached; the job goes on. drey cancel {} ends it.\n", job);
   return 0;

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-volatile int* volatile g_nowhere = nullptr;  // not for the compiler to know
+volatile int* volatile g_nowhere = reinterpret_cast<volatile int*>(8);  // not for the compiler to know
 
 // Neither is in the dynamic table: one is inlined, one has no name outside of this file.
 [[gnu::always_inline]] inline void innermost(volatile int* where) { *where = 1; }
