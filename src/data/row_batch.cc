@@ -97,11 +97,13 @@ struct Wide16 {
   std::uint64_t a, b;
 };
 
-std::uint64_t far_bytes(const View* views, const std::uint32_t* selection, std::uint32_t rows) {
+// The views of null rows are whatever lay in the block.
+std::uint64_t far_bytes(const drey_builder_column& column, std::uint32_t rows) {
+  const View* views = static_cast<const View*>(column.values);
   std::uint64_t bytes = 0;
   for (std::uint32_t i = 0; i < rows; ++i) {
-    const View& v = views[selection != nullptr ? selection[i] : i];
-    if (!is_inline(v)) bytes += v.size;
+    if (column.has_nulls != 0 && !get_bit(column.validity, i)) continue;
+    if (!is_inline(views[i])) bytes += views[i].size;
   }
   return bytes;
 }
@@ -121,7 +123,7 @@ std::uint64_t bytes_of(const drey_builder_column& column, const Type& type, std:
              (column.child_rows == 0 ? 0 : bytes_of(column.children[0], type.children[0].type, column.child_rows));
     case TypeKind::kText:
     case TypeKind::kBytes:
-      return std::uint64_t{16} * rows + far_bytes(static_cast<const View*>(column.values), nullptr, rows);
+      return std::uint64_t{16} * rows + far_bytes(column, rows);
     default: return std::uint64_t{type.width()} * rows;
   }
 }

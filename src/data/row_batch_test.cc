@@ -40,6 +40,20 @@ TEST(Schema, PrintsAndParsesItself) {
   EXPECT_FALSE(Schema::parse("a:+s{b:l").ok());
 }
 
+TEST(RowBatch, WhatABlockHeldBeforeDoesNotCountAsTextOfNullRows) {
+  BlockPool pool;
+  const Schema schema = *Schema::parse("tail:vu?");
+  const auto with = [&](bool null) {
+    BatchBuilder b(schema, 8, pool);
+    b.values<View>(0)[0] = b.copy_text("a text too long to lie in the view");
+    if (null) b.set_null(0, 0);
+    b.abi().rows = 1;
+    return b.build();
+  };
+  EXPECT_EQ(with(false)->bytes(), 16u + 34u);
+  EXPECT_EQ(with(true)->bytes(), 16u);
+}
+
 TEST(RowBatch, SelectionSharesColumnsAndAppendGathersThem) {
   BlockPool pool;
   const Schema schema = flights();
