@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/snapshot_files.h"
 #include "config/configuration.h"
 #include "env/log.h"
 #include "graph/pipeline_options.h"

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/snapshot_files.h"
 #include "env/log.h"
 #include "wire/binary/codec.h"
 
@@ -56,25 +57,6 @@ gateway::AccumulatorModel accumulator_model(const control::AccumulatorReport& re
 }
 
 }  // namespace
-
-Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, std::string path) {
-  for (const std::string_view prefix : {"file://", "file:"}) {
-    if (path.starts_with(prefix)) {
-      path = path.substr(prefix.size());
-      break;
-    }
-  }
-  if (!path.ends_with("/_metadata")) path += "/_metadata";
-  auto bytes = files.read_all(path);
-  if (!bytes.ok()) {
-    return fail(Code::kNotFound, fmt::format("Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", path));
-  }
-  if (!bytes->starts_with("DREYCP1\n")) return fail(Code::kCorrupt, fmt::format("This is not a checkpoint of Drey: path={}", path));
-  auto checkpoint = wire::decode<control::Checkpoint>(std::string_view(*bytes).substr(8));
-  if (!checkpoint.ok()) return fail(Code::kCorrupt, fmt::format("The checkpoint's metadata is damaged: path={}", path));
-  checkpoint->path = env::directory_of(path);
-  return checkpoint;
-}
 
 Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host) {
   DREY_TRY_ASSIGN(const auto options, config::read<control::CheckpointOptions>(job.graph.settings));
@@ -229,7 +211,12 @@ void JobMaster::carry_out(control::Actions actions) {
       }
       if (control::is_globally_terminal(moved->state)) end();
     } else if (std::holds_alternative<control::AllDataEnded>(action)) {
-      carry_out(coordinator_.trigger_now(now(), true));
+      // Who has nothing to commit and nothing to go back to needs no last checkpoint.
+      if (has_committing_sinks() || coordinator_.options().interval.count() > 0) {
+        carry_out(coordinator_.trigger_now(now(), true));
+      } else {
+        command(control::CheckpointCommand::What::kFinish, {});
+      }
     }
   }
 }
@@ -281,22 +268,7 @@ void JobMaster::deploy() {
       task.subtask = s;
       task.attempt = attempt.number;
       task.slot = slots_[slot_of_[v][s]].slot;
-      if (*checkpoint) {
-        std::vector<std::string> all;
-        const std::string* same = nullptr;
-        std::uint32_t count = 0;
-        for (const control::TaskCheckpoint& part : (*checkpoint)->tasks) {
-          if (part.vertex != v) continue;
-          ++count;
-          all.push_back(part.ack.handle);
-          if (part.subtask == s) same = &part.ack.handle;
-        }
-        if (count == graph_.executions()[v].size() && same != nullptr) {
-          task.restore = {*same};
-        } else {
-          task.restore = std::move(all);
-        }
-      }
+      if (*checkpoint) task.restore = control::parts_for(**checkpoint, operators_in(v), s, static_cast<std::uint32_t>(plan.vertices[v].parallelism));
       message.tasks.push_back(std::move(task));
     }
   }
@@ -310,7 +282,6 @@ void JobMaster::deploy() {
     message.placement = placement;
     message.me = host_of[task_manager];
     message.exactly_once = coordinator_.options().exactly_once();
-    message.final_checkpoint = has_committing_sinks() || coordinator_.options().interval.count() > 0;
     message.restore_own = own;
     message.restored_checkpoint = restored_id_;
     message.state_directory = checkpoint_directory();
@@ -318,12 +289,12 @@ void JobMaster::deploy() {
   }
 }
 
-void JobMaster::command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time, bool is_final) {
+void JobMaster::command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final) {
   std::set<std::string> told;
   for (const auto& vertex : graph_.executions()) {
     for (const control::Execution& e : vertex) {
       if (!e.current().task_manager.empty() && told.insert(e.current().task_manager).second) {
-        host_.send(e.current().task_manager, control::CheckpointCommand{what, job_.id, job_.incarnation, id, trigger_time, is_final});
+        host_.send(e.current().task_manager, control::CheckpointCommand{what, job_.id, job_.incarnation, barrier, is_final});
       }
     }
   }
@@ -333,13 +304,13 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
   using What = control::CheckpointCommand::What;
   for (control::CheckpointDecision& decision : decisions) {
     if (const auto* trigger = std::get_if<control::TriggerCheckpoint>(&decision)) {
-      command(What::kTrigger, trigger->id, trigger->trigger_time);
+      command(What::kTrigger, trigger->barrier);
     } else if (auto* store = std::get_if<control::StoreCheckpoint>(&decision)) {
       store_checkpoint(store->checkpoint);
     } else if (const auto* complete = std::get_if<control::TellComplete>(&decision)) {
-      command(What::kComplete, complete->id, 0, complete->is_final);
+      command(What::kComplete, {.checkpoint_id = complete->id}, complete->is_final);
     } else if (const auto* aborted = std::get_if<control::TellAborted>(&decision)) {
-      command(What::kAborted, aborted->id, 0);
+      command(What::kAborted, {.checkpoint_id = aborted->id});
     } else if (auto* files = std::get_if<control::DeleteFiles>(&decision)) {
       env_.io.post([env = &env_, gone = std::move(*files)] {
         for (const std::string& file : gone.files) static_cast<void>(env->files.remove(file));
@@ -355,11 +326,10 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
 void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
   control::Checkpoint stored = checkpoint;
   stored.status = control::CheckpointStatus::kCompleted;
-  stored.path = fmt::format("{}/chk-{}", checkpoint_directory(), checkpoint.id);
-  Status status = env_.files.make_directories(stored.path);
-  if (status.ok()) status = env_.files.write_atomic(stored.path + "/_metadata", "DREYCP1\n" + wire::encode(stored));
-  if (status.ok()) status = env_.files.sync_directory(checkpoint_directory());
-  if (status.ok()) {
+  if (stored.path.empty()) stored.path = fmt::format("{}/chk-{}", checkpoint_directory(), checkpoint.id);
+  stored.operators = operators_of(stored);
+  Status status = write_metadata(env_.files, stored);
+  if (status.ok() && !(stored.keep && stored.after == control::AfterSnapshot::kGoOn)) {
     // The store is what a restarted JobManager believes: it comes before anybody is told.
     StoredJob next = job_;
     next.checkpoints.clear();
@@ -370,8 +340,29 @@ void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
     status = host_.store(next);
     if (status.ok()) job_ = std::move(next);
   }
-  coordinator_.set_pending_path(checkpoint.id, stored.path);
+  coordinator_.set_pending(stored);
   carry_out(coordinator_.on_stored(checkpoint.id, status.ok(), status.to_string(), now()));
+}
+
+std::vector<std::string> JobMaster::operators_in(std::uint32_t vertex) const {
+  std::vector<std::string> ids;
+  for (const std::uint32_t number : graph_.plan().vertices[vertex].operators) ids.push_back(graph::operator_id_of(job_.graph, number).to_string());
+  return ids;
+}
+
+std::vector<control::SnapshotOperator> JobMaster::operators_of(const control::Checkpoint& checkpoint) const {
+  std::set<std::string> stateful;
+  for (const control::TaskCheckpoint& task : checkpoint.tasks) stateful.insert(task.ack.stateful.begin(), task.ack.stateful.end());
+  std::vector<control::SnapshotOperator> operators;
+  for (std::uint32_t v = 0; v < graph_.plan().vertices.size(); ++v) {
+    for (const std::uint32_t number : graph_.plan().vertices[v].operators) {
+      const graph::OperatorNode& node = job_.graph.operators[number];
+      const std::string id = graph::operator_id_of(job_.graph, number).to_string();
+      operators.push_back({id, node.uid, node.name, v, graph_.plan().vertices[v].parallelism, graph_.plan().vertices[v].max_parallelism,
+                           graph::key_schema_of(job_.graph, number), stateful.contains(id)});
+    }
+  }
+  return operators;
 }
 
 void JobMaster::schedule_checkpoint_timer() {

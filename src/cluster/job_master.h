@@ -68,7 +68,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void carry_out(control::CheckpointDecisions decisions);
   void deploy();
   Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
-  void command(control::CheckpointCommand::What what, std::int64_t id, std::int64_t trigger_time, bool is_final = false);
+  void command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final = false);
+  std::vector<std::string> operators_in(std::uint32_t vertex) const;
+  std::vector<control::SnapshotOperator> operators_of(const control::Checkpoint& checkpoint) const;
   void store_checkpoint(const control::Checkpoint& checkpoint);
   void schedule_checkpoint_timer();
   void end();
@@ -96,8 +98,5 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   };
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, Seen> reports_;  // vertex, subtask, attempt
 };
-
-// A retained checkpoint read back from its directory (or its _metadata file). FAILS WITH: kNotFound, kCorrupt.
-Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, std::string path);
 
 }  // namespace drey::cluster

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/id.h"
+#include "control/checkpoint/barrier_aligner.h"
 #include "control/execution/states.h"
 #include "graph/job_graph.h"
 #include "wire/field.h"
@@ -96,6 +97,8 @@ struct SnapshotAck {
   FailureReport failure;
   std::string handle;  // state::TaskStateHandle, encoded: control need not know it
   std::vector<std::pair<std::string, std::uint64_t>> files;  // of the handle
+  std::vector<std::string> stateful;  // ids of the operators that have state in it
+  bool has_union = false;             // a list that every subtask must see whole
   std::uint64_t written_bytes = 0;
   std::uint64_t state_bytes = 0;
   std::int64_t start_delay_ms = 0;
@@ -107,7 +110,7 @@ struct SnapshotAck {
     using M = SnapshotAck;
     return std::tuple{field("task", &M::task), field("checkpoint-id", &M::checkpoint_id), field("ok", &M::ok),
                       field("failure", &M::failure), field("handle", &M::handle), field("files", &M::files),
-                      field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
+                      field("stateful", &M::stateful), field("has-union", &M::has_union), field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
                       field("start-delay-ms", &M::start_delay_ms), field("alignment-ms", &M::alignment_ms),
                       field("processed-bytes", &M::processed_bytes), field("sync-ms", &M::sync_ms), field("async-ms", &M::async_ms)};
   }
@@ -196,7 +199,6 @@ struct Deploy {
   Placement placement;
   std::uint32_t me = 0;   // index into placement.hosts
   bool exactly_once = true;
-  bool final_checkpoint = false;
   bool restore_own = true;
   std::int64_t restored_checkpoint = -1;
   std::string state_directory;
@@ -205,8 +207,7 @@ struct Deploy {
     return std::tuple{field("job", &M::job), field("incarnation", &M::incarnation), field("graph", &M::graph),
                       field("plan", &M::plan), field("module", &M::module), field("digest", &M::digest),
                       field("tasks", &M::tasks), field("placement", &M::placement), field("me", &M::me),
-                      field("exactly-once", &M::exactly_once), field("final-checkpoint", &M::final_checkpoint),
-                      field("restore-own", &M::restore_own), field("restored-checkpoint", &M::restored_checkpoint),
+                      field("exactly-once", &M::exactly_once), field("restore-own", &M::restore_own), field("restored-checkpoint", &M::restored_checkpoint),
                       field("state-directory", &M::state_directory)};
   }
 };
@@ -219,17 +220,16 @@ struct CancelTask {
 static_assert(wire::EveryMemberHasARow<CancelTask>);
 
 struct CheckpointCommand {
-  enum class What { kTrigger, kComplete, kAborted } what = What::kTrigger;
+  // kFinish: all data of the job has ended and no checkpoint is needed.
+  enum class What { kTrigger, kComplete, kAborted, kFinish } what = What::kTrigger;
   JobId job;
   std::uint64_t incarnation = 0;
-  std::int64_t checkpoint_id = 0;
-  std::int64_t trigger_time = 0;
+  Barrier barrier;        // kTrigger: whole; else its id
   bool is_final = false;  // with kComplete: whoever has no more data finishes
   static constexpr auto fields() {
     using M = CheckpointCommand;
     return std::tuple{field("what", &M::what), field("job", &M::job), field("incarnation", &M::incarnation),
-                      field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time),
-                      field("is-final", &M::is_final)};
+                      field("barrier", &M::barrier), field("is-final", &M::is_final)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointCommand>);

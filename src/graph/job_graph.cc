@@ -149,6 +149,38 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
   return {};
 }
 
+std::string key_schema_of(const JobGraph& graph, std::uint32_t number) {
+  for (const OperatorEdge& edge : graph.edges) {
+    if (edge.to != number || edge.partitioner != Partitioner::kHash) continue;
+    // Columns of the producer's schema: "name:type;name:type".
+    std::vector<std::string> columns;
+    std::string_view rest = graph.operators[edge.from].outputs[edge.output];
+    while (!rest.empty()) {
+      const auto end = rest.find(';');
+      columns.emplace_back(rest.substr(0, end));
+      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    }
+    std::string key;
+    for (const std::uint32_t column : edge.key_columns) {
+      if (column < columns.size()) key += (key.empty() ? "" : ";") + columns[column];
+    }
+    return key;
+  }
+  return "";
+}
+
+void set_parallelism(JobGraph& graph, Plan& plan, const std::vector<std::int32_t>& parallelism) {
+  for (std::size_t v = 0; v < plan.vertices.size(); ++v) {
+    plan.vertices[v].parallelism = parallelism[v];
+    for (const std::uint32_t number : plan.vertices[v].operators) graph.operators[number].parallelism = parallelism[v];
+  }
+  for (OperatorEdge& edge : graph.edges) {
+    if (edge.partitioner == Partitioner::kForward && graph.operators[edge.from].parallelism != graph.operators[edge.to].parallelism) {
+      edge.partitioner = Partitioner::kRebalance;
+    }
+  }
+}
+
 OperatorId operator_id_of(const JobGraph& graph, std::uint32_t number) {
   const OperatorNode& node = graph.operators[number];
   if (!node.uid.empty()) return id_of<OperatorId>("uid:" + node.uid);

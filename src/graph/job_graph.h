@@ -112,6 +112,9 @@ std::int32_t default_max_parallelism(std::int32_t parallelism);
 // Stable over runs of the same program: from the uid, else from the position in the graph.
 OperatorId operator_id_of(const JobGraph& graph, std::uint32_t number);
 
+// "name:type;..." of the columns that the operator's input is keyed by; empty: not keyed.
+std::string key_schema_of(const JobGraph& graph, std::uint32_t number);
+
 // --- Vertices ------------------------------------------------------------------------------------
 
 struct Vertex {
@@ -163,5 +166,9 @@ static_assert(wire::EveryMemberHasARow<Plan>);
 // REQUIRES: resolve() passed. Chains where Flink does: forward edge, equal parallelism, same slot sharing group, the
 // consumer has one input edge and does not start a chain, neither refuses chaining.
 Plan plan_of(const JobGraph& graph);
+
+// Gives the vertices other parallelisms; chains stay as they are. A forward edge between vertices that differ becomes a
+// rebalance. REQUIRES: one per vertex, within [1, its maximum].
+void set_parallelism(JobGraph& graph, Plan& plan, const std::vector<std::int32_t>& parallelism);
 
 }  // namespace drey::graph

@@ -132,7 +132,7 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
         spec.subtask = static_cast<std::uint32_t>(s);
         spec.graph = graph;
         spec.code = code;
-        spec.waits_for_final_checkpoint = !options.state_directory.empty();
+        spec.waits_at_end_of_data = !options.state_directory.empty();
         spec.state_directory = options.state_directory;
         channels.connect(spec, v);
         tasks.push_back(std::make_shared<Task>(std::move(spec), TaskSurroundings{env, registry, blocks, pages, budget, coordinator}));

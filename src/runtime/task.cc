@@ -80,10 +80,11 @@ void Task::post(Mail letter) {
 
 void Task::trigger_checkpoint(control::Barrier barrier) { post({Mail::Kind::kTrigger, barrier, {}}); }
 void Task::checkpoint_complete(std::int64_t checkpoint_id, bool is_final) {
-  post({Mail::Kind::kComplete, {checkpoint_id, 0}, {}, is_final});
+  post({Mail::Kind::kComplete, {.checkpoint_id = checkpoint_id}, {}, is_final});
 }
-void Task::checkpoint_aborted(std::int64_t checkpoint_id) { post({Mail::Kind::kAborted, {checkpoint_id, 0}, {}}); }
+void Task::checkpoint_aborted(std::int64_t checkpoint_id) { post({Mail::Kind::kAborted, {.checkpoint_id = checkpoint_id}, {}}); }
 void Task::cancel() { post({Mail::Kind::kCancel, {}, {}}); }
+void Task::finish() { post({Mail::Kind::kFinish, {}, {}}); }
 void Task::fail_from_outside(Status why) { post({Mail::Kind::kFail, {}, std::move(why)}); }
 
 void Task::enter(TaskState state, const Status& why) {
@@ -109,7 +110,9 @@ Status Task::initialize() {
                               static_cast<std::uint32_t>(spec_.vertex.max_parallelism), name_},
       around_.pages, around_.budget);
   if (!spec_.restore.empty()) {
-    DREY_TRY(task_state_->restore(spec_.restore, spec_.restore_own, around_.env.files)
+    std::vector<OperatorId> operators;
+    for (const std::uint32_t number : spec_.vertex.operators) operators.push_back(graph::operator_id_of(*spec_.graph, number));
+    DREY_TRY(task_state_->restore(spec_.restore, operators, spec_.restore_own, around_.env.files)
                  .with_context(fmt::format("while restoring {} from checkpoint {}", name_, spec_.restored_checkpoint)));
   }
   return build_chain();
@@ -198,8 +201,8 @@ Task::Step Task::step() {
   woken_.store(false, std::memory_order_release);
   bool did = false;
   Status status = drain_mail(&did);
-  if (status.ok() && state_ == TaskState::kRunning) status = fire_wakes(&did);
-  for (int i = 0; status.ok() && state_ == TaskState::kRunning && i < kBatchesPerStep; ++i) {
+  if (status.ok() && state_ == TaskState::kRunning && stops_after_ < 0) status = fire_wakes(&did);
+  for (int i = 0; status.ok() && state_ == TaskState::kRunning && stops_after_ < 0 && i < kBatchesPerStep; ++i) {
     if (has_mail_.load(std::memory_order_acquire)) {
       did = true;
       break;
@@ -221,7 +224,7 @@ Task::Step Task::step() {
   // Nothing left to do: rows that wait for company go now.
   for (auto& output : outputs_) output->flush();
   if (woken_.load(std::memory_order_acquire)) return {Progress::kBusy};
-  const std::int64_t wake = next_wake();
+  const std::int64_t wake = stops_after_ < 0 ? next_wake() : INT64_MAX;
   if (wake == INT64_MAX) return {Progress::kIdle, Ticks{INT64_MAX}};
   const std::int64_t wait_ms = std::max<std::int64_t>(wake - around_.env.clock.wall().millis, 0);
   return {Progress::kIdle, around_.env.clock.ticks() + Millis(std::min<std::int64_t>(wait_ms, 3'600'000))};
@@ -240,16 +243,24 @@ Status Task::drain_mail(bool* did) {
     switch (letter.kind) {
       case Mail::Kind::kCancel: end(TaskState::kCanceled, {}); return {};
       case Mail::Kind::kFail: return letter.why;
+      case Mail::Kind::kFinish:
+        if (data_ended_) end(TaskState::kFinished, {});
+        break;
       case Mail::Kind::kTrigger:
-        if (letter.barrier.checkpoint_id > last_checkpoint_) DREY_TRY(start_checkpoint(letter.barrier, {}));
+        if (letter.barrier.checkpoint_id <= last_checkpoint_) break;
+        if (letter.barrier.after == control::AfterSnapshot::kDrain) DREY_TRY(drain());
+        DREY_TRY(start_checkpoint(letter.barrier, {}));
         break;
       case Mail::Kind::kComplete:
         for (auto& runner : chain_) {
           if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(letter.barrier.checkpoint_id));
         }
-        if (letter.is_final && letter.barrier.checkpoint_id >= ended_before_) end(TaskState::kFinished, {});
+        if (stops_after_ == letter.barrier.checkpoint_id || (letter.is_final && letter.barrier.checkpoint_id >= ended_before_)) {
+          end(TaskState::kFinished, {});
+        }
         break;
       case Mail::Kind::kAborted:
+        if (stops_after_ == letter.barrier.checkpoint_id) stops_after_ = -1;
         if (gate_ != nullptr) gate_->aligner().abort(letter.barrier.checkpoint_id);
         task_state_->discard(letter.barrier.checkpoint_id);
         break;
@@ -278,11 +289,17 @@ Status Task::poll_source(bool* did) {
   if (progress == operators::Progress::kBusy) *did = true;
   if (progress == operators::Progress::kDone) {
     *did = true;
-    source_done_ = true;
-    DREY_TRY(chain_[0]->advance(kMaxWatermark));
-    DREY_TRY(end_of_data());
+    DREY_TRY(drain());
   }
   return {};
+}
+
+// The end of a source's data, its own or a wanted one.
+Status Task::drain() {
+  if (source_done_) return {};
+  source_done_ = true;
+  DREY_TRY(chain_[0]->advance(kMaxWatermark));
+  return end_of_data();
 }
 
 Status Task::process_one(bool* did) {
@@ -336,7 +353,7 @@ Status Task::end_of_data() {
   Item item;
   item.kind = Item::Kind::kEndOfData;
   for (auto& output : outputs_) output->broadcast(item);
-  if (!spec_.waits_for_final_checkpoint) {
+  if (!spec_.waits_at_end_of_data) {
     end(TaskState::kFinished, {});
     return {};
   }
@@ -352,6 +369,7 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
   metrics_.checkpoint_start_delay_nanos.set(numbers.start_delay_nanos);
   metrics_.alignment_nanos.set(numbers.alignment_nanos);
   last_checkpoint_ = barrier.checkpoint_id;
+  if (barrier.after != control::AfterSnapshot::kGoOn) stops_after_ = barrier.checkpoint_id;
   if (data_ended_) ended_before_ = std::min(ended_before_, barrier.checkpoint_id);
   for (auto& runner : chain_) {
     if (runner->op() != nullptr) DREY_TRY(runner->op()->prepare_barrier(barrier.checkpoint_id, *runner));
@@ -370,14 +388,15 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
   const OperatorId head = graph::operator_id_of(*spec_.graph, spec_.vertex.operators[0]);
   DREY_TRY_ASSIGN(state::OperatorList * marks, task_state_->operator_list(head, kWatermarkState, true));
   marks->assign({fmt::format("{}", watermark_)});
-  const std::string path = fmt::format("{}/{}-{}-{}-{}.state", spec_.state_directory, spec_.vertex.id.to_string().substr(0, 8),
+  const std::string& directory = barrier.directory.empty() ? spec_.state_directory : barrier.directory;
+  const std::string path = fmt::format("{}/{}-{}-{}-{}.state", directory, spec_.vertex.id.to_string().substr(0, 8),
                                        spec_.subtask, barrier.checkpoint_id, spec_.attempt);
   // The job's pages go back to the pool, so the pool goes last.
   struct Writing {
     std::shared_ptr<void> pools;
     std::unique_ptr<state::SnapshotJob> job;
   };
-  auto writing = std::make_shared<Writing>(Writing{around_.pools, task_state_->snapshot(barrier.checkpoint_id, path)});
+  auto writing = std::make_shared<Writing>(Writing{around_.pools, task_state_->snapshot(barrier.checkpoint_id, path, barrier.form)});
   const Ticks synced = around_.env.clock.ticks();
   numbers.sync_nanos = (synced - started).count();
   // The listener outlives the job; the task may not.

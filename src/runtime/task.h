@@ -4,8 +4,10 @@
 // matter. Other threads reach a task only through its mailbox (trigger, complete, abort, cancel) and wakers.
 //
 // Life: CREATED -> INITIALIZING (open, restore) -> RUNNING -> FINISHED, CANCELED or FAILED. When all input has ended,
-// operators finish and the task reports the end of its data; with a final checkpoint to come it stays RUNNING, takes part
-// in checkpoints, and finishes when one that was taken after the end is complete: sinks commit before FINISHED shows.
+// operators finish and the task reports the end of its data; it then stays RUNNING, takes part in checkpoints, and
+// finishes when one that was taken after the end of all data is complete: sinks commit before FINISHED shows.
+// After the barrier of a stop a task holds still: it takes neither input nor time until it is told that the savepoint is
+// complete (FINISHED) or aborted (it goes on).
 #pragma once
 
 #include <atomic>
@@ -102,7 +104,7 @@ struct TaskSpec {
   std::vector<TaskInputEdge> inputs;
   std::vector<TaskOutputEdge> outputs;
   bool exactly_once = true;
-  bool waits_for_final_checkpoint = false;
+  bool waits_at_end_of_data = false;             // for a final checkpoint or finish()
   std::vector<state::TaskStateHandle> restore;
   bool restore_own = true;
   std::int64_t restored_checkpoint = -1;
@@ -143,6 +145,8 @@ class Task {
   void checkpoint_complete(std::int64_t checkpoint_id, bool is_final);
   void checkpoint_aborted(std::int64_t checkpoint_id);
   void cancel();
+  // All data of the job has ended and no checkpoint is needed.
+  void finish();
   // From elsewhere (a lost connection): fails the task.
   void fail_from_outside(Status why);
 
@@ -171,6 +175,7 @@ class Task {
   Status fire_wakes(bool* did);
   Status start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment);
   Status end_of_data();
+  Status drain();
   void end(TaskState state, Status why);
   void enter(TaskState state, const Status& why = {});
   bool outputs_have_credit() const;
@@ -190,6 +195,7 @@ class Task {
   bool source_done_ = false;
   bool data_ended_ = false;
   std::int64_t last_checkpoint_ = -1;              // newest barrier taken part in
+  std::int64_t stops_after_ = -1;                  // holds still until this one is complete or aborted; -1: does not
   std::int64_t ended_before_ = INT64_MAX;          // first checkpoint taken after the end of data
   std::uint32_t ended_inputs_ = 0;                 // bit per input
 
@@ -200,7 +206,7 @@ class Task {
 
   // Mailbox.
   struct Mail {
-    enum class Kind { kTrigger, kComplete, kAborted, kCancel, kFail } kind;
+    enum class Kind { kTrigger, kComplete, kAborted, kCancel, kFinish, kFail } kind;
     control::Barrier barrier;
     Status why;
     bool is_final = false;

@@ -187,7 +187,7 @@ void TaskManager::deploy(const control::Deploy& message) {
     spec.graph = job->graph;
     spec.code = job->code;
     spec.exactly_once = message.exactly_once;
-    spec.waits_for_final_checkpoint = message.final_checkpoint;
+    spec.waits_at_end_of_data = true;
     spec.restore_own = message.restore_own;
     spec.restored_checkpoint = message.restored_checkpoint;
     spec.state_directory = message.state_directory;
@@ -232,10 +232,11 @@ void TaskManager::command(const control::CheckpointCommand& message) {
     if (task->state() >= TaskState::kFinished) continue;
     switch (message.what) {
       case What::kTrigger:
-        if (task->is_source()) task->trigger_checkpoint({message.checkpoint_id, message.trigger_time});
+        if (task->is_source()) task->trigger_checkpoint(message.barrier);
         break;
-      case What::kComplete: task->checkpoint_complete(message.checkpoint_id, message.is_final); break;
-      case What::kAborted: task->checkpoint_aborted(message.checkpoint_id); break;
+      case What::kComplete: task->checkpoint_complete(message.barrier.checkpoint_id, message.is_final); break;
+      case What::kAborted: task->checkpoint_aborted(message.barrier.checkpoint_id); break;
+      case What::kFinish: task->finish(); break;
     }
   }
 }
@@ -342,6 +343,8 @@ void TaskManager::on_snapshot(Task& task, const control::Barrier& barrier, Resul
   if (handle.ok()) {
     ack.handle = wire::encode(*handle);
     for (const state::StateFile& file : handle->files) ack.files.emplace_back(file.path, file.bytes);
+    ack.stateful = handle->operators;
+    ack.has_union = handle->has_union;
     ack.written_bytes = handle->written_bytes;
     ack.state_bytes = handle->state_bytes;
   } else {

@@ -1,6 +1,6 @@
 // Files of a task's snapshot.
 //
-//   file := image* manifest
+//   file := image* manifest | block* manifest               (the second one of a canonical savepoint: see canonical.h)
 //   image := magic u32, bytes u32, checksum u64, blocks     (of one page up to its last slot used: all, or those written)
 //   manifest := wire encoding of TaskState::Manifest        (where it is and its checksum: in the handle)
 //
@@ -10,12 +10,14 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "state/canonical.h"
 #include "state/task_state.h"
 #include "state/task_state_entry.h"
 #include "wire/binary/codec.h"
@@ -26,7 +28,7 @@ namespace {
 constexpr std::size_t kWriteBytes = 1u << 20;
 // A file of which less than this share is still needed is given up: its last pages are written again.
 constexpr std::uint64_t kLivePercentMin = 30;
-constexpr std::uint32_t kFormat = 2;
+constexpr std::string_view kWatermarkState = "/~watermark";  // every vertex has it: not what a job would miss
 constexpr std::size_t kImagesMin = 4, kImagesSpread = 5;  // the bound of page p is kImagesMin + p % kImagesSpread
 
 Status corrupt(const std::string& path, std::string_view what) {
@@ -97,9 +99,13 @@ class SnapshotWriter final : public SnapshotJob {
         buffer.clear();
       }
     }
-    const std::string manifest = wire::encode(manifest_);
-    buffer += manifest;
     DREY_TRY(file->append(buffer));
+    for (Rows& rows : rows_) {
+      DREY_TRY(write_rows(*rows.table, manifest_.max_parallelism, *file, handle_.manifest_offset, manifest_.entries[rows.entry].blocks));
+      rows.table.reset();  // its pages go back: the task may write to them without a copy
+    }
+    const std::string manifest = wire::encode(manifest_);
+    DREY_TRY(file->append(manifest));
     DREY_TRY(file->sync());
     DREY_TRY(file->close());
     DREY_TRY(files.sync_directory(env::directory_of(path_)));
@@ -107,10 +113,10 @@ class SnapshotWriter final : public SnapshotJob {
     handle.manifest = {path_, handle.manifest_offset + manifest.size()};
     handle.manifest_checksum = XXH3_64bits(manifest.data(), manifest.size());
     handle.written_bytes = handle.manifest.bytes;
-    handle.state_bytes += manifest.size();
+    handle.state_bytes = stands_alone_ ? handle.written_bytes : handle.state_bytes + manifest.size();
     handle.files = manifest_.files;
     // The new file is always the first one.
-    handle.files[0].bytes = handle.manifest.bytes;
+    handle.files[0] = handle.manifest;
     return handle;
   }
 
@@ -121,15 +127,27 @@ class SnapshotWriter final : public SnapshotJob {
     std::uint64_t blocks;
     std::uint32_t used;
   };
+  // A table of a canonical savepoint, as it was: it shares the pages.
+  struct Rows {
+    std::unique_ptr<Table> table;
+    std::size_t entry;  // in the manifest
+  };
   std::string path_;
+  bool stands_alone_ = false;
   std::vector<Image> images_;
+  Budget unlimited_;
+  PagePool none_;
+  std::vector<Rows> rows_;
   TaskState::Manifest manifest_;
   TaskStateHandle handle_;
 };
 
-std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, const std::string& path) {
+std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, const std::string& path, control::SnapshotForm form) {
+  using control::SnapshotForm;
+  const bool stands_alone = control::is_savepoint(form);
   auto job = std::make_unique<SnapshotWriter>();
   job->path_ = path;
+  job->stands_alone_ = stands_alone;
   auto file = std::make_shared<PageFile>();
   file->path = path;
   Manifest& manifest = job->manifest_;
@@ -147,7 +165,13 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
     }
   }
 
+  std::set<std::string> stateful;
   for (const auto& [name, e] : entries_) {
+    if (((e->table != nullptr && e->table->rows() > 0) || !e->list.elements().empty() || !e->broadcast.empty()) &&
+        !name.ends_with(kWatermarkState)) {
+      stateful.insert(name.substr(0, name.find('/')));
+    }
+    job->handle_.has_union = job->handle_.has_union || (e->kind == EntryKind::kUnion && name.find("/~") == std::string::npos);
     EntryRecord record;
     record.name = name;
     record.kind = e->kind;
@@ -158,10 +182,27 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
       record.grouped = e->table->spec().grouped;
       record.group_is_key = e->table->spec().group_is_key;
       auto& pages = e->table->pages();
+      std::unique_ptr<Table> rows;
+      if (form == SnapshotForm::kCanonical) rows = std::make_unique<Table>(name, e->table->spec(), job->none_, job->unlimited_);
       for (std::uint32_t id = 1; id < pages.size(); ++id) {
         Table::PageEntry& page = pages[id];
         if (page.page == nullptr || page.live == 0) continue;
-        const bool sparse = std::ranges::any_of(page.images, [&](const Table::PageImage& image) {
+        if (stands_alone) {
+          page.page->retain();
+          if (rows != nullptr) {
+            Table::PageEntry shared;
+            shared.page = page.page;
+            shared.slot_bytes = page.slot_bytes;
+            shared.slots = page.slots;
+            rows->adopt(id, std::move(shared));
+          } else {
+            job->images_.push_back({page.page, kAllBlocks, page.used()});
+            record.pages.push_back({id, page.slot_bytes, page.slots, page.page->bytes, {{0, file->bytes, kAllBlocks, page.used()}}});
+            file->bytes += sizeof(PageImageHeader) + page.used();
+          }
+          continue;
+        }
+        const bool sparse = form == SnapshotForm::kFull || std::ranges::any_of(page.images, [&](const Table::PageImage& image) {
           return live[image.file.get()] * 100 < image.file->bytes * kLivePercentMin;
         });
         if (page.dirty_blocks != 0 || sparse) {
@@ -190,13 +231,16 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
         record.pages.push_back(std::move(stored));
         job->handle_.state_bytes += page.used();
       }
+      if (rows != nullptr) job->rows_.push_back({std::move(rows), manifest.entries.size()});
     }
     manifest.entries.push_back(std::move(record));
   }
   job->handle_.manifest_offset = file->bytes;
-  const data::KeyGroupRange range = key_groups();
-  job->handle_.first_key_group = range.first;
-  job->handle_.last_key_group = range.last;
+  job->handle_.subtask = options_.subtask;
+  job->handle_.parallelism = options_.parallelism;
+  job->handle_.max_parallelism = options_.max_parallelism;
+  job->handle_.operators.assign(stateful.begin(), stateful.end());
+  if (stands_alone) return job;
   file_of_checkpoint_[checkpoint_id] = file;
   while (file_of_checkpoint_.size() > 16) file_of_checkpoint_.erase(file_of_checkpoint_.begin());
   return job;
@@ -280,12 +324,17 @@ bool is_sound(const PageRecord& p, std::size_t files) {
 
 }  // namespace
 
-Status TaskState::restore(const std::vector<TaskStateHandle>& handles, bool own, env::FileSystem& files) {
+bool TaskState::is_of(const std::string& entry_name, const std::vector<OperatorId>& operators) const {
+  return std::ranges::any_of(operators, [&](const OperatorId& id) { return entry_name.starts_with(id.to_string() + "/"); });
+}
+
+Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators, bool own,
+                          env::FileSystem& files) {
   const data::KeyGroupRange range = key_groups();
-  const bool whole = handles.size() == 1 && handles[0].first_key_group == range.first &&
-                     handles[0].last_key_group == range.last;
+  const auto is_mine = [&](const TaskStateHandle& h) { return h.subtask == options_.subtask && h.parallelism == options_.parallelism; };
+  const bool has_mine = std::ranges::any_of(handles, is_mine);
   std::map<std::string, std::vector<std::string>> split_lists;
-  bool first = true;
+  std::set<std::string> seen_maps;
   for (const TaskStateHandle& handle : handles) {
     if (handle.manifest.path.empty()) continue;
     const std::string& path = handle.manifest.path;
@@ -300,17 +349,23 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, bool own,
       return corrupt(path, "the checksum of its manifest does not match");
     }
     auto manifest = wire::decode<Manifest>(bytes);
-    if (!manifest.ok()) return corrupt(path, "its manifest cannot be read");
+    if (!manifest.ok() || manifest->files.empty()) return corrupt(path, "its manifest cannot be read");
     if (manifest->format != kFormat || manifest->key_version != data::kKeyVersion) {
       return fail(Code::kIncompatible, fmt::format("Checkpoint has format {} and key version {}, this version reads {} and {}: path={}",
                                                    manifest->format, manifest->key_version, kFormat, data::kKeyVersion, path));
     }
+    if (manifest->max_parallelism != options_.max_parallelism) {
+      return fail(Code::kIncompatible, fmt::format("State has the maximum parallelism {}, {} has {}: path={}", manifest->max_parallelism,
+                                                   options_.task_name, options_.max_parallelism, path));
+    }
+    manifest->files[0].path = path;  // wherever it has been moved to
     for (const StateFile& file : manifest->files) {
       // Sizes are known for all but the manifest's own file.
       if (file.bytes == 0) continue;
       const auto stat = files.stat(file.path);
       if (!stat.ok() || stat->size < file.bytes) return corrupt(file.path, "it is missing or too short");
     }
+    std::erase_if(manifest->entries, [&](const EntryRecord& record) { return !is_of(record.name, operators); });
     for (const EntryRecord& record : manifest->entries) {
       auto& slot = entries_[record.name];
       if (slot == nullptr) slot = std::make_unique<Entry>();
@@ -321,19 +376,21 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, bool own,
       for (const PageRecord& page : record.pages) {
         if (!is_sound(page, manifest->files.size())) return corrupt(path, "its manifest is not sound");
       }
-      if (record.kind == EntryKind::kUnion || (record.kind == EntryKind::kSplit && whole)) {
+      if (record.kind == EntryKind::kUnion || (record.kind == EntryKind::kSplit && is_mine(handle))) {
         std::vector<std::string> all = slot->list.elements();
         all.insert(all.end(), record.list.begin(), record.list.end());
         slot->list.assign(std::move(all));
-      } else if (record.kind == EntryKind::kSplit) {
+      } else if (record.kind == EntryKind::kSplit && !has_mine) {
         auto& all = split_lists[record.name];
         all.insert(all.end(), record.list.begin(), record.list.end());
-      } else if (record.kind == EntryKind::kBroadcast && first) {
+      } else if (record.kind == EntryKind::kBroadcast && seen_maps.insert(record.name).second) {
         slot->broadcast.insert(record.broadcast.begin(), record.broadcast.end());
       }
     }
-    first = false;
-    DREY_TRY(whole ? adopt_pages(*manifest, own, files) : insert_rows(*manifest, files));
+    const data::KeyGroupRange theirs = data::key_groups_of(handle.subtask, handle.parallelism, handle.max_parallelism);
+    if (theirs.last < range.first || theirs.first > range.last) continue;
+    DREY_TRY(is_mine(handle) ? adopt_pages(*manifest, own, files) : insert_rows(*manifest, files));
+    DREY_TRY(insert_blocks(*manifest, files));
   }
   for (auto& [name, all] : split_lists) {
     std::vector<std::string> mine;
@@ -341,6 +398,24 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, bool own,
     entries_[name]->list.assign(std::move(mine));
   }
   restored_ = !handles.empty();
+  return {};
+}
+
+Status TaskState::insert_blocks(const Manifest& manifest, env::FileSystem& files) {
+  const data::KeyGroupRange range = key_groups();
+  std::unique_ptr<env::ReadableFile> file;
+  const std::string& path = manifest.files[0].path;
+  for (const EntryRecord& record : manifest.entries) {
+    for (const BlockRecord& block : record.blocks) {
+      if (!range.contains(block.key_group)) continue;
+      if (file == nullptr) {
+        auto opened = files.open(path);
+        if (!opened.ok()) return corrupt(path, opened.status().message());
+        file = std::move(*opened);
+      }
+      DREY_TRY(read_rows(*file, path, block, *entries_[record.name]->table));
+    }
+  }
   return {};
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/id.h"
 #include "base/status.h"
+#include "control/checkpoint/barrier_aligner.h"
 #include "data/key.h"
 #include "drey/abi.h"
 #include "env/file_system.h"
@@ -46,8 +47,11 @@ struct TaskStateHandle {
   std::vector<StateFile> files;        // all files it refers to, manifest's included
   std::uint64_t written_bytes = 0;     // by this checkpoint
   std::uint64_t state_bytes = 0;       // referred to in total
-  std::uint32_t first_key_group = 0;
-  std::uint32_t last_key_group = 0;
+  std::uint32_t subtask = 0;
+  std::uint32_t parallelism = 1;
+  std::uint32_t max_parallelism = 128;
+  std::vector<std::string> operators;  // ids of those that have state
+  bool has_union = false;              // a list that must be given whole to every subtask
 
   static constexpr auto fields() {
     using M = TaskStateHandle;
@@ -57,8 +61,11 @@ struct TaskStateHandle {
                       field("files", &M::files),
                       field("written-bytes", &M::written_bytes),
                       field("state-bytes", &M::state_bytes),
-                      field("first-key-group", &M::first_key_group),
-                      field("last-key-group", &M::last_key_group)};
+                      field("subtask", &M::subtask),
+                      field("parallelism", &M::parallelism),
+                      field("max-parallelism", &M::max_parallelism),
+                      field("operators", &M::operators),
+                      field("has-union", &M::has_union)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskStateHandle>);
@@ -120,25 +127,30 @@ class TaskState {
   data::KeyGroupRange key_groups() const;
   std::uint64_t bytes() const;
 
-  // The synchronous part. The file at `path` is written by the job; nothing else may be written there.
-  std::unique_ptr<SnapshotJob> snapshot(std::int64_t checkpoint_id, const std::string& path);
+  // The synchronous part. The file at `path` is written by the job; nothing else may be written there. The file of a
+  // savepoint stands alone: it refers to no other, later checkpoints do not refer to it, and it may be moved.
+  std::unique_ptr<SnapshotJob> snapshot(std::int64_t checkpoint_id, const std::string& path,
+                                        control::SnapshotForm form = control::SnapshotForm::kIncremental);
   // The checkpoint's file will not last (its job failed, or the checkpoint was aborted): what it holds counts as
   // not written.
   void discard(std::int64_t checkpoint_id);
 
-  // Before anything is registered. Several handles, or another parallelism: rows of this subtask's key groups are
-  // picked out; lists are dealt out evenly (split) or given whole (union), broadcast maps are taken once.
-  // `own`: later checkpoints may refer to the files (false for a savepoint of somebody else).
-  // FAILS WITH: kCorrupt naming the file.
-  Status restore(const std::vector<TaskStateHandle>& handles, bool own, env::FileSystem& files);
+  // Before anything is registered: takes what belongs to this subtask's key groups and to `operators` out of the handles,
+  // which may be of other subtasks, of another parallelism, of vertices that were chained in another way. Split lists are
+  // dealt out evenly, unless this very subtask's own handle is there; union lists are given whole; broadcast maps are
+  // taken once. `own`: later checkpoints may refer to the files (false for a savepoint of somebody else).
+  // FAILS WITH: kCorrupt naming the file, kIncompatible.
+  Status restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators, bool own, env::FileSystem& files);
 
  private:
   friend class SnapshotWriter;
   struct Entry;
   struct Manifest;
   Entry& entry(OperatorId op, std::string_view name);
+  bool is_of(const std::string& entry_name, const std::vector<OperatorId>& operators) const;
   Status adopt_pages(const Manifest& manifest, bool own, env::FileSystem& files);
   Status insert_rows(const Manifest& manifest, env::FileSystem& files);
+  Status insert_blocks(const Manifest& manifest, env::FileSystem& files);
 
   const TaskStateOptions options_;
   PagePool& pool_;

@@ -41,6 +41,19 @@ struct PageRecord {
 };
 static_assert(wire::EveryMemberHasARow<PageRecord>);
 
+// A block of rows of a canonical savepoint, in the manifest's own file; see canonical.h.
+struct BlockRecord {
+  std::uint32_t key_group = 0;
+  std::uint64_t offset = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t bytes = 0;
+  static constexpr auto fields() {
+    using M = BlockRecord;
+    return std::tuple{field("key-group", &M::key_group), field("offset", &M::offset), field("rows", &M::rows), field("bytes", &M::bytes)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<BlockRecord>);
+
 struct EntryRecord {
   std::string name;  // key of TaskState::entries_
   EntryKind kind = EntryKind::kNone;
@@ -48,22 +61,26 @@ struct EntryRecord {
   bool grouped = false;
   bool group_is_key = false;
   std::vector<PageRecord> pages;
+  std::vector<BlockRecord> blocks;  // instead of pages
   std::vector<std::string> list;
   std::map<std::string, std::string> broadcast;
   static constexpr auto fields() {
     using M = EntryRecord;
     return std::tuple{field("name", &M::name),       field("kind", &M::kind),   field("fixed-bytes", &M::fixed_bytes),
-                      field("grouped", &M::grouped), field("group-is-key", &M::group_is_key), field("pages", &M::pages), field("list", &M::list),
+                      field("grouped", &M::grouped), field("group-is-key", &M::group_is_key), field("pages", &M::pages), field("blocks", &M::blocks),
+                      field("list", &M::list),
                       field("broadcast", &M::broadcast)};
   }
 };
 static_assert(wire::EveryMemberHasARow<EntryRecord>);
 
+inline constexpr std::uint32_t kFormat = 3;
+
 struct TaskState::Manifest {
-  std::uint32_t format = 2;
+  std::uint32_t format = kFormat;
   std::uint32_t key_version = data::kKeyVersion;
   std::uint32_t max_parallelism = 0;
-  std::vector<StateFile> files;
+  std::vector<StateFile> files;  // the first one is the manifest's own, wherever it lies
   std::vector<EntryRecord> entries;
   static constexpr auto fields() {
     using M = Manifest;

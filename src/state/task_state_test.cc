@@ -88,7 +88,7 @@ TEST_F(TaskStateTest, SnapshotsHoldTheMomentTheyWereTakenWhileWritingGoesOn) {
       const auto handle = job->run(files_);
       ASSERT_TRUE(handle.ok());
       auto restored = make();
-      ASSERT_TRUE(restored->restore({*handle}, true, files_).ok());
+      ASSERT_TRUE(restored->restore({*handle}, {kOp}, true, files_).ok());
       EXPECT_EQ(contents(**restored->table(kOp, "op", "t", {0, grouped, false})), expected);
       for (const auto& [id, value] : expected) {
         const data::View k = view(id.second);
@@ -110,7 +110,7 @@ TEST_F(TaskStateTest, LaterCheckpointsWriteOnlyWhatChanged) {
   EXPECT_LT(second->written_bytes, first->written_bytes / 10);
   EXPECT_EQ(second->files.size(), 2u);
   auto restored = make();
-  ASSERT_TRUE(restored->restore({*second}, true, files_).ok());
+  ASSERT_TRUE(restored->restore({*second}, {kOp}, true, files_).ok());
   Table* again = *restored->table(kOp, "op", "t", {8, false, false});
   EXPECT_EQ(contents(*again), contents(*table));
   // And incremental again after the restore.
@@ -174,13 +174,13 @@ TEST_F(TaskStateTest, CheckpointsOfScatteredWritesHoldBlocksAndAreExact) {
     for (const StateFile& file : handle->files) ASSERT_TRUE(files_.write_atomic(file.path, all_files.at(file.path)).ok());
     const bool moves_on = random.chance(0.3);
     auto restored = make();
-    ASSERT_TRUE(restored->restore({*handle}, true, files_).ok());
+    ASSERT_TRUE(restored->restore({*handle}, {kOp}, true, files_).ok());
     Table* again = *restored->table(kOp, "op", "t", {100, false, false});
     ASSERT_EQ(contents(*again), expected) << round;
     std::size_t rows_elsewhere = 0;
     for (std::uint32_t subtask : {0u, 1u}) {
       auto half = make(subtask, 2);
-      ASSERT_TRUE(half->restore({*handle}, false, files_).ok());
+      ASSERT_TRUE(half->restore({*handle}, {kOp}, false, files_).ok());
       rows_elsewhere += (*half->table(kOp, "op", "t", {100, false, false}))->rows();
     }
     ASSERT_EQ(rows_elsewhere, expected.size());
@@ -205,7 +205,7 @@ TEST_F(TaskStateTest, DamageIsFoundAndNamed) {
   const std::string good = *files_.read_all(handle->manifest.path);
   const auto restore_of = [&](const std::string& bytes) {
     EXPECT_TRUE(files_.write_atomic(handle->manifest.path, bytes).ok());
-    return make()->restore({*handle}, true, files_);
+    return make()->restore({*handle}, {kOp}, true, files_);
   };
   for (std::size_t at = 0; at < good.size(); at += good.size() / 97) {
     std::string bad = good;
@@ -217,7 +217,7 @@ TEST_F(TaskStateTest, DamageIsFoundAndNamed) {
   EXPECT_EQ(restore_of(good.substr(0, good.size() - 1)).code(), Code::kCorrupt);
   EXPECT_TRUE(restore_of(good).ok());
   ASSERT_TRUE(files_.remove(handle->manifest.path).ok());
-  EXPECT_EQ(make()->restore({*handle}, true, files_).code(), Code::kCorrupt);
+  EXPECT_EQ(make()->restore({*handle}, {kOp}, true, files_).code(), Code::kCorrupt);
 }
 
 TEST_F(TaskStateTest, RescalingMovesEveryRowListAndTimerOnce) {
@@ -239,7 +239,7 @@ TEST_F(TaskStateTest, RescalingMovesEveryRowListAndTimerOnce) {
     std::size_t timers = 0;
     for (std::uint32_t s = 0; s < p; ++s) {
       auto state = make(s, p);
-      ASSERT_TRUE(state->restore(handles, true, files_).ok());
+      ASSERT_TRUE(state->restore(handles, {kOp}, true, files_).ok());
       const Model mine = contents(**state->table(kOp, "op", "t", {0, false, false}));
       for (const auto& [key, value] : mine) {
         EXPECT_TRUE(state->key_groups().contains(data::key_group_of(data::hash_of(view(key.second)), 128)));
@@ -260,6 +260,154 @@ TEST_F(TaskStateTest, RescalingMovesEveryRowListAndTimerOnce) {
     EXPECT_EQ(timers, 3000u);
     handles = next;
   }
+}
+
+// Rows of kinds that differ in the file: keys short, long, empty and null; values of fixed and of own sizes; groups.
+void fill(TaskState& state, int rows) {
+  Table* own = *state.table(kOp, "op", "own", {0, false, false});
+  Table* fixed = *state.table(kOp, "op", "fixed", {8, false, false});
+  Table* map = *state.table(kOp, "op", "map", {0, true, true});
+  for (int i = 0; i < rows; ++i) {
+    const std::string key = i == 0 ? "" : i % 3 == 0 ? fmt::format("a key that is longer than a view {}", i) : fmt::format("{}", i);
+    const data::View k = view(key);
+    const std::string value(static_cast<std::size_t>(i % 50), static_cast<char>('a' + i % 26));
+    const Address row = *own->upsert(k, data::hash_of(k), 0, static_cast<std::uint32_t>(value.size()));
+    if (!value.empty()) std::memcpy(own->writable_value(row), value.data(), value.size());
+    std::memcpy(fixed->writable_value(*fixed->upsert(k, data::hash_of(k), 0, 8)), &i, sizeof i);
+    const auto group = static_cast<std::int64_t>(data::hash_of(view(fmt::format("{}", i % 17))));
+    ASSERT_TRUE(map->upsert(k, data::hash_of(k), group, 0).ok());
+  }
+  data::View null{};
+  std::memset(null.u.inlined, 0xff, 4);
+  ASSERT_TRUE(own->upsert(null, data::hash_of(null), 0, 3).ok());
+}
+
+// As contents(), but the null key differs from the empty one.
+Model all_of(TaskState& state) {
+  Model all;
+  int number = 0;
+  for (const auto& [name, spec] : {std::pair<const char*, TableSpec>{"own", {0, false, false}}, {"fixed", {8, false, false}}, {"map", {0, true, true}}}) {
+    const Table& table = **state.table(kOp, "op", name, spec);
+    table.for_each([&](Address row) {
+      const data::View key = table.key_of(row);
+      const bool null = key.size == 0 && key.u.inlined[0] != 0;
+      all[{spec.grouped ? table.group_of(row) : number, name + std::string(null ? "<null>" : "=") + std::string(data::text_of(key))}] = std::string(table.value_of(row));
+    });
+    ++number;
+  }
+  return all;
+}
+
+TEST_F(TaskStateTest, ASavepointStandsAloneCanBeMovedAndIsRestoredAtAnyParallelism) {
+  for (const auto form : {control::SnapshotForm::kNative, control::SnapshotForm::kCanonical}) {
+    auto state = make();
+    fill(*state, 4000);
+    ASSERT_TRUE(checkpoint(*state, 1).ok());  // so that pages are clean
+    fill(*state, 5000);
+    const Model model = all_of(*state);
+    const std::string written = fmt::format("{}/savepoint", dir_);
+    auto job = state->snapshot(2, written, form);
+    fill(*state, 9000);  // goes on meanwhile
+    auto handle = job->run(files_);
+    ASSERT_TRUE(handle.ok()) << handle.status().to_string();
+    EXPECT_EQ(handle->files.size(), 1u);
+    EXPECT_EQ(handle->operators, std::vector<std::string>{kOp.to_string()});
+    const auto after = checkpoint(*state, 3);
+    for (const StateFile& file : after->files) EXPECT_NE(file.path, written);
+    ASSERT_TRUE(files_.make_directories(dir_ + "/elsewhere").ok());
+    ASSERT_TRUE(files_.rename(written, dir_ + "/elsewhere/moved").ok());
+    ASSERT_TRUE(files_.remove(fmt::format("{}/1", dir_)).ok());
+    handle->manifest.path = dir_ + "/elsewhere/moved";
+    for (const std::uint32_t p : {1u, 2u, 3u, 128u}) {
+      Model all;
+      std::size_t rows = 0;
+      for (std::uint32_t s = 0; s < p; ++s) {
+        auto part = make(s, p);
+        const Status restored = part->restore({*handle}, {kOp}, false, files_);
+        ASSERT_TRUE(restored.ok()) << restored.to_string();
+        const Model mine = all_of(*part);
+        rows += mine.size();
+        all.insert(mine.begin(), mine.end());
+        if (p > 3) continue;
+        // A checkpoint of a restored task refers to nothing of the savepoint's.
+        const auto own = part->snapshot(10, fmt::format("{}/own", dir_))->run(files_);
+        EXPECT_EQ(own->files.size(), 1u);
+      }
+      EXPECT_EQ(rows, model.size());
+      EXPECT_EQ(all, model) << "parallelism " << p;
+    }
+  }
+}
+
+TEST_F(TaskStateTest, CanonicalSavepointsOfEqualStateAreEqualHoweverItCameAbout) {
+  auto one = make();
+  fill(*one, 3000);
+  auto other = make();
+  fill(*other, 7000);
+  Table* own = *other->table(kOp, "op", "own", {0, false, false});
+  Table* fixed = *other->table(kOp, "op", "fixed", {8, false, false});
+  Table* map = *other->table(kOp, "op", "map", {0, true, true});
+  for (Table* table : {own, fixed, map}) {
+    std::vector<Address> rows;
+    table->for_each([&](Address row) { rows.push_back(row); });
+    for (const Address row : rows) table->erase(row);
+  }
+  fill(*other, 3000);
+  std::string bytes[2];
+  int i = 0;
+  for (TaskState* state : {one.get(), other.get()}) {
+    ASSERT_TRUE(state->snapshot(1, dir_ + "/same", control::SnapshotForm::kCanonical)->run(files_).ok());
+    bytes[i++] = *files_.read_all(dir_ + "/same");
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
+}
+
+TEST_F(TaskStateTest, EveryDamagedByteOfACanonicalSavepointIsFound) {
+  auto state = make();
+  fill(*state, 60);
+  const std::string path = dir_ + "/c";
+  const auto handle = state->snapshot(1, path, control::SnapshotForm::kCanonical)->run(files_);
+  const std::string good = *files_.read_all(path);
+  for (std::size_t at = 0; at < good.size(); at += good.size() / 40) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x40);
+    ASSERT_TRUE(files_.write_atomic(path, bad).ok());
+    EXPECT_EQ(make()->restore({*handle}, {kOp}, false, files_).code(), Code::kCorrupt) << "byte " << at;
+  }
+  ASSERT_TRUE(files_.write_atomic(path, good).ok());
+  EXPECT_TRUE(make()->restore({*handle}, {kOp}, false, files_).ok());
+}
+
+TEST_F(TaskStateTest, OnlyTheStateOfTheTasksOperatorsIsTaken) {
+  const OperatorId other = OperatorId::from_halves(2, 2);
+  auto state = make();
+  fill(*state, 10);
+  (*state->operator_list(other, "list", false))->assign({"x"});
+  const auto handle = checkpoint(*state, 1);
+  EXPECT_EQ(handle->operators.size(), 2u);
+  auto first = make();
+  ASSERT_TRUE(first->restore({*handle}, {kOp}, true, files_).ok());
+  EXPECT_EQ(all_of(*first).size(), all_of(*state).size());
+  EXPECT_TRUE((*first->operator_list(other, "list", false))->elements().empty());
+  auto second = make();
+  ASSERT_TRUE(second->restore({*handle}, {other}, true, files_).ok());
+  EXPECT_EQ((*second->operator_list(other, "list", false))->elements(), std::vector<std::string>{"x"});
+  EXPECT_TRUE(all_of(*second).empty());
+}
+
+TEST_F(TaskStateTest, AFullCheckpointRefersToNoOlderFileAndLaterOnesBuildOnIt) {
+  auto state = make();
+  fill(*state, 5000);
+  ASSERT_TRUE(checkpoint(*state, 1).ok());
+  const auto full = state->snapshot(2, dir_ + "/2", control::SnapshotForm::kFull)->run(files_);
+  EXPECT_EQ(full->files.size(), 1u);
+  const auto next = checkpoint(*state, 3);
+  EXPECT_EQ(next->files.size(), 2u);
+  EXPECT_LT(next->written_bytes, full->written_bytes / 2);
+  ASSERT_TRUE(files_.remove(dir_ + "/1").ok());
+  auto restored = make();
+  ASSERT_TRUE(restored->restore({*next}, {kOp}, true, files_).ok());
+  EXPECT_EQ(all_of(*restored), all_of(*state));
 }
 
 TEST_F(TaskStateTest, SaysWhoOutgrewItsMemory) {

@@ -6,18 +6,49 @@
 // checkpoint gives up the one under way; barriers of older ones are ignored.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "base/enums.h"
 #include "base/time.h"
+#include "wire/field.h"
 
 namespace drey::control {
+
+// What a task's snapshot is written as.
+enum class SnapshotForm : std::uint8_t {
+  kIncremental,  // what changed since the last checkpoint
+  kFull,         // everything, so that it refers to no older file
+  kNative,       // a savepoint: everything, as pages
+  kCanonical     // a savepoint: sorted rows, whoever reads them
+};
+constexpr auto enum_table(SnapshotForm) {
+  return std::array{EnumRow{SnapshotForm::kIncremental, "INCREMENTAL"}, EnumRow{SnapshotForm::kFull, "FULL"},
+                    EnumRow{SnapshotForm::kNative, "NATIVE"}, EnumRow{SnapshotForm::kCanonical, "CANONICAL"}};
+}
+constexpr bool is_savepoint(SnapshotForm form) { return form == SnapshotForm::kNative || form == SnapshotForm::kCanonical; }
+
+// What tasks do when they have taken the snapshot: hold still until they are told that it is complete (and end) or
+// aborted (and go on). To drain is to end the data first.
+enum class AfterSnapshot : std::uint8_t { kGoOn, kStop, kDrain };
 
 struct Barrier {
   std::int64_t checkpoint_id = 0;
   std::int64_t trigger_time = 0;  // ms, the JobManager's clock
+  SnapshotForm form = SnapshotForm::kIncremental;
+  AfterSnapshot after = AfterSnapshot::kGoOn;
+  std::string directory = {};  // of a savepoint; empty: the job's own
+  static constexpr auto fields() {
+    using M = Barrier;
+    using wire::field;
+    return std::tuple{field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time), field("form", &M::form),
+                      field("after", &M::after), field("directory", &M::directory)};
+  }
 };
+static_assert(wire::EveryMemberHasARow<Barrier>);
 
 struct Alignment {
   Nanos duration{0};              // first to last barrier; 0 with one channel

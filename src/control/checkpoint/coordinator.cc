@@ -8,6 +8,10 @@ namespace drey::control {
 namespace {
 
 constexpr std::size_t kHistoryMax = 10;  // web.checkpoints.history
+constexpr std::size_t kWishesMax = 64;   // waiting ones
+constexpr const char* kNotRunning =
+    "Checkpoint triggering task is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required "
+    "tasks are currently running.";
 
 }  // namespace
 
@@ -30,6 +34,25 @@ std::size_t Checkpoint::acknowledged() const {
   return static_cast<std::size_t>(std::count_if(tasks.begin(), tasks.end(), [](const auto& t) { return t.acknowledged; }));
 }
 
+std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators, std::uint32_t subtask,
+                                   std::uint32_t parallelism) {
+  std::set<std::uint32_t> vertices;
+  for (const SnapshotOperator& o : checkpoint.operators) {
+    if (std::find(operators.begin(), operators.end(), o.id) != operators.end()) vertices.insert(o.vertex);
+  }
+  std::vector<std::string> all;
+  const std::string* own = nullptr;
+  bool needs_all = vertices.size() != 1;
+  for (const TaskCheckpoint& part : checkpoint.tasks) {
+    if (!vertices.contains(part.vertex)) continue;
+    needs_all = needs_all || part.ack.has_union;
+    all.push_back(part.ack.handle);
+    if (part.subtask == subtask) own = &part.ack.handle;
+  }
+  if (!needs_all && all.size() == parallelism && own != nullptr) return {*own};
+  return all;
+}
+
 CheckpointCoordinator::CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks, std::int64_t next_id)
     : options_(options), tasks_(std::move(tasks)), next_id_(next_id) {}
 
@@ -46,6 +69,11 @@ CheckpointDecisions CheckpointCoordinator::on_stopped(std::string_view why, Inst
   next_trigger_ = {INT64_MAX};
   // One whose metadata is on its way stays: it is complete whatever becomes of the tasks.
   if (pending_ && !storing_) abort(why, false, now, out);
+  // An order that came too late is not obeyed by the tasks that start next.
+  while (wishes_.size() > (granted_ ? 1u : 0u)) {
+    out.push_back(WishEnded{wishes_.back().ticket, false, 0, "", std::string(why)});
+    wishes_.pop_back();
+  }
   return out;
 }
 
@@ -64,7 +92,7 @@ CheckpointDecisions CheckpointCoordinator::on_time(Instant now) {
     }
     return out;
   }
-  if (now >= next_trigger_) start(now, final_wanted_, out);
+  if (now >= next_trigger_) start(now, out);
   return out;
 }
 
@@ -72,15 +100,43 @@ CheckpointDecisions CheckpointCoordinator::trigger_now(Instant now, bool is_fina
   CheckpointDecisions out;
   if (!running_) return out;
   final_wanted_ = final_wanted_ || is_final;
-  if (!pending_) start(now, final_wanted_, out);
+  if (!pending_) start(now, out);
   return out;
 }
 
-void CheckpointCoordinator::start(Instant now, bool is_final, CheckpointDecisions& out) {
+CheckpointDecisions CheckpointCoordinator::wish(SnapshotWish wish, Instant now) {
+  CheckpointDecisions out;
+  if (!running_ || wishes_.size() >= kWishesMax) {
+    out.push_back(WishEnded{wish.ticket, false, 0, "", running_ ? "Too many snapshots of this job wait already." : kNotRunning});
+    return out;
+  }
+  wishes_.push_back(std::move(wish));
+  if (!pending_) start(now, out);
+  return out;
+}
+
+void CheckpointCoordinator::end_wish(bool ok, std::int64_t id, std::string path, std::string_view why, CheckpointDecisions& out) {
+  if (!granted_) return;
+  granted_ = false;
+  out.push_back(WishEnded{wishes_.front().ticket, ok, id, std::move(path), std::string(why)});
+  wishes_.pop_front();
+}
+
+void CheckpointCoordinator::start(Instant now, CheckpointDecisions& out) {
   Checkpoint checkpoint;
   checkpoint.id = next_id_++;
   checkpoint.trigger_time = now.millis;
-  checkpoint.is_final = is_final;
+  Barrier barrier{checkpoint.id, checkpoint.trigger_time, SnapshotForm::kIncremental, AfterSnapshot::kGoOn, ""};
+  if (!wishes_.empty()) {
+    granted_ = true;
+    const SnapshotWish& wish = wishes_.front();
+    barrier.form = checkpoint.form = wish.form;
+    barrier.after = checkpoint.after = wish.after;
+    barrier.directory = checkpoint.path = wish.directory;
+    checkpoint.keep = is_savepoint(wish.form);
+  }
+  // All that there is lies behind it: who has ended may go.
+  checkpoint.is_final = checkpoint.after != AfterSnapshot::kGoOn || (final_wanted_ && !checkpoint.keep);
   for (std::uint32_t v = 0; v < tasks_.size(); ++v) {
     for (std::uint32_t s = 0; s < tasks_[v]; ++s) {
       TaskCheckpoint task;
@@ -89,8 +145,8 @@ void CheckpointCoordinator::start(Instant now, bool is_final, CheckpointDecision
       checkpoint.tasks.push_back(std::move(task));
     }
   }
-  if (options_.interval.count() > 0) next_trigger_ = now + options_.interval;
-  out.push_back(TriggerCheckpoint{checkpoint.id, checkpoint.trigger_time});
+  if (options_.interval.count() > 0 && !checkpoint.keep) next_trigger_ = now + options_.interval;
+  out.push_back(TriggerCheckpoint{std::move(barrier)});
   pending_ = std::move(checkpoint);
 }
 
@@ -139,18 +195,22 @@ CheckpointDecisions CheckpointCoordinator::on_stored(std::int64_t id, bool ok, s
   pending_.reset();
   done.status = CheckpointStatus::kCompleted;
   ++completed_count_;
-  failures_in_a_row_ = 0;
   const bool was_final = done.is_final;
-  completed_.push_front(done);
+  if (!done.keep || done.after != AfterSnapshot::kGoOn) {
+    failures_in_a_row_ = 0;
+    completed_.push_front(done);
+    out.push_back(TellComplete{id, was_final});
+  }
+  const std::string path = done.path;
   remember(std::move(done));
-  out.push_back(TellComplete{id, was_final});
+  end_wish(true, id, path, "", out);
   while (completed_.size() > std::max<std::size_t>(options_.retained, 1)) {
     const Checkpoint gone = completed_.back();
     completed_.pop_back();
     delete_unreferenced(gone, out);
   }
   if (options_.interval.count() > 0) next_trigger_ = std::max(next_trigger_, now + options_.min_pause);
-  if (running_ && final_wanted_ && !was_final) start(now, true, out);
+  if (running_ && !was_final && (final_wanted_ || !wishes_.empty())) start(now, out);
   return out;
 }
 
@@ -163,14 +223,27 @@ void CheckpointCoordinator::abort(std::string_view why, bool counts, Instant now
   gone.failure_message = why;
   ++failed_count_;
   out.push_back(TellAborted{gone.id});
-  delete_unreferenced(gone, out);
   const bool was_final = gone.is_final;
+  const bool was_savepoint = gone.keep;
+  const bool was_drained = gone.after == AfterSnapshot::kDrain;
+  // A savepoint that did not come about is nobody's.
+  gone.keep = false;
+  delete_unreferenced(gone, out);
+  gone.path.clear();
   remember(std::move(gone));
+  end_wish(false, 0, "", why, out);
+  if (was_savepoint) {
+    if (running_ && was_drained) out.push_back(RollBack{std::string(why)});
+    if (running_ && !was_drained && (final_wanted_ || !wishes_.empty())) start(now, out);
+    return;
+  }
   if (counts && ++failures_in_a_row_ > options_.tolerable_failures) {
     failures_in_a_row_ = 0;
     out.push_back(FailJob{fmt::format("Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to {}", why)});
   } else if (running_ && was_final) {
     next_trigger_ = now + Millis(1000);
+  } else if (running_ && !wishes_.empty()) {
+    start(now, out);
   }
 }
 
@@ -180,6 +253,7 @@ void CheckpointCoordinator::remember(Checkpoint checkpoint) {
 }
 
 void CheckpointCoordinator::delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out) {
+  if (gone.keep) return;
   std::set<std::string> needed;
   for (const Checkpoint& c : completed_) {
     for (const TaskCheckpoint& t : c.tasks) {

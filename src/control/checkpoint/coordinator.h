@@ -3,6 +3,11 @@
 // One checkpoint at a time. It is complete when every task has acknowledged it; its metadata must then be durable
 // (on_stored) before anybody is told. Files belong to the retained checkpoints that name them: one is deleted when no
 // retained and no pending checkpoint does. Ids only grow, over restarts of the JobManager, too.
+//
+// Whoever wants a snapshot now (a checkpoint, a savepoint, the savepoint of a stop) makes a wish; wishes wait in a queue
+// and each ends with one WishEnded. A savepoint belongs to the user: it is never deleted here, nothing is restored from
+// it after a failure, and tasks are not told (a sink that committed for it would commit again from the checkpoint before).
+// The one of a stop is the exception: tasks end after it, so it is told and restored from.
 #pragma once
 
 #include <cstdint>
@@ -84,6 +89,25 @@ constexpr auto enum_table(CheckpointStatus) {
                     EnumRow{CheckpointStatus::kFailed, "FAILED"}};
 }
 
+// An operator as a checkpoint knew it: what its state is matched by.
+struct SnapshotOperator {
+  std::string id;    // OperatorId
+  std::string uid;   // empty: none was given
+  std::string name;
+  std::uint32_t vertex = 0;
+  std::int32_t parallelism = 0;
+  std::int32_t max_parallelism = 0;
+  std::string key;   // schema of its key; empty: not keyed
+  bool has_state = false;
+  static constexpr auto fields() {
+    using M = SnapshotOperator;
+    return std::tuple{field("id", &M::id), field("uid", &M::uid), field("name", &M::name), field("vertex", &M::vertex),
+                      field("parallelism", &M::parallelism), field("max-parallelism", &M::max_parallelism), field("key", &M::key),
+                      field("has-state", &M::has_state)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<SnapshotOperator>);
+
 struct Checkpoint {
   std::int64_t id = 0;
   CheckpointStatus status = CheckpointStatus::kInProgress;
@@ -94,6 +118,10 @@ struct Checkpoint {
   std::string path;           // directory with its metadata
   bool discarded = false;
   bool is_final = false;      // after the end of all data
+  SnapshotForm form = SnapshotForm::kIncremental;
+  AfterSnapshot after = AfterSnapshot::kGoOn;
+  bool keep = false;          // somebody else's: never deleted, and later checkpoints do not refer to its files
+  std::vector<SnapshotOperator> operators;
   std::vector<TaskCheckpoint> tasks;
   std::uint64_t written_bytes() const;
   std::uint64_t state_bytes() const;
@@ -104,19 +132,37 @@ struct Checkpoint {
     return std::tuple{field("id", &M::id), field("status", &M::status), field("trigger-time", &M::trigger_time),
                       field("latest-ack-time", &M::latest_ack_time), field("failure-time", &M::failure_time),
                       field("failure-message", &M::failure_message), field("path", &M::path), field("discarded", &M::discarded),
-                      field("is-final", &M::is_final), field("tasks", &M::tasks)};
+                      field("is-final", &M::is_final), field("form", &M::form), field("after", &M::after), field("keep", &M::keep),
+                      field("operators", &M::operators), field("tasks", &M::tasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Checkpoint>);
 
+// The handles that subtask `subtask` of a vertex of these operators is restored from: those of the vertices that had the
+// operators, whatever the chains were then; its own alone where nothing has changed.
+std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators, std::uint32_t subtask,
+                                   std::uint32_t parallelism);
+
+// Somebody wants a snapshot now.
+struct SnapshotWish {
+  std::uint64_t ticket = 0;  // comes back in WishEnded; 0: nobody waits
+  SnapshotForm form = SnapshotForm::kIncremental;
+  AfterSnapshot after = AfterSnapshot::kGoOn;
+  std::string directory;     // of a savepoint: does not exist yet
+};
+
 // --- decisions ---
-struct TriggerCheckpoint { std::int64_t id; std::int64_t trigger_time; };
+struct TriggerCheckpoint { Barrier barrier; };
 struct StoreCheckpoint { Checkpoint checkpoint; };            // write its metadata, then on_stored
 struct TellComplete { std::int64_t id; bool is_final; };
 struct TellAborted { std::int64_t id; };
 struct DeleteFiles { std::vector<std::string> files; std::vector<std::string> directories; };
 struct FailJob { std::string why; };
-using CheckpointDecision = std::variant<TriggerCheckpoint, StoreCheckpoint, TellComplete, TellAborted, DeleteFiles, FailJob>;
+// What the tasks have done for this snapshot cannot be taken back: they must start again from the last one complete.
+struct RollBack { std::string why; };
+struct WishEnded { std::uint64_t ticket; bool ok; std::int64_t id; std::string path; std::string why; };
+using CheckpointDecision =
+    std::variant<TriggerCheckpoint, StoreCheckpoint, TellComplete, TellAborted, DeleteFiles, FailJob, RollBack, WishEnded>;
 using CheckpointDecisions = std::vector<CheckpointDecision>;
 
 class CheckpointCoordinator {
@@ -132,10 +178,12 @@ class CheckpointCoordinator {
   // When on_time should be called next; far away when there is nothing to wait for.
   Instant next_time() const;
   CheckpointDecisions trigger_now(Instant now, bool is_final);
+  // Bounded: of too many wishes the last ones fail at once.
+  CheckpointDecisions wish(SnapshotWish wish, Instant now);
   CheckpointDecisions on_ack(const SnapshotAck& ack, Instant now);
-  // Where the metadata of the complete one goes.
-  void set_pending_path(std::int64_t id, std::string path) {
-    if (pending_ && pending_->id == id) pending_->path = std::move(path);
+  // The complete one as its metadata has it: with its path and operators.
+  void set_pending(const Checkpoint& stored) {
+    if (pending_ && pending_->id == stored.id) pending_ = stored;
   }
   CheckpointDecisions on_stored(std::int64_t id, bool ok, std::string_view why, Instant now);
 
@@ -157,7 +205,8 @@ class CheckpointCoordinator {
   std::int64_t next_id() const { return next_id_; }
 
  private:
-  void start(Instant now, bool is_final, CheckpointDecisions& out);
+  void start(Instant now, CheckpointDecisions& out);
+  void end_wish(bool ok, std::int64_t id, std::string path, std::string_view why, CheckpointDecisions& out);
   void abort(std::string_view why, bool counts, Instant now, CheckpointDecisions& out);
   void remember(Checkpoint checkpoint);
   void delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out);
@@ -170,6 +219,8 @@ class CheckpointCoordinator {
   Instant next_trigger_{INT64_MAX};
   std::optional<Checkpoint> pending_;
   bool storing_ = false;                // pending_ is complete, its metadata on the way
+  std::deque<SnapshotWish> wishes_;     // the first one is pending_'s when granted_
+  bool granted_ = false;
   std::deque<Checkpoint> completed_;    // newest first
   std::deque<Checkpoint> history_;
   std::int64_t completed_count_ = 0;

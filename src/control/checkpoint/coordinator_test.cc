@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace drey::control {
 namespace {
 
@@ -76,6 +78,151 @@ TEST(CheckpointCoordinator, AFinalOneFollowsTheOneUnderWay) {
   const auto decisions = c.on_stored(1, true, "", {1003});
   ASSERT_NE(find<TriggerCheckpoint>(decisions), nullptr);
   EXPECT_TRUE(c.pending()->is_final);
+}
+
+SnapshotWish savepoint(std::uint64_t ticket, AfterSnapshot after = AfterSnapshot::kGoOn) {
+  return {ticket, SnapshotForm::kCanonical, after, "/savepoints/s"};
+}
+
+// Runs the pending snapshot of a job with one task to its end.
+CheckpointDecisions finish(CheckpointCoordinator& c, std::int64_t id, std::vector<std::string> files, std::int64_t at) {
+  EXPECT_NE(find<StoreCheckpoint>(c.on_ack(ack(id, 0, std::move(files)), {at})), nullptr);
+  return c.on_stored(id, true, "", {at});
+}
+
+TEST(CheckpointCoordinator, ASavepointIsNotToldNotRestoredFromAndNeverDeleted) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  c.on_running({0});
+  c.trigger_now({0}, false);
+  finish(c, 1, {"one"}, 1);
+  const auto triggered = c.wish(savepoint(7), {2});
+  ASSERT_NE(find<TriggerCheckpoint>(triggered), nullptr);
+  EXPECT_EQ(find<TriggerCheckpoint>(triggered)->barrier.directory, "/savepoints/s");
+  EXPECT_EQ(find<TriggerCheckpoint>(triggered)->barrier.form, SnapshotForm::kCanonical);
+  const auto done = finish(c, 2, {"/savepoints/s/a"}, 3);
+  EXPECT_EQ(find<TellComplete>(done), nullptr);
+  EXPECT_EQ(find<DeleteFiles>(done), nullptr);
+  ASSERT_NE(find<WishEnded>(done), nullptr);
+  EXPECT_EQ(find<WishEnded>(done)->ticket, 7u);
+  EXPECT_TRUE(find<WishEnded>(done)->ok);
+  EXPECT_EQ(find<WishEnded>(done)->path, "/savepoints/s");
+  EXPECT_EQ(c.completed().front().id, 1);
+  const auto all = c.discard_all();
+  EXPECT_EQ(find<DeleteFiles>(all)->files, std::vector<std::string>{"one"});
+}
+
+TEST(CheckpointCoordinator, WishesWaitForTheCheckpointUnderWayAndComeBeforeThePeriodicOnes) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  c.on_running({0});
+  c.trigger_now({0}, false);
+  EXPECT_TRUE(c.wish(savepoint(1), {1}).empty());
+  EXPECT_TRUE(c.wish({2, SnapshotForm::kFull, AfterSnapshot::kGoOn, ""}, {1}).empty());
+  const auto first = finish(c, 1, {"one"}, 2);
+  ASSERT_NE(find<TriggerCheckpoint>(first), nullptr);
+  EXPECT_EQ(find<TriggerCheckpoint>(first)->barrier.form, SnapshotForm::kCanonical);
+  const auto second = finish(c, 2, {"/savepoints/s/a"}, 3);
+  EXPECT_EQ(find<WishEnded>(second)->ticket, 1u);
+  EXPECT_EQ(find<TriggerCheckpoint>(second)->barrier.form, SnapshotForm::kFull);
+  const auto third = finish(c, 3, {"three"}, 4);
+  EXPECT_EQ(find<WishEnded>(third)->ticket, 2u);
+  EXPECT_EQ(find<WishEnded>(third)->id, 3);
+  EXPECT_NE(find<TellComplete>(third), nullptr);
+}
+
+TEST(CheckpointCoordinator, AFailedSavepointLeavesNothingBehindAndDoesNotCountAgainstTheJob) {
+  CheckpointCoordinator c(every_second(), {2}, 1);
+  c.on_running({0});
+  c.wish(savepoint(1), {1});
+  c.on_ack(ack(1, 0, {"/savepoints/s/a"}), {2});
+  SnapshotAck bad = ack(1, 1, {});
+  bad.ok = false;
+  bad.failure.message = "no space left";
+  const auto failed = c.on_ack(bad, {3});
+  ASSERT_NE(find<WishEnded>(failed), nullptr);
+  EXPECT_FALSE(find<WishEnded>(failed)->ok);
+  EXPECT_NE(find<WishEnded>(failed)->why.find("no space left"), std::string::npos);
+  EXPECT_NE(find<TellAborted>(failed), nullptr);
+  EXPECT_EQ(find<FailJob>(failed), nullptr);
+  EXPECT_EQ(find<RollBack>(failed), nullptr);
+  EXPECT_EQ(find<DeleteFiles>(failed)->files, std::vector<std::string>{"/savepoints/s/a"});
+  EXPECT_EQ(find<DeleteFiles>(failed)->directories, std::vector<std::string>{"/savepoints/s"});
+  EXPECT_EQ(c.next_time().millis, 1000);
+}
+
+TEST(CheckpointCoordinator, TheSavepointOfAStopIsToldRestoredFromAndKept) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  c.on_running({0});
+  c.trigger_now({0}, false);
+  finish(c, 1, {"one"}, 1);
+  c.wish(savepoint(1, AfterSnapshot::kStop), {2});
+  const auto done = finish(c, 2, {"/savepoints/s/a"}, 3);
+  ASSERT_NE(find<TellComplete>(done), nullptr);
+  EXPECT_TRUE(find<TellComplete>(done)->is_final);
+  EXPECT_EQ(c.completed().front().id, 2);
+  EXPECT_EQ(find<TriggerCheckpoint>(done), nullptr);
+  EXPECT_TRUE(c.discard_all().empty());
+}
+
+TEST(CheckpointCoordinator, AStopThatFailsLetsTheJobGoOnAndADrainThatFailsTakesItBack) {
+  for (const auto after : {AfterSnapshot::kStop, AfterSnapshot::kDrain}) {
+    CheckpointCoordinator c(every_second(), {1}, 1);
+    c.on_running({0});
+    c.wish(savepoint(1, after), {1});
+    const auto expired = c.on_time({6000});
+    EXPECT_FALSE(find<WishEnded>(expired)->ok);
+    EXPECT_NE(find<TellAborted>(expired), nullptr);
+    EXPECT_EQ(find<RollBack>(expired) != nullptr, after == AfterSnapshot::kDrain);
+  }
+}
+
+TEST(CheckpointCoordinator, EveryWishEndsWhenTheTasksDo) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  EXPECT_FALSE(find<WishEnded>(c.wish(savepoint(1), {0}))->ok);  // not running yet
+  c.on_running({0});
+  c.wish(savepoint(2), {1});
+  c.wish(savepoint(3), {1});
+  std::set<std::uint64_t> ended;
+  for (const auto& d : c.on_stopped("The job is RESTARTING", {2})) {
+    if (const auto* wish = std::get_if<WishEnded>(&d)) {
+      EXPECT_FALSE(wish->ok);
+      ended.insert(wish->ticket);
+    }
+  }
+  EXPECT_EQ(ended, (std::set<std::uint64_t>{2, 3}));
+  c.on_running({3});
+  EXPECT_TRUE(c.on_time({4}).empty());
+}
+
+TEST(CheckpointCoordinator, ManyWishesAreRefusedAtTheBound) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  c.on_running({0});
+  std::uint64_t ticket = 0;
+  CheckpointDecisions last;
+  while (ticket < 1000 && find<WishEnded>(last) == nullptr) last = c.wish(savepoint(++ticket), {1});
+  ASSERT_LT(ticket, 1000u);
+  EXPECT_EQ(find<WishEnded>(last)->ticket, ticket);
+  EXPECT_FALSE(find<WishEnded>(last)->ok);
+}
+
+TEST(PartsFor, MatchesByOperatorWhateverTheChainsWere) {
+  Checkpoint c;
+  c.operators = {{"a", "", "", 0, 2, 128, "", true}, {"b", "", "", 1, 2, 128, "", true}};
+  for (const std::uint32_t v : {0u, 1u}) {
+    for (const std::uint32_t s : {0u, 1u}) {
+      TaskCheckpoint part;
+      part.vertex = v;
+      part.subtask = s;
+      part.ack.handle = "v" + std::to_string(v) + "s" + std::to_string(s);
+      c.tasks.push_back(part);
+    }
+  }
+  using Parts = std::vector<std::string>;
+  EXPECT_EQ(parts_for(c, {"b"}, 1, 2), Parts{"v1s1"});
+  EXPECT_EQ(parts_for(c, {"b"}, 1, 3), (Parts{"v1s0", "v1s1"}));
+  EXPECT_EQ(parts_for(c, {"a", "b"}, 0, 2).size(), 4u);  // chained now
+  EXPECT_TRUE(parts_for(c, {"new"}, 0, 2).empty());
+  c.tasks[0].ack.has_union = true;
+  EXPECT_EQ(parts_for(c, {"a"}, 1, 2), (Parts{"v0s0", "v0s1"}));
 }
 
 }  // namespace
