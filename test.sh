@@ -5,11 +5,13 @@ cd "$(dirname "$0")"
 
 usage() {
   cat <<'TEXT'
-usage: ./test.sh [--lane LANE]... [--test TEXT] [--seed N] [--all]
-  --lane tidy|release|asan|tsan|e2e|clang   only these lanes (default: all but clang)
+usage: ./test.sh [--lane LANE]... [--test TEXT] [--seed N] [--all] [--clients]
+  --lane tidy|release|asan|tsan|e2e|clang|clients   only these lanes (default: all but the last two)
   --test TEXT                               only cases whose name holds TEXT
   --seed N                                  simulation: only this seed
   --all                                     also with the second compiler (clang 14)
+  --clients                                 also Flink's own command lines and dashboard against a live Drey
+                                            (downloads; needs Java 17, for the dashboard chromium and npm)
 examples:
   ./test.sh                            what CI runs
   ./test.sh --lane asan --test TaskState
@@ -24,21 +26,24 @@ refuse() {
 lanes=()
 only=""
 all=0
+clients=0
 while [ $# -gt 0 ]; do
   case "$1" in
     --lane) [ $# -ge 2 ] || refuse; lanes+=("$2"); shift 2 ;;
     --test) [ $# -ge 2 ] || refuse; only="$2"; shift 2 ;;
     --seed) [[ "${2:-}" =~ ^[0-9]+$ ]] || refuse; export DREY_SIM_SEED="$2"; shift 2 ;;
     --all) all=1; shift ;;
+    --clients) clients=1; shift ;;
     --help|-h) usage; exit 0 ;;
     *) refuse ;;
   esac
 done
 [ ${#lanes[@]} -eq 0 ] && lanes=(tidy release asan tsan e2e)
 [ "$all" -eq 1 ] && lanes+=(clang)
+[ "$clients" -eq 1 ] && lanes+=(clients)
 has_lane() { [[ " ${lanes[*]} " == *" $1 "* ]]; }
 for lane in "${lanes[@]}"; do
-  [[ " tidy release asan tsan e2e clang " == *" $lane "* ]] || refuse
+  [[ " tidy release asan tsan e2e clang clients " == *" $lane "* ]] || refuse
 done
 
 # Whatever ends this early is a failure, and the last line says so.
@@ -67,14 +72,17 @@ build() {  # preset, targets
 }
 arguments=(--test "$only")
 programs=()
-if has_lane release || has_lane e2e; then build release all; fi
+if has_lane release || has_lane e2e || has_lane clients; then build release all; fi
 has_lane release && programs+=(build/release) && arguments+=(--listed build/release)
 for lane in asan clang; do
   has_lane $lane && build $lane drey_tests && programs+=("build/$lane")
 done
 has_lane tsan && build tsan drey_threaded_tests && programs+=(build/tsan)
 [ ${#programs[@]} -gt 0 ] && arguments+=(--programs "${programs[@]}")
-has_lane e2e && arguments+=(--scripts tests/e2e)
+scripts=()
+has_lane e2e && scripts+=(tests/e2e)
+has_lane clients && scripts+=(tests/clients)
+[ ${#scripts[@]} -gt 0 ] && arguments+=(--scripts "${scripts[@]}")
 if [ ${#arguments[@]} -eq 2 ]; then
   echo "1 passed, 0 failed, 0 skipped"  # tidy alone
   exit 0

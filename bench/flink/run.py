@@ -19,10 +19,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+import flink_dist  # noqa: E402
+
 BENCH = os.path.join(ROOT, "build/release/bin/drey-bench")
 DATA = os.path.join(ROOT, "build/bench-data")
 WORK = os.path.join(ROOT, "build/flink")
@@ -62,22 +64,13 @@ def build():
     if shutil.which("javac") is None:
         sys.exit("bench/flink: javac is missing; by hand: apt-get install openjdk-17-jdk-headless")
     flink = os.path.join(WORK, "flink")
-    if not os.path.exists(os.path.join(flink, "lib", f"flink-dist-{VERSION}.jar")):
+    if not os.path.isdir(flink):
         log("downloading Flink ...")
-        download = os.path.join(WORK, "download")
-        os.makedirs(download, exist_ok=True)
-        got = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", download, f"apache-flink-libraries=={VERSION}"])
-        wheels = [f for f in os.listdir(download) if f.endswith(".whl")]
-        if got.returncode != 0 or not wheels:
-            sys.exit(f"bench/flink: pip could not download apache-flink-libraries=={VERSION}")
-        with zipfile.ZipFile(os.path.join(download, wheels[0])) as wheel:
-            for name in wheel.namelist():
-                if name.startswith(("pyflink/lib/", "pyflink/opt/", "pyflink/plugins/", "pyflink/bin/")) and not name.endswith("/"):
-                    target = os.path.join(flink, name.removeprefix("pyflink/"))
-                    os.makedirs(os.path.dirname(target), exist_ok=True)
-                    with wheel.open(name) as source, open(target, "wb") as out:
-                        shutil.copyfileobj(source, out)
-        shutil.rmtree(download)
+        os.makedirs(WORK, exist_ok=True)
+        try:
+            flink_dist.fetch(f"apache-flink-libraries=={VERSION}", flink)
+        except RuntimeError as why:
+            sys.exit(f"bench/flink: {why}")
     classes = os.path.join(WORK, "classes")
     jar = os.path.join(WORK, "jars", "peerbench.jar")
     java = os.path.join(HERE, "java", "peerbench")
