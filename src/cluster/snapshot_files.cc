@@ -67,6 +67,9 @@ Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, const std::s
   if (!path.ends_with(kMetadata)) path += kMetadata;
   auto bytes = files.read_all(path);
   if (!bytes.ok()) {
+    if (files.stat(env::directory_of(path)).ok()) {
+      return fail(Code::kNotFound, fmt::format("Cannot find meta data file '_metadata' in directory '{}'.", env::directory_of(path)));
+    }
     return fail(Code::kNotFound, fmt::format("Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", wanted));
   }
   std::uint64_t numbers[2];
