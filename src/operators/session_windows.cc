@@ -24,7 +24,7 @@ class SessionWindows final : public Operator {
   SessionWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
 
   Status open(OperatorContext& context) override {
-    DREY_TRY(accumulators_.open(context));
+    DREY_TRY(accumulators_.open(context, true));
     DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~sessions", {0, false, false}));
     DREY_TRY_ASSIGN(timers_, context.state().timers(context.operator_id()));
     late_dropped_ = context.metric("numLateRecordsDropped", DREY_COUNTER);
@@ -189,7 +189,7 @@ class GlobalWindows final : public Operator {
                                                       "count(n) or a trigger of your own",
                                                       context.node().name));
     }
-    DREY_TRY(accumulators_.open(context));
+    DREY_TRY(accumulators_.open(context, false));
     DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~windows", {0, false, false}));
     return {};
   }

@@ -1,31 +1,49 @@
 #include <algorithm>
-#include <cstring>
+#include <cstdio>
+#include <numeric>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "operators/key_index.h"
 #include "operators/window.h"
 
 namespace drey::operators {
 namespace {
 
 constexpr std::size_t kFireRows = 1024;
+// What the windows that overlap may take beside their slices while one of them is put together.
+constexpr std::size_t kMergeBytesMax = 16u << 20;
 
-// Tumbling and sliding windows. One table whose groups are the windows (by end); the table's groups are the timers:
-// one per window end, not per key. A row that belongs to several windows is added to each.
+// Tumbling and sliding windows with the default trigger, on slices of gcd(size, slide): a row is added to the one
+// slice it falls into, a window is put together from its slices when it fires. One table whose groups are the slices
+// (by end); windows follow from the slices that have rows, so there is one timer per window end, not per key.
+//
+// State: table "~windows"; in processing time, when slices are shared by windows, the union list "~fired" of
+// (first key group, last key group, end up to which windows have fired).
 class TimeWindows final : public Operator {
  public:
-  TimeWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
+  TimeWindows(OperatorContext& context, WindowOptions options)
+      : context_(context),
+        options_(options),
+        slice_ms_(std::gcd(options.size_ms, options.slide_ms)),
+        shares_slices_(options.size_ms != slice_ms_) {}
 
   Status open(OperatorContext& context) override {
-    DREY_TRY(accumulators_.open(context));
+    DREY_TRY(accumulators_.open(context, shares_slices_));
     const bool fixed = accumulators_.form() == Accumulators::Form::kFixed;
     DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~windows",
                                                   {fixed ? accumulators_.fixed_bytes() : 0, true, false}));
     late_dropped_ = context.metric("numLateRecordsDropped", DREY_COUNTER);
-    // Windows that lateness kept have fired before the restored watermark.
-    const std::int64_t mark = context.watermark();
-    if (mark != kMinWatermark) fired_up_to_ = mark == kMaxWatermark ? mark : mark + 1;
+    if (options_.event_time) {
+      // Windows that ended before the restored watermark have fired.
+      fired_up_to_ = behind(context.watermark());
+    } else if (shares_slices_) {
+      DREY_TRY_ASSIGN(fired_, context.state().operator_list(context.operator_id(), "~fired", true));
+      DREY_TRY(restore_fired());
+    }
     schedule();
     return {};
   }
@@ -34,28 +52,21 @@ class TimeWindows final : public Operator {
     DREY_TRY(check_event_time(context_, options_, *batch));
     keys_.encode(*batch, context_.key_columns(0));
     const std::int64_t now = options_.event_time ? 0 : context_.processing_time();
-    const std::int64_t mark = current_time();
+    const std::int64_t* times = options_.event_time ? batch->row_times() : nullptr;
     parts_used_ = 0;
     late_.clear();
-    Part* last = nullptr;
+    std::int64_t begin = 0;  // of the slice that the last row fell into
+    Part* part = nullptr;
     for (std::uint32_t i = 0; i < batch->rows(); ++i) {
-      const std::int64_t time = options_.event_time ? batch->row_times()[batch->physical(i)] : now;
-      bool taken = false;
-      for (std::int64_t start = window_start(time, options_.offset_ms, options_.slide_ms); start > time - options_.size_ms;
-           start -= options_.slide_ms) {
-        const std::int64_t end = start + options_.size_ms;
-        if (is_gone(end, mark)) break;  // earlier windows are gone, too
-        taken = true;
-        if (last == nullptr || last->end != end) last = &part_of(end);
-        last->rows.push_back(i);
+      const std::int64_t time = times != nullptr ? times[batch->physical(i)] : now;
+      if (part == nullptr || time < begin || time - begin >= slice_ms_) {
+        begin = window_start(time, options_.offset_ms, slice_ms_);
+        part = &part_of(begin + slice_ms_);
       }
-      if (!taken) late_.push_back(batch->physical(i));
+      part->rows.push_back(i);
     }
-    for (std::size_t p = 0; p < parts_used_; ++p) {
-      DREY_TRY(add(batch, parts_[p], out));
-      // A window that has fired already fires again for each late row it still takes.
-      if (options_.event_time && parts_[p].end - 1 <= mark) DREY_TRY(fire_again(batch, parts_[p], out));
-    }
+    for (std::size_t p = 0; p < parts_used_; ++p) DREY_TRY(take(batch, parts_[p], out));
+    std::sort(late_.begin(), late_.end());
     DREY_TRY(give_late_rows(context_, options_, batch, late_, late_dropped_, out));
     schedule();
     return {};
@@ -72,16 +83,62 @@ class TimeWindows final : public Operator {
     return {};
   }
 
+  Status snapshot(std::int64_t) override {
+    if (fired_ == nullptr) return {};
+    const data::KeyGroupRange groups = context_.state().key_groups();
+    fired_->assign({fmt::format("{} {} {}", groups.first, groups.last, fired_up_to_)});
+    return {};
+  }
+
  private:
+  // Rows of a batch that fall into one slice.
   struct Part {
+    enum class Fate { kInTime, kFiresAgain, kTooLate, kInNoWindow };
     std::int64_t end = 0;
+    Fate fate = Fate::kInTime;
     std::vector<std::uint32_t> rows;
   };
 
+  // --- slices and windows ---
+
   std::int64_t current_time() const { return options_.event_time ? context_.watermark() : kMinWatermark; }
-  bool is_gone(std::int64_t end, std::int64_t mark) const {
-    return options_.event_time && mark != kMinWatermark && end - 1 <= mark - options_.allowed_lateness_ms;
+  // Windows that end here or before have fired at `time`.
+  static std::int64_t behind(std::int64_t time) {
+    return time == kMinWatermark || time == kMaxWatermark ? time : time + 1;
   }
+  bool is_gone(std::int64_t window_end, std::int64_t time) const {
+    if (time == kMinWatermark) return false;
+    const std::int64_t lateness = options_.event_time && time != kMaxWatermark ? options_.allowed_lateness_ms : 0;
+    return window_end - 1 <= time - lateness;
+  }
+  // First and last of the windows that a slice belongs to (their ends).
+  std::int64_t first_end(std::int64_t slice_end) const {
+    const std::int64_t before = window_start(slice_end, options_.offset_ms + options_.size_ms, options_.slide_ms);
+    return before == slice_end ? slice_end : before + options_.slide_ms;
+  }
+  std::int64_t last_end(std::int64_t slice_end) const {
+    return window_start(slice_end - slice_ms_, options_.offset_ms, options_.slide_ms) + options_.size_ms;
+  }
+  // The next window that has rows and has not fired.
+  std::optional<std::int64_t> next_end() const {
+    const auto& slices = table_->groups();
+    if (slices.empty()) return std::nullopt;
+    std::int64_t end = first_end(slices.begin()->first);
+    if (fired_up_to_ == kMaxWatermark) return std::nullopt;
+    if (fired_up_to_ != kMinWatermark) end = std::max(end, first_end(fired_up_to_ + 1));
+    const auto slice = slices.upper_bound(end - options_.size_ms);
+    if (slice == slices.end()) return std::nullopt;
+    return std::max(end, first_end(slice->first));
+  }
+  template <class F>
+  void for_slices(std::int64_t window_end, F&& f) const {
+    const auto& slices = table_->groups();
+    for (auto it = slices.upper_bound(window_end - options_.size_ms); it != slices.end() && it->first <= window_end; ++it) {
+      f(it->first, it->second);
+    }
+  }
+
+  // --- rows come in ---
 
   Part& part_of(std::int64_t end) {
     for (std::size_t p = 0; p < parts_used_; ++p) {
@@ -90,77 +147,102 @@ class TimeWindows final : public Operator {
     if (parts_used_ == parts_.size()) parts_.emplace_back();
     Part& part = parts_[parts_used_++];
     part.end = end;
+    part.fate = fate_of(end);
     part.rows.clear();
     return part;
   }
 
-  Status add(const data::BatchRef& batch, const Part& part, Emitter& out) {
-    const std::size_t n = part.rows.size();
+  Part::Fate fate_of(std::int64_t slice_end) const {
+    const std::int64_t last = last_end(slice_end);
+    if (last < slice_end) return Part::Fate::kInNoWindow;  // slides larger than the size leave gaps
+    if (!options_.event_time) return Part::Fate::kInTime;
+    const std::int64_t mark = current_time();
+    if (is_gone(last, mark)) return Part::Fate::kTooLate;
+    if (mark == kMinWatermark || first_end(slice_end) - 1 > mark) return Part::Fate::kInTime;
+    return Part::Fate::kFiresAgain;
+  }
+
+  Status take(const data::BatchRef& batch, const Part& part, Emitter& out) {
+    switch (part.fate) {
+      case Part::Fate::kInNoWindow: return {};
+      case Part::Fate::kTooLate:
+        for (const std::uint32_t i : part.rows) late_.push_back(batch->physical(i));
+        return {};
+      case Part::Fate::kInTime: return add(batch, part.rows, part.end, out);
+      case Part::Fate::kFiresAgain: break;
+    }
+    for (const std::uint32_t i : part.rows) {
+      DREY_TRY(add(batch, {&i, 1}, part.end, out));
+      DREY_TRY(fire_again(i, part.end, out));
+    }
+    return {};
+  }
+
+  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows, std::int64_t slice_end, Emitter& out) {
+    const std::size_t n = rows.size();
     part_keys_.resize(n);
     part_hashes_.resize(n);
     part_ids_.resize(n);
     for (std::size_t i = 0; i < n; ++i) {
-      part_keys_[i] = keys_.keys()[part.rows[i]];
-      part_hashes_[i] = keys_.hashes()[part.rows[i]];
-      part_ids_[i] = batch->physical(part.rows[i]);
+      part_keys_[i] = keys_.keys()[rows[i]];
+      part_hashes_[i] = keys_.hashes()[rows[i]];
+      part_ids_[i] = batch->physical(rows[i]);
     }
     if (accumulators_.form() == Accumulators::Form::kFixed) {
       values_.resize(n);
       fresh_.resize(n);
-      DREY_TRY(table_->values(part_keys_, part_hashes_, part.end, true, values_.data(), fresh_.data()));
+      DREY_TRY(table_->values(part_keys_, part_hashes_, slice_end, true, values_.data(), fresh_.data()));
       return accumulators_.add(batch, static_cast<std::uint32_t>(n), part_ids_.data(), values_.data(), fresh_.data(), out);
     }
-    for (std::size_t i = 0; i < n; ++i) DREY_TRY(add_encoded(batch, i, part.end, out));
-    return {};
-  }
-
-  Status add_encoded(const data::BatchRef& batch, std::size_t i, std::int64_t end, Emitter& out) {
-    DREY_TRY_ASSIGN(state::Address row, table_->upsert(part_keys_[i], part_hashes_[i], end, 0));
-    if (accumulators_.form() == Accumulators::Form::kElements) {
-      std::string_view element;
-      DREY_TRY(accumulators_.element(batch, part_ids_[i], element, out));
-      const auto before = table_->value_of(row).size();
-      const auto size = static_cast<std::uint32_t>(element.size());
-      DREY_TRY_ASSIGN(row, table_->resize(row, static_cast<std::uint32_t>(before + 4 + size)));
-      char* value = table_->writable_value(row) + before;
-      std::memcpy(value, &size, 4);
-      if (size != 0) std::memcpy(value + 4, element.data(), size);
-      return {};
-    }
-    std::string bytes(table_->value_of(row));
-    DREY_TRY(accumulators_.add_one(batch, part_ids_[i], bytes, out));
-    DREY_TRY_ASSIGN(row, table_->resize(row, static_cast<std::uint32_t>(bytes.size())));
-    if (!bytes.empty()) std::memcpy(table_->writable_value(row), bytes.data(), bytes.size());
-    return {};
-  }
-
-  Status fire_again(const data::BatchRef&, const Part& part, Emitter& out) {
-    for (const std::uint32_t i : part.rows) {
-      const state::Address row = table_->find(keys_.keys()[i], keys_.hashes()[i], part.end);
-      DREY_TRY(accumulators_.fire({part.end - options_.size_ms, part.end}, {table_->key_of(row)}, {table_->value_of(row)}, out));
+    for (std::size_t i = 0; i < n; ++i) {
+      DREY_TRY_ASSIGN(state::Address row, table_->upsert(part_keys_[i], part_hashes_[i], slice_end, 0));
+      DREY_TRY(accumulators_.add_to_row(*table_, row, 0, batch, part_ids_[i], out));
     }
     return {};
   }
 
+  // A row that came after windows it belongs to had fired: they fire again, for its key.
+  Status fire_again(std::uint32_t i, std::int64_t slice_end, Emitter& out) {
+    const std::int64_t mark = current_time();
+    const data::View& key = keys_.keys()[i];
+    for (std::int64_t end = first_end(slice_end); end <= last_end(slice_end) && end - 1 <= mark; end += options_.slide_ms) {
+      if (is_gone(end, mark)) continue;
+      std::string whole;
+      Status merged;
+      for_slices(end, [&](std::int64_t slice, const auto&) {
+        const state::Address row = table_->find(key, keys_.hashes()[i], slice);
+        if (row == state::kNoRow || !merged.ok()) return;
+        if (whole.empty()) {
+          whole = table_->value_of(row);
+        } else {
+          merged = accumulators_.merge(whole, table_->value_of(row), out);
+        }
+      });
+      DREY_TRY(std::move(merged));
+      DREY_TRY(accumulators_.fire({end - options_.size_ms, end}, {key}, {whole}, out));
+    }
+    return {};
+  }
+
+  // --- time goes on ---
+
+  // Fires what became due since the last time, in order; then forgets what no window needs any more.
   Status advance(std::int64_t time, Emitter& out) {
-    // Fire what became due since the last time, in order; then forget what no late row can reach any more.
-    const auto& groups = table_->groups();
-    std::vector<std::int64_t> due;
-    for (auto it = groups.upper_bound(fired_up_to_); it != groups.end() && it->first - 1 <= time; ++it) {
-      due.push_back(it->first);
+    while (const std::optional<std::int64_t> end = next_end()) {
+      if (*end - 1 > time) break;
+      DREY_TRY(shares_slices_ ? fire_merged(*end, out) : fire_slice(*end, out));
+      fired_up_to_ = *end;
     }
-    for (const std::int64_t end : due) {
-      DREY_TRY(fire(end, out));
-      fired_up_to_ = std::max(fired_up_to_, end);
-    }
-    while (!groups.empty() && groups.begin()->first - 1 <= (time == kMaxWatermark ? time : time - options_.allowed_lateness_ms)) {
-      table_->erase_group(groups.begin()->first);
-    }
+    fired_up_to_ = std::max(fired_up_to_, behind(time));
+    const auto& slices = table_->groups();
+    while (!slices.empty() && is_gone(last_end(slices.begin()->first), time)) table_->erase_group(slices.begin()->first);
     return {};
   }
 
-  Status fire(std::int64_t end, Emitter& out) {
-    const std::vector<state::Address>& rows = table_->groups().at(end);
+  Status fire_slice(std::int64_t end, Emitter& out) {
+    const auto slice = table_->groups().find(end);
+    if (slice == table_->groups().end()) return {};
+    const std::vector<state::Address>& rows = slice->second;
     for (std::size_t begin = 0; begin < rows.size(); begin += kFireRows) {
       fire_keys_.clear();
       fire_values_.clear();
@@ -173,16 +255,85 @@ class TimeWindows final : public Operator {
     return {};
   }
 
+  // Puts a window together, key by key; in passes over parts of the keys when it is large.
+  Status fire_merged(std::int64_t end, Emitter& out) {
+    std::size_t bytes = 0;
+    for_slices(end, [&](std::int64_t, const std::vector<state::Address>& rows) {
+      bytes += rows.size() * (64 + accumulators_.fixed_bytes());
+      if (accumulators_.form() == Accumulators::Form::kFixed) return;
+      for (const state::Address row : rows) bytes += table_->value_of(row).size();
+    });
+    const std::size_t passes = 1 + bytes / kMergeBytesMax;
+    for (std::size_t pass = 0; pass < passes; ++pass) {
+      merge_keys_.clear();
+      accumulators_.begin_merge();
+      Status merged;
+      for_slices(end, [&](std::int64_t, const std::vector<state::Address>& rows) {
+        for (const state::Address row : rows) {
+          if (!merged.ok()) return;
+          const data::View key = table_->key_of(row);
+          const std::uint64_t hash = data::hash_of(key);
+          if (passes > 1 && ((hash * 0x9E3779B97F4A7C15ULL) >> 32) % passes != pass) continue;
+          if (has_fired(hash, end)) continue;
+          merged = accumulators_.merge_next(merge_keys_.number(key, hash), table_->value_of(row), out);
+        }
+      });
+      DREY_TRY(std::move(merged));
+      const std::vector<data::View>& keys = merge_keys_.keys();
+      for (std::size_t begin = 0; begin < keys.size(); begin += kFireRows) {
+        const std::size_t n = std::min(kFireRows, keys.size() - begin);
+        fire_keys_.assign(keys.begin() + static_cast<std::ptrdiff_t>(begin),
+                          keys.begin() + static_cast<std::ptrdiff_t>(begin + n));
+        fire_values_.clear();
+        for (std::size_t i = begin; i < begin + n; ++i) fire_values_.push_back(accumulators_.merged(i));
+        DREY_TRY(accumulators_.fire({end - options_.size_ms, end}, fire_keys_, fire_values_, out));
+      }
+    }
+    return {};
+  }
+
   void schedule() {
-    if (!options_.event_time && !table_->groups().empty()) context_.wake_at(table_->groups().begin()->first - 1);
+    if (options_.event_time) return;
+    if (const std::optional<std::int64_t> end = next_end()) context_.wake_at(*end - 1);
+  }
+
+  // --- processing time: which windows had fired when the state was saved ---
+
+  bool has_fired(std::uint64_t hash, std::int64_t end) const {
+    if (end > restored_fired_max_) return false;
+    return end <= restored_fired_[data::key_group_of(hash, context_.max_parallelism())];
+  }
+
+  Status restore_fired() {
+    if (fired_->elements().empty()) return {};
+    restored_fired_.assign(context_.max_parallelism(), kMinWatermark);
+    for (const std::string& element : fired_->elements()) {
+      std::uint32_t first = 0;
+      std::uint32_t last = 0;
+      std::int64_t up_to = 0;
+      if (std::sscanf(element.c_str(), "%u %u %ld", &first, &last, &up_to) != 3 || last >= restored_fired_.size()) {
+        return fail(Code::kCorrupt, fmt::format("State of window operator '{}' cannot be read: {}", context_.node().name, element));
+      }
+      for (std::uint32_t g = first; g <= last; ++g) restored_fired_[g] = up_to;
+      restored_fired_max_ = std::max(restored_fired_max_, up_to);
+    }
+    fired_up_to_ = kMaxWatermark;
+    const data::KeyGroupRange own = context_.state().key_groups();
+    for (std::uint32_t g = own.first; g <= own.last; ++g) fired_up_to_ = std::min(fired_up_to_, restored_fired_[g]);
+    return {};
   }
 
   OperatorContext& context_;
   const WindowOptions options_;
+  const std::int64_t slice_ms_;
+  const bool shares_slices_;  // windows have more than one slice
   Accumulators accumulators_;
   state::Table* table_ = nullptr;
+  state::OperatorList* fired_ = nullptr;
   std::int64_t* late_dropped_ = nullptr;
   std::int64_t fired_up_to_ = kMinWatermark;  // window ends
+  std::vector<std::int64_t> restored_fired_;  // by key group
+  std::int64_t restored_fired_max_ = kMinWatermark;
   data::KeyVector keys_;
   std::vector<Part> parts_;
   std::size_t parts_used_ = 0;
@@ -192,6 +343,7 @@ class TimeWindows final : public Operator {
   std::vector<std::uint32_t> part_ids_;
   std::vector<void*> values_;
   std::vector<std::uint8_t> fresh_;
+  KeyIndex merge_keys_;
   std::vector<drey_view> fire_keys_;
   std::vector<std::string_view> fire_values_;
 };

@@ -51,17 +51,17 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
   return out;
 }
 
-Status Accumulators::open(OperatorContext& context) {
+Status Accumulators::open(OperatorContext& context, bool merges) {
   const graph::OperatorNode& node = context.node();
   const drey_functions* f = context.functions();
   fixed_bytes_ = node.accumulator_bytes;
   const std::string form = Options(node).text("accumulate", fixed_bytes_ > 0 ? "fixed" : "encoded");
   form_ = form == "elements" ? Form::kElements : form == "encoded" ? Form::kEncoded : Form::kFixed;
-  const bool there = f != nullptr && f->fire != nullptr &&
-                     (form_ == Form::kFixed ? f->accumulate != nullptr
-                                            : form_ == Form::kEncoded ? f->accumulate_encoded != nullptr
-                                                                      : f->encode_element != nullptr);
-  DREY_TRY(code_.create(context, "fire and accumulate", there));
+  bool there = f != nullptr && f->fire != nullptr;
+  if (there && form_ == Form::kFixed) there = f->accumulate != nullptr && (!merges || f->merge != nullptr);
+  if (there && form_ == Form::kEncoded) there = f->accumulate_encoded != nullptr && (!merges || f->merge_encoded != nullptr);
+  if (there && form_ == Form::kElements) there = f->encode_element != nullptr;
+  DREY_TRY(code_.create(context, merges ? "fire, accumulate and merge" : "fire and accumulate", there));
   scratch_.resize((fixed_bytes_ + 7) / 8);
   return {};
 }
@@ -121,6 +121,52 @@ Status Accumulators::merge(std::string& into, std::string_view from, Emitter& ou
                       static_cast<const void*>(other.data())));
   std::memcpy(into.data(), scratch_.data(), fixed_bytes_);
   return {};
+}
+
+Status Accumulators::add_to_row(state::Table& table, state::Address row, std::uint32_t offset, const data::BatchRef& batch,
+                                std::uint32_t id, Emitter& out) {
+  const std::string_view before = table.value_of(row);
+  if (form_ == Form::kElements) {
+    std::string_view one;
+    DREY_TRY(element(batch, id, one, out));
+    const auto at = static_cast<std::uint32_t>(before.size());
+    const auto size = static_cast<std::uint32_t>(one.size());
+    DREY_TRY_ASSIGN(row, table.resize(row, at + 4 + size));
+    char* value = table.writable_value(row) + at;
+    std::memcpy(value, &size, 4);
+    if (size != 0) std::memcpy(value + 4, one.data(), size);
+    return {};
+  }
+  std::string bytes(before.substr(offset));
+  DREY_TRY(add_one(batch, id, bytes, out));
+  DREY_TRY_ASSIGN(row, table.resize(row, static_cast<std::uint32_t>(offset + bytes.size())));
+  if (!bytes.empty()) std::memcpy(table.writable_value(row) + offset, bytes.data(), bytes.size());
+  return {};
+}
+
+void Accumulators::begin_merge() { merged_count_ = 0; }
+
+Status Accumulators::merge_next(std::uint32_t number, std::string_view accumulator, Emitter& out) {
+  const std::size_t words = scratch_.size();
+  if (number == merged_count_) {
+    ++merged_count_;
+    if (form_ == Form::kFixed) {
+      if (merged_fixed_.size() < merged_count_ * words) merged_fixed_.resize(merged_count_ * words * 2);
+      std::memcpy(merged_fixed_.data() + number * words, accumulator.data(), accumulator.size());
+    } else {
+      if (merged_.size() < merged_count_) merged_.emplace_back();
+      merged_[number] = accumulator;
+    }
+    return {};
+  }
+  if (form_ != Form::kFixed) return merge(merged_[number], accumulator, out);
+  return code_.call(&drey_functions::merge, &out, nullptr, static_cast<void*>(merged_fixed_.data() + number * words),
+                    static_cast<const void*>(accumulator.data()));
+}
+
+std::string_view Accumulators::merged(std::size_t number) const {
+  if (form_ != Form::kFixed) return merged_[number];
+  return {reinterpret_cast<const char*>(merged_fixed_.data() + number * scratch_.size()), fixed_bytes_};
 }
 
 Status Accumulators::fire(drey_window window, const std::vector<drey_view>& keys,

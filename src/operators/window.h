@@ -36,7 +36,8 @@ class Accumulators {
  public:
   enum class Form { kFixed, kEncoded, kElements };
 
-  Status open(OperatorContext& context);
+  // FAILS WITH: kIncompatible when the job's functions lack what the form needs, or merge where it `merges`.
+  Status open(OperatorContext& context, bool merges);
   Form form() const { return form_; }
   std::uint32_t fixed_bytes() const { return fixed_bytes_; }
   UserCode& code() { return code_; }
@@ -47,8 +48,15 @@ class Accumulators {
   // Any form: `bytes` is the accumulator (empty: none yet) before and after.
   Status add_one(const data::BatchRef& batch, std::uint32_t id, std::string& bytes, Emitter& out);
   Status merge(std::string& into, std::string_view from, Emitter& out);
-  // The bytes that one element adds behind the others (elements form).
-  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes, Emitter& out);
+  // The same for an accumulator that lies in a row of a table, behind `offset` bytes. The row may move.
+  Status add_to_row(state::Table& table, state::Address row, std::uint32_t offset, const data::BatchRef& batch,
+                    std::uint32_t id, Emitter& out);
+
+  // Merging many by number: begin_merge, merge_next with numbers that grow by one at most, then merged(number).
+  void begin_merge();
+  Status merge_next(std::uint32_t number, std::string_view accumulator, Emitter& out);
+  std::string_view merged(std::size_t number) const;
+
   // Calls fire for accumulators[i] (bytes of each).
   Status fire(drey_window window, const std::vector<drey_view>& keys, const std::vector<std::string_view>& accumulators,
               Emitter& out);
@@ -56,8 +64,14 @@ class Accumulators {
  private:
   UserCode code_;
   Form form_ = Form::kFixed;
+  // The bytes that one element adds behind the others (elements form).
+  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes, Emitter& out);
+
   std::uint32_t fixed_bytes_ = 0;
   std::vector<std::uint64_t> scratch_;
+  std::vector<std::uint64_t> merged_fixed_;  // each takes scratch_.size() words
+  std::vector<std::string> merged_;
+  std::size_t merged_count_ = 0;
 };
 
 // Start of the tumbling window of that slide which holds `time`.
