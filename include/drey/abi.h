@@ -286,9 +286,9 @@ typedef struct drey_functions {
   int (*accumulate_encoded)(void* self, const drey_batch*, uint32_t id, drey_span before,
                             drey_span* after);
   int (*merge_encoded)(void* self, drey_span a, drey_span b, drey_span* merged);
-  /* Option accumulate=elements: the bytes of one element; the accumulator is all of them, each as u32 size
-   * (native order) and bytes, in order of arrival (sliding windows: within each slice of gcd(size, slide),
-   * the slices in order of time). */
+  /* Option accumulate=elements: the bytes of one element; the accumulator is all of them, each as
+   * u32 size (native order) and bytes, in order of arrival (sliding windows: within each slice of
+   * gcd(size, slide), the slices in order of time). */
   int (*encode_element)(void* self, const drey_batch*, uint32_t id, drey_span* element);
   /* n results of one window; accumulators[i] points to the fixed bytes, or to a drey_span. Emit with
    * event time window.end - 1. */

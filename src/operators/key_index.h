@@ -1,4 +1,5 @@
-// KeyIndex: numbers keys 0, 1, 2, ... as they are first seen. For passes over keys that lie elsewhere.
+// KeyIndex: numbers keys 0, 1, 2, ... as they are first seen. For passes over keys that lie
+// elsewhere.
 //
 // Lifetime: far keys must outlive the next clear(). Threading: one owner.
 #pragma once
@@ -25,7 +26,8 @@ class KeyIndex {
         hashes_.push_back(hash);
         return slot.number;
       }
-      if (slot.tag == static_cast<std::uint32_t>(hash >> 32) && data::equal(keys_[slot.number], key)) {
+      if (slot.tag == static_cast<std::uint32_t>(hash >> 32) &&
+          data::equal(keys_[slot.number], key)) {
         return slot.number;
       }
     }

@@ -1,11 +1,11 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
 #include <optional>
 #include <span>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "operators/key_index.h"
 #include "operators/window.h"
@@ -17,12 +17,13 @@ constexpr std::size_t kFireRows = 1024;
 // What the windows that overlap may take beside their slices while one of them is put together.
 constexpr std::size_t kMergeBytesMax = 16u << 20;
 
-// Tumbling and sliding windows with the default trigger, on slices of gcd(size, slide): a row is added to the one
-// slice it falls into, a window is put together from its slices when it fires. One table whose groups are the slices
-// (by end); windows follow from the slices that have rows, so there is one timer per window end, not per key.
+// Tumbling and sliding windows with the default trigger, on slices of gcd(size, slide): a row is
+// added to the one slice it falls into, a window is put together from its slices when it fires. One
+// table whose groups are the slices (by end); windows follow from the slices that have rows, so
+// there is one timer per window end, not per key.
 //
-// State: table "~windows"; in processing time, when slices are shared by windows, the union list "~fired" of
-// (first key group, last key group, end up to which windows have fired).
+// State: table "~windows"; in processing time, when slices are shared by windows, the union list
+// "~fired" of (first key group, last key group, end up to which windows have fired).
 class TimeWindows final : public Operator {
  public:
   TimeWindows(OperatorContext& context, WindowOptions options)
@@ -108,16 +109,19 @@ class TimeWindows final : public Operator {
   }
   bool is_gone(std::int64_t window_end, std::int64_t time) const {
     if (time == kMinWatermark) return false;
-    const std::int64_t lateness = options_.event_time && time != kMaxWatermark ? options_.allowed_lateness_ms : 0;
+    const std::int64_t lateness =
+        options_.event_time && time != kMaxWatermark ? options_.allowed_lateness_ms : 0;
     return window_end - 1 <= time - lateness;
   }
   // First and last of the windows that a slice belongs to (their ends).
   std::int64_t first_end(std::int64_t slice_end) const {
-    const std::int64_t before = window_start(slice_end, options_.offset_ms + options_.size_ms, options_.slide_ms);
+    const std::int64_t before =
+        window_start(slice_end, options_.offset_ms + options_.size_ms, options_.slide_ms);
     return before == slice_end ? slice_end : before + options_.slide_ms;
   }
   std::int64_t last_end(std::int64_t slice_end) const {
-    return window_start(slice_end - slice_ms_, options_.offset_ms, options_.slide_ms) + options_.size_ms;
+    return window_start(slice_end - slice_ms_, options_.offset_ms, options_.slide_ms) +
+           options_.size_ms;
   }
   // The next window that has rows and has not fired.
   std::optional<std::int64_t> next_end() const {
@@ -133,7 +137,8 @@ class TimeWindows final : public Operator {
   template <class F>
   void for_slices(std::int64_t window_end, F&& f) const {
     const auto& slices = table_->groups();
-    for (auto it = slices.upper_bound(window_end - options_.size_ms); it != slices.end() && it->first <= window_end; ++it) {
+    for (auto it = slices.upper_bound(window_end - options_.size_ms);
+         it != slices.end() && it->first <= window_end; ++it) {
       f(it->first, it->second);
     }
   }
@@ -164,12 +169,15 @@ class TimeWindows final : public Operator {
 
   Status take(const data::BatchRef& batch, const Part& part, Emitter& out) {
     switch (part.fate) {
-      case Part::Fate::kInNoWindow: return {};
+      case Part::Fate::kInNoWindow:
+        return {};
       case Part::Fate::kTooLate:
         for (const std::uint32_t i : part.rows) late_.push_back(batch->physical(i));
         return {};
-      case Part::Fate::kInTime: return add(batch, part.rows, part.end, out);
-      case Part::Fate::kFiresAgain: break;
+      case Part::Fate::kInTime:
+        return add(batch, part.rows, part.end, out);
+      case Part::Fate::kFiresAgain:
+        break;
     }
     for (const std::uint32_t i : part.rows) {
       DREY_TRY(add(batch, {&i, 1}, part.end, out));
@@ -178,7 +186,8 @@ class TimeWindows final : public Operator {
     return {};
   }
 
-  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows, std::int64_t slice_end, Emitter& out) {
+  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows,
+             std::int64_t slice_end, Emitter& out) {
     const std::size_t n = rows.size();
     part_keys_.resize(n);
     part_hashes_.resize(n);
@@ -191,11 +200,13 @@ class TimeWindows final : public Operator {
     if (accumulators_.form() == Accumulators::Form::kFixed) {
       values_.resize(n);
       fresh_.resize(n);
-      DREY_TRY(table_->values(part_keys_, part_hashes_, slice_end, true, values_.data(), fresh_.data()));
+      DREY_TRY(
+          table_->values(part_keys_, part_hashes_, slice_end, true, values_.data(), fresh_.data()));
       return accumulators_.add(batch, static_cast<std::uint32_t>(n), part_ids_.data(), values_.data(), fresh_.data(), out);
     }
     for (std::size_t i = 0; i < n; ++i) {
-      DREY_TRY_ASSIGN(state::Address row, table_->upsert(part_keys_[i], part_hashes_[i], slice_end, 0));
+      DREY_TRY_ASSIGN(state::Address row,
+                      table_->upsert(part_keys_[i], part_hashes_[i], slice_end, 0));
       DREY_TRY(accumulators_.add_to_row(*table_, row, 0, batch, part_ids_[i], out));
     }
     return {};
@@ -205,7 +216,8 @@ class TimeWindows final : public Operator {
   Status fire_again(std::uint32_t i, std::int64_t slice_end, Emitter& out) {
     const std::int64_t mark = current_time();
     const data::View& key = keys_.keys()[i];
-    for (std::int64_t end = first_end(slice_end); end <= last_end(slice_end) && end - 1 <= mark; end += options_.slide_ms) {
+    for (std::int64_t end = first_end(slice_end); end <= last_end(slice_end) && end - 1 <= mark;
+         end += options_.slide_ms) {
       if (is_gone(end, mark)) continue;
       std::string whole;
       Status merged;
@@ -226,7 +238,8 @@ class TimeWindows final : public Operator {
 
   // --- time goes on ---
 
-  // Fires what became due since the last time, in order; then forgets what no window needs any more.
+  // Fires what became due since the last time, in order; then forgets what no window needs any
+  // more.
   Status advance(std::int64_t time, Emitter& out) {
     while (const std::optional<std::int64_t> end = next_end()) {
       if (*end - 1 > time) break;
@@ -235,7 +248,8 @@ class TimeWindows final : public Operator {
     }
     fired_up_to_ = std::max(fired_up_to_, behind(time));
     const auto& slices = table_->groups();
-    while (!slices.empty() && is_gone(last_end(slices.begin()->first), time)) table_->erase_group(slices.begin()->first);
+    while (!slices.empty() && is_gone(last_end(slices.begin()->first), time))
+      table_->erase_group(slices.begin()->first);
     return {};
   }
 
@@ -275,7 +289,8 @@ class TimeWindows final : public Operator {
           const std::uint64_t hash = data::hash_of(key);
           if (passes > 1 && ((hash * 0x9E3779B97F4A7C15ULL) >> 32) % passes != pass) continue;
           if (has_fired(hash, end)) continue;
-          merged = accumulators_.merge_next(merge_keys_.number(key, hash), table_->value_of(row), out);
+          merged =
+              accumulators_.merge_next(merge_keys_.number(key, hash), table_->value_of(row), out);
         }
       });
       DREY_TRY(std::move(merged));
@@ -285,7 +300,8 @@ class TimeWindows final : public Operator {
         fire_keys_.assign(keys.begin() + static_cast<std::ptrdiff_t>(begin),
                           keys.begin() + static_cast<std::ptrdiff_t>(begin + n));
         fire_values_.clear();
-        for (std::size_t i = begin; i < begin + n; ++i) fire_values_.push_back(accumulators_.merged(i));
+        for (std::size_t i = begin; i < begin + n; ++i)
+          fire_values_.push_back(accumulators_.merged(i));
         DREY_TRY(accumulators_.fire({end - options_.size_ms, end}, fire_keys_, fire_values_, out));
       }
     }
@@ -311,15 +327,18 @@ class TimeWindows final : public Operator {
       std::uint32_t first = 0;
       std::uint32_t last = 0;
       std::int64_t up_to = 0;
-      if (std::sscanf(element.c_str(), "%u %u %ld", &first, &last, &up_to) != 3 || last >= restored_fired_.size()) {
-        return fail(Code::kCorrupt, fmt::format("State of window operator '{}' cannot be read: {}", context_.node().name, element));
+      if (std::sscanf(element.c_str(), "%u %u %ld", &first, &last, &up_to) != 3 ||
+          last >= restored_fired_.size()) {
+        return fail(Code::kCorrupt, fmt::format("State of window operator '{}' cannot be read: {}",
+                                                context_.node().name, element));
       }
       for (std::uint32_t g = first; g <= last; ++g) restored_fired_[g] = up_to;
       restored_fired_max_ = std::max(restored_fired_max_, up_to);
     }
     fired_up_to_ = kMaxWatermark;
     const data::KeyGroupRange own = context_.state().key_groups();
-    for (std::uint32_t g = own.first; g <= own.last; ++g) fired_up_to_ = std::min(fired_up_to_, restored_fired_[g]);
+    for (std::uint32_t g = own.first; g <= own.last; ++g)
+      fired_up_to_ = std::min(fired_up_to_, restored_fired_[g]);
     return {};
   }
 

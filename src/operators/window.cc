@@ -58,10 +58,13 @@ Status Accumulators::open(OperatorContext& context, bool merges) {
   const std::string form = Options(node).text("accumulate", fixed_bytes_ > 0 ? "fixed" : "encoded");
   form_ = form == "elements" ? Form::kElements : form == "encoded" ? Form::kEncoded : Form::kFixed;
   bool there = f != nullptr && f->fire != nullptr;
-  if (there && form_ == Form::kFixed) there = f->accumulate != nullptr && (!merges || f->merge != nullptr);
-  if (there && form_ == Form::kEncoded) there = f->accumulate_encoded != nullptr && (!merges || f->merge_encoded != nullptr);
+  if (there && form_ == Form::kFixed)
+    there = f->accumulate != nullptr && (!merges || f->merge != nullptr);
+  if (there && form_ == Form::kEncoded)
+    there = f->accumulate_encoded != nullptr && (!merges || f->merge_encoded != nullptr);
   if (there && form_ == Form::kElements) there = f->encode_element != nullptr;
-  DREY_TRY(code_.create(context, merges ? "fire, accumulate and merge" : "fire and accumulate", there));
+  DREY_TRY(
+      code_.create(context, merges ? "fire, accumulate and merge" : "fire and accumulate", there));
   scratch_.resize((fixed_bytes_ + 7) / 8);
   return {};
 }
@@ -123,8 +126,8 @@ Status Accumulators::merge(std::string& into, std::string_view from, Emitter& ou
   return {};
 }
 
-Status Accumulators::add_to_row(state::Table& table, state::Address row, std::uint32_t offset, const data::BatchRef& batch,
-                                std::uint32_t id, Emitter& out) {
+Status Accumulators::add_to_row(state::Table& table, state::Address row, std::uint32_t offset,
+                                const data::BatchRef& batch, std::uint32_t id, Emitter& out) {
   const std::string_view before = table.value_of(row);
   if (form_ == Form::kElements) {
     std::string_view one;
@@ -151,7 +154,8 @@ Status Accumulators::merge_next(std::uint32_t number, std::string_view accumulat
   if (number == merged_count_) {
     ++merged_count_;
     if (form_ == Form::kFixed) {
-      if (merged_fixed_.size() < merged_count_ * words) merged_fixed_.resize(merged_count_ * words * 2);
+      if (merged_fixed_.size() < merged_count_ * words)
+        merged_fixed_.resize(merged_count_ * words * 2);
       std::memcpy(merged_fixed_.data() + number * words, accumulator.data(), accumulator.size());
     } else {
       if (merged_.size() < merged_count_) merged_.emplace_back();
@@ -160,13 +164,15 @@ Status Accumulators::merge_next(std::uint32_t number, std::string_view accumulat
     return {};
   }
   if (form_ != Form::kFixed) return merge(merged_[number], accumulator, out);
-  return code_.call(&drey_functions::merge, &out, nullptr, static_cast<void*>(merged_fixed_.data() + number * words),
+  return code_.call(&drey_functions::merge, &out, nullptr,
+                    static_cast<void*>(merged_fixed_.data() + number * words),
                     static_cast<const void*>(accumulator.data()));
 }
 
 std::string_view Accumulators::merged(std::size_t number) const {
   if (form_ != Form::kFixed) return merged_[number];
-  return {reinterpret_cast<const char*>(merged_fixed_.data() + number * scratch_.size()), fixed_bytes_};
+  return {reinterpret_cast<const char*>(merged_fixed_.data() + number * scratch_.size()),
+          fixed_bytes_};
 }
 
 Status Accumulators::fire(drey_window window, const std::vector<drey_view>& keys,

@@ -36,7 +36,8 @@ class Accumulators {
  public:
   enum class Form { kFixed, kEncoded, kElements };
 
-  // FAILS WITH: kIncompatible when the job's functions lack what the form needs, or merge where it `merges`.
+  // FAILS WITH: kIncompatible when the job's functions lack what the form needs, or merge where it
+  // `merges`.
   Status open(OperatorContext& context, bool merges);
   Form form() const { return form_; }
   std::uint32_t fixed_bytes() const { return fixed_bytes_; }
@@ -48,11 +49,13 @@ class Accumulators {
   // Any form: `bytes` is the accumulator (empty: none yet) before and after.
   Status add_one(const data::BatchRef& batch, std::uint32_t id, std::string& bytes, Emitter& out);
   Status merge(std::string& into, std::string_view from, Emitter& out);
-  // The same for an accumulator that lies in a row of a table, behind `offset` bytes. The row may move.
-  Status add_to_row(state::Table& table, state::Address row, std::uint32_t offset, const data::BatchRef& batch,
-                    std::uint32_t id, Emitter& out);
+  // The same for an accumulator that lies in a row of a table, behind `offset` bytes. The row may
+  // move.
+  Status add_to_row(state::Table& table, state::Address row, std::uint32_t offset,
+                    const data::BatchRef& batch, std::uint32_t id, Emitter& out);
 
-  // Merging many by number: begin_merge, merge_next with numbers that grow by one at most, then merged(number).
+  // Merging many by number: begin_merge, merge_next with numbers that grow by one at most, then
+  // merged(number).
   void begin_merge();
   Status merge_next(std::uint32_t number, std::string_view accumulator, Emitter& out);
   std::string_view merged(std::size_t number) const;
@@ -65,7 +68,8 @@ class Accumulators {
   UserCode code_;
   Form form_ = Form::kFixed;
   // The bytes that one element adds behind the others (elements form).
-  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes, Emitter& out);
+  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes,
+                 Emitter& out);
 
   std::uint32_t fixed_bytes_ = 0;
   std::vector<std::uint64_t> scratch_;
