@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <map>
-#include <random>
 
 #include "drey/testing.h"
 
@@ -78,10 +77,22 @@ struct Case {
 constexpr std::int64_t kDisorder = 15;
 constexpr std::int64_t kBatch = 2048;  // rows a source makes at once
 
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed * 2 + 1) {}
+  std::int64_t up_to(std::int64_t n) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::int64_t>(state_ >> 33) % n;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
 // Rows in and out of order, with holes, some of them late. Each is a batch, with a watermark, of its own.
 std::vector<Row> script(std::uint32_t seed) {
-  std::mt19937 random(seed);
-  const auto up_to = [&](std::uint32_t n) { return static_cast<std::int64_t>(random() % n); };
+  Random random(seed);
+  const auto up_to = [&](std::int64_t n) { return random.up_to(n); };
   std::vector<Row> rows;
   std::int64_t now = -40;
   for (std::int64_t i = 0; i < 120; ++i) {
@@ -168,15 +179,15 @@ class TimeWindows : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Seed, TimeWindows, testing::Range(1, 25));
 
 TEST_P(TimeWindows, EqualTheModel) {
-  std::mt19937 random(static_cast<std::uint32_t>(GetParam()));
+  Random random(static_cast<std::uint64_t>(GetParam()));
   const std::int64_t sizes[] = {1, 6, 10, 12, 30};
   const std::int64_t slides[] = {1, 4, 5, 10, 17};
   Case c;
-  c.size = sizes[random() % 5];
-  c.slide = GetParam() % 3 == 0 ? c.size : slides[random() % 5];
-  c.offset = static_cast<std::int64_t>(random() % 3);
-  c.lateness = GetParam() % 2 == 0 ? 0 : static_cast<std::int64_t>(random() % 40);
-  c.seed = static_cast<std::uint32_t>(random());
+  c.size = sizes[random.up_to(5)];
+  c.slide = GetParam() % 3 == 0 ? c.size : slides[random.up_to(5)];
+  c.offset = random.up_to(3);
+  c.lateness = GetParam() % 2 == 0 ? 0 : random.up_to(40);
+  c.seed = static_cast<std::uint32_t>(random.up_to(1 << 30));
   SCOPED_TRACE(testing::PrintToString(arguments(c)));
   const Expected expected = model(c);
   std::vector<Result> reduced = expected.results;
