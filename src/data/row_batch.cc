@@ -374,11 +374,11 @@ std::uint64_t BatchBuilder::bytes() const {
   return bytes;
 }
 
-BatchRef BatchBuilder::build() {
+BatchRef BatchBuilder::build(std::uint64_t bytes) {
   DREY_CHECK_GT(rows(), 0u);
   DREY_CHECK_LE(rows(), capacity());
   auto* batch = new RowBatch();
-  batch->bytes_ = bytes();
+  batch->bytes_ = bytes;
   drey_batch& out = batch->abi_;
   out.physical_rows = abi_.rows;
   out.rows = abi_.rows;

@@ -153,7 +153,9 @@ class BatchBuilder {
   std::uint64_t bytes() const;
 
   // The batch; the builder is spent. REQUIRES: 0 < rows() <= capacity().
-  BatchRef build();
+  BatchRef build() { return build(bytes()); }
+  // A copy of a batch that says of itself to hold `bytes`.
+  BatchRef build(std::uint64_t bytes);
 
  private:
   void lay_out_columns();
