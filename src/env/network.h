@@ -3,7 +3,8 @@
 //
 // Frame on the wire: u32 size, u32 checksum (XXH32 of the payload), payload. A frame that is too
 // large or damaged closes the connection with kCorrupt. Threading: everything on the loop that the
-// connection belongs to; send() alone may be called from any thread. Bounds: frames up to
+// connection belongs to; send() alone may be called from any thread. Lifetime: a loop that goes ends
+// its connections; of them only destruction is allowed then. Bounds: frames up to
 // frame_bytes_max; send queues without limit, callers bound themselves by credit.
 #pragma once
 

@@ -46,8 +46,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   void start() {
     const int one = 1;
     setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    self_ = shared_from_this();
-    loop_.watch(descriptor_, EPOLLIN, [this](std::uint32_t events) { on_events(events); });
+    // The loop keeps an open connection alive, and ends it with itself.
+    loop_.watch(descriptor_, EPOLLIN,
+                [self = shared_from_this()](std::uint32_t events) { self->on_events(events); });
+    is_started_ = true;
     watching_ = EPOLLIN;
     if (!closed_) flush();
   }
@@ -76,10 +78,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     }
     if (!first) return;
     if (loop_.is_current()) {
-      if (self_) flush();
+      if (is_started_) flush();
     } else {
       loop_.post([self = shared_from_this()] {
-        if (self->self_) self->flush();
+        if (self->is_started_) self->flush();
       });
     }
   }
@@ -227,10 +229,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     closed_ = true;
     if (why.ok()) write_queue();
     why_ = std::move(why);
+    const auto keep = shared_from_this();
     loop_.unwatch(descriptor_);
     ::close(descriptor_);
     descriptor_ = -1;
-    const auto keep = std::move(self_);
     if (has_handler_ && !delivering_ && !why_.ok()) tell_closed();
   }
 
@@ -242,7 +244,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   PosixLoop& loop_;
   int descriptor_;
-  std::shared_ptr<TcpConnection> self_;  // while open
+  bool is_started_ = false;
   Handler handler_;
   bool has_handler_ = false;
   bool delivering_ = false;
