@@ -141,12 +141,7 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
 
 void JobManager::on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message) {
   std::string why;
-  // Constant time: the length is not secret.
-  unsigned different = message.secret.size() == options_.cluster.secret.size() ? 0 : 1;
-  for (std::size_t i = 0; i < std::min(message.secret.size(), options_.cluster.secret.size()); ++i) {
-    different |= static_cast<unsigned>(static_cast<unsigned char>(message.secret[i]) ^ static_cast<unsigned char>(options_.cluster.secret[i]));
-  }
-  if (different != 0) {
+  if (!control::is_same_secret(message.secret, options_.cluster.secret)) {
     why = "the secret of the cluster does not match";
   } else if (message.version != control::kProtocolVersion) {
     why = fmt::format("it has protocol version {}, this JobManager has {}: run one version of drey", message.version, control::kProtocolVersion);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -21,6 +22,15 @@ namespace drey::control {
 using wire::field;
 
 inline constexpr std::uint32_t kProtocolVersion = 1;
+
+// In a time that depends on the lengths alone, which are no secret.
+inline bool is_same_secret(std::string_view a, std::string_view b) {
+  unsigned different = a.size() == b.size() ? 0 : 1;
+  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
+    different |= static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
+  }
+  return different == 0;
+}
 
 struct FailureReport {
   std::int32_t code = 0;  // drey::Code; 0: none

@@ -23,12 +23,17 @@ void Channel::push(Item item) {
   if (wake) wake();
 }
 
-bool Channel::wait_for_credit() {
-  producer_waits_.store(true, std::memory_order_seq_cst);
-  if (bytes_.load(std::memory_order_seq_cst) >= bytes_max_) return true;
-  producer_waits_.store(false, std::memory_order_relaxed);
+bool Channel::wait(std::uint64_t enough, std::uint64_t level) {
+  wake_level_.store(static_cast<std::int64_t>(level), std::memory_order_seq_cst);
+  if (bytes_.load(std::memory_order_seq_cst) > enough) return true;
+  wake_level_.store(kNobodyWaits, std::memory_order_relaxed);
   return false;
 }
+
+// Half empty before the producer is woken: fewer wake-ups, and it finds room for a while.
+bool Channel::wait_for_credit() { return wait(bytes_max_ - 1, bytes_max_ / 2); }
+
+bool Channel::wait_for_level(std::uint64_t level) { return wait(level, level); }
 
 bool Channel::pop(Item& item) {
   if (is_empty()) return false;
@@ -41,8 +46,9 @@ bool Channel::pop(Item& item) {
 
 void Channel::finish(std::uint64_t bytes) {
   const std::uint64_t left = bytes_.fetch_sub(bytes, std::memory_order_seq_cst) - bytes;
-  // Half empty before the producer is woken: fewer wake-ups, and it finds room for a while.
-  if (left > bytes_max_ / 2 || !producer_waits_.exchange(false, std::memory_order_seq_cst)) return;
+  const std::int64_t level = wake_level_.load(std::memory_order_seq_cst);
+  if (level == kNobodyWaits || left > static_cast<std::uint64_t>(level)) return;
+  if (wake_level_.exchange(kNobodyWaits, std::memory_order_seq_cst) == kNobodyWaits) return;
   std::function<void()> wake;
   {
     std::lock_guard lock(mutex_);

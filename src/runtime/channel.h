@@ -45,6 +45,9 @@ class Channel {
   bool has_credit() const { return bytes_.load(std::memory_order_acquire) < bytes_max_; }
   // Asks to be woken when there is credit again. Returns false, asking nothing, when there is already.
   bool wait_for_credit();
+  // Asks to be woken when at most `level` bytes are left. Returns false, asking nothing, when that is so already. The last
+  // of these two calls counts.
+  bool wait_for_level(std::uint64_t level);
 
   // Consumer.
   bool pop(Item& item);
@@ -55,10 +58,13 @@ class Channel {
   std::size_t queued_items() const { return size_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr std::int64_t kNobodyWaits = -1;
+  bool wait(std::uint64_t enough, std::uint64_t level);
+
   const std::uint64_t bytes_max_;
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::size_t> size_{0};
-  std::atomic<bool> producer_waits_{false};
+  std::atomic<std::int64_t> wake_level_{kNobodyWaits};  // bytes at which the producer is woken
   std::mutex mutex_;
   std::deque<Item> items_;              // guarded by mutex_
   std::function<void()> wake_consumer_; // guarded by mutex_
