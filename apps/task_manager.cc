@@ -23,9 +23,10 @@ void on_signal(int) { g_stop.release(); }
 }  // namespace
 
 int task_manager(int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--log", "--crash"}, {"--help"}, false);
+  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--host", "--data-port", "--log", "--crash"}, {"--help"}, false);
   if (args.has("--help") || args.unknown) {
-    std::fputs("drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--log FILE]\n"
+    std::fputs("drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--host HOST] [--data-port P] [--log FILE]\n"
+               "  --host HOST, --data-port P: where other TaskManagers reach this one (default: localhost, any free port)\n"
                "  the cluster's secret is read from the environment variable DREY_SECRET\n"
                "  example: DREY_SECRET=... drey taskmanager --id tm-1 --job-manager 127.0.0.1:6123 --slots 2\n",
                args.unknown ? stderr : stdout);
@@ -46,6 +47,8 @@ int task_manager(int argc, char** argv) {
   options.secret = env::environment_variable("DREY_SECRET");
   options.slots = std::atoi(args.get("--slots", "1").c_str());
   options.managed_bytes = static_cast<std::uint64_t>(std::atoll(args.get("--managed-bytes", "1073741824").c_str()));
+  options.host = args.get("--host", options.host);
+  options.data_port = static_cast<std::uint16_t>(std::atoi(args.get("--data-port", "0").c_str()));
   operators::Registry registry;
   operators::add_builtin_kinds(registry);
   connectors::add_connector_kinds(registry);
@@ -55,11 +58,16 @@ int task_manager(int argc, char** argv) {
   std::atomic<bool> refused{false};
   {
     runtime::TaskManager manager(options, env::posix(), registry);
-    manager.start([&refused](const std::string& why) {
+    const Status started = manager.start([&refused](const std::string& why) {
       refused = true;
       std::fprintf(stderr, "drey taskmanager: %s\n", why.c_str());
       g_stop.release();
     });
+    if (!started.ok()) {
+      std::fprintf(stderr, "drey taskmanager: %s\n", started.to_string().c_str());
+      refused = true;
+      g_stop.release();
+    }
     g_stop.acquire();
     env::log_info("taskmanager", "Ending");
   }

@@ -332,7 +332,7 @@ class ClusterSim {
       options.slots = static_cast<std::int32_t>(kParallelism);
       options.channel_bytes = 4096;
       node->manager = std::make_unique<runtime::TaskManager>(options, env, node->registry);
-      node->manager->start([](const std::string&) {});
+      if (Status started = node->manager->start([](const std::string&) {}); !started.ok()) result_.problem = "start: " + started.to_string();
       return node;
     });
   }

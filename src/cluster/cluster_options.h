@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "config/option.h"
+#include "control/slots/slot_matching.h"
 
 namespace drey::cluster {
 
@@ -16,6 +17,7 @@ struct ClusterOptions {
   Millis heartbeat_interval{1000};
   Millis heartbeat_timeout{50'000};
   Millis slot_timeout{300'000};
+  control::LoadBalance load_balance = control::LoadBalance::kSlots;
   std::string checkpoint_directory;
   Millis program_timeout{60'000};
   config::Bytes program_memory{1u << 30};
@@ -38,6 +40,8 @@ struct ClusterOptions {
             .at_least(50),
         option("slot.request.timeout", &M::slot_timeout, "A job that waits longer for slots fails.")
             .at_least(1),
+        option("taskmanager.load-balance.mode", &M::load_balance,
+               "Slots of a job are spread over TaskManagers, or (NONE) taken from as few as may be."),
         option("execution.checkpointing.dir", &M::checkpoint_directory,
                "Where checkpoints are written; a directory per job.")
             .renamed_from("state.checkpoints.dir")

@@ -228,21 +228,23 @@ void JobManager::match_slots() {
       requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
+    std::vector<std::vector<bool>> is_free;
+    std::vector<TaskManagerEntry*> entries;
     std::int64_t free = 0;
-    TaskManagerEntry* fits = nullptr;
     for (auto& [id, entry] : task_managers_) {
-      const auto here = std::count(entry.slots.begin(), entry.slots.end(), JobId());
-      free += here;
-      // The tasks of a job exchange rows in memory: they lie on one TaskManager.
-      if (here >= request.slots && fits == nullptr) fits = &entry;
+      is_free.emplace_back();
+      for (const JobId& job : entry.slots) is_free.back().push_back(job.is_zero());
+      entries.push_back(&entry);
+      free += std::count(entry.slots.begin(), entry.slots.end(), JobId());
     }
-    if (fits != nullptr) {
+    const auto chosen = control::choose_slots(std::move(is_free), static_cast<std::size_t>(request.slots), options_.cluster.load_balance);
+    if (!chosen.empty()) {
       requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
       std::vector<SlotOffer> offers;
-      for (std::size_t s = 0; s < fits->slots.size() && offers.size() < static_cast<std::size_t>(request.slots); ++s) {
-        if (!fits->slots[s].is_zero()) continue;
-        fits->slots[s] = request.job;
-        offers.push_back({fits->model.id, fits->model.host, fits->model.data_port, static_cast<std::uint32_t>(s)});
+      for (const control::ChosenSlot& slot : chosen) {
+        TaskManagerEntry& entry = *entries[slot.task_manager];
+        entry.slots[slot.slot] = request.job;
+        offers.push_back({entry.model.id, entry.model.host, entry.model.data_port, slot.slot});
       }
       const auto keep = master->second;
       keep->on_slots(offers);
@@ -252,9 +254,9 @@ void JobManager::match_slots() {
       requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
       const auto keep = master->second;
       keep->on_slots_failed(fail(Code::kResourceExhausted,
-                                 fmt::format("Could not acquire the minimum required resources: the job needs {} slots on one "
-                                             "TaskManager, {} are free on {} TaskManagers. Start drey with more slots "
-                                             "(-Dtaskmanager.numberOfTaskSlots={}) or run the job with a lower parallelism",
+                                 fmt::format("Could not acquire the minimum required resources: the job needs {} slots, {} are free "
+                                             "on {} TaskManagers. Start drey with more slots (-Dtaskmanager.numberOfTaskSlots={}) "
+                                             "or run the job with a lower parallelism",
                                              request.slots, free, task_managers_.size(), request.slots)));
       continue;
     }

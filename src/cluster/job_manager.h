@@ -18,6 +18,7 @@
 #include "cluster/jars.h"
 #include "cluster/job_master.h"
 #include "cluster/job_store.h"
+#include "control/slots/slot_matching.h"
 #include "env/env.h"
 #include "gateway/cluster_gateway.h"
 #include "runtime/crash.h"

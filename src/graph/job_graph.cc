@@ -243,4 +243,54 @@ Plan plan_of(const JobGraph& graph) {
   return plan;
 }
 
+std::vector<std::uint32_t> consumers_of(Partitioner partitioner, std::uint32_t from, std::uint32_t producers,
+                                        std::uint32_t consumers) {
+  std::vector<std::uint32_t> out;
+  if (partitioner == Partitioner::kForward) {
+    out.push_back(from);
+  } else if (partitioner == Partitioner::kRescale) {
+    // Contiguous ranges: consumer c belongs to producer c * producers / consumers, and the other way round.
+    for (std::uint32_t to = 0; to < consumers; ++to) {
+      const bool mine = producers >= consumers ? from * consumers / producers == to : to * producers / consumers == from;
+      if (mine) out.push_back(to);
+    }
+  } else {
+    for (std::uint32_t to = 0; to < consumers; ++to) out.push_back(to);
+  }
+  return out;
+}
+
+std::vector<std::vector<std::uint32_t>> regions_of(const JobGraph& graph, const Plan& plan) {
+  std::vector<std::uint32_t> first;  // number of a vertex's first subtask
+  std::uint32_t count = 0;
+  for (const Vertex& vertex : plan.vertices) {
+    first.push_back(count);
+    count += static_cast<std::uint32_t>(vertex.parallelism);
+  }
+  std::vector<std::uint32_t> parent(count);
+  for (std::uint32_t i = 0; i < count; ++i) parent[i] = i;
+  const auto root = [&](std::uint32_t i) {
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+  };
+  for (const VertexEdge& edge : plan.edges) {
+    const auto producers = static_cast<std::uint32_t>(plan.vertices[edge.from].parallelism);
+    const auto consumers = static_cast<std::uint32_t>(plan.vertices[edge.to].parallelism);
+    for (std::uint32_t from = 0; from < producers; ++from) {
+      for (const std::uint32_t to : consumers_of(graph.edges[edge.edge].partitioner, from, producers, consumers)) {
+        parent[root(first[edge.from] + from)] = root(first[edge.to] + to);
+      }
+    }
+  }
+  std::map<std::uint32_t, std::uint32_t> number;
+  std::vector<std::vector<std::uint32_t>> regions;
+  for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
+    regions.emplace_back();
+    for (std::uint32_t s = 0; s < static_cast<std::uint32_t>(plan.vertices[v].parallelism); ++s) {
+      regions.back().push_back(number.emplace(root(first[v] + s), static_cast<std::uint32_t>(number.size())).first->second);
+    }
+  }
+  return regions;
+}
+
 }  // namespace drey::graph

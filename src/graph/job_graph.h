@@ -171,4 +171,12 @@ Plan plan_of(const JobGraph& graph);
 // rebalance. REQUIRES: one per vertex, within [1, its maximum].
 void set_parallelism(JobGraph& graph, Plan& plan, const std::vector<std::int32_t>& parallelism);
 
+// Which consumers producer `from` of `producers` sends to: all, but for forward and rescale edges.
+std::vector<std::uint32_t> consumers_of(Partitioner partitioner, std::uint32_t from, std::uint32_t producers,
+                                        std::uint32_t consumers);
+
+// What must be restarted together: subtasks that edges connect, directly or not. [vertex][subtask] -> number of the
+// region, counted from 0 in the order of the subtasks.
+std::vector<std::vector<std::uint32_t>> regions_of(const JobGraph& graph, const Plan& plan);
+
 }  // namespace drey::graph

@@ -11,23 +11,6 @@
 
 namespace drey::runtime {
 
-std::vector<std::uint32_t> consumers_of(graph::Partitioner partitioner, std::uint32_t from, std::uint32_t producers,
-                                        std::uint32_t consumers) {
-  std::vector<std::uint32_t> out;
-  if (partitioner == graph::Partitioner::kForward) {
-    out.push_back(from);
-  } else if (partitioner == graph::Partitioner::kRescale) {
-    // Contiguous ranges: consumer c belongs to producer c * producers / consumers, and the other way round.
-    for (std::uint32_t to = 0; to < consumers; ++to) {
-      const bool mine = producers >= consumers ? from * consumers / producers == to : to * producers / consumers == from;
-      if (mine) out.push_back(to);
-    }
-  } else {
-    for (std::uint32_t to = 0; to < consumers; ++to) out.push_back(to);
-  }
-  return out;
-}
-
 std::shared_ptr<Channel> ChannelTable::at(std::uint32_t edge, std::uint32_t from, std::uint32_t to) {
   auto& channel = channels_[{edge, from, to}];
   if (channel == nullptr) channel = std::make_shared<Channel>(channel_bytes_);
@@ -43,7 +26,7 @@ void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex) {
       TaskOutputEdge out;
       out.edge = crossing.edge;
       out.consumer_parallelism = consumers;
-      for (const std::uint32_t to : consumers_of(edge.partitioner, spec.subtask, producers, consumers)) {
+      for (const std::uint32_t to : graph::consumers_of(edge.partitioner, spec.subtask, producers, consumers)) {
         out.channels.push_back(at(crossing.edge, spec.subtask, to));
       }
       spec.outputs.push_back(std::move(out));
@@ -52,7 +35,7 @@ void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex) {
       TaskInputEdge in;
       in.edge = crossing.edge;
       for (std::uint32_t from = 0; from < producers; ++from) {
-        for (const std::uint32_t to : consumers_of(edge.partitioner, from, producers, consumers)) {
+        for (const std::uint32_t to : graph::consumers_of(edge.partitioner, from, producers, consumers)) {
           if (to == spec.subtask) in.channels.push_back(at(crossing.edge, from, to));
         }
       }

@@ -42,17 +42,17 @@ class ChannelTable {
   // Adds the edges of one subtask to its spec.
   void connect(TaskSpec& spec, std::uint32_t vertex);
 
+  // Edge, producer, consumer.
+  using Name = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
+  const std::map<Name, std::shared_ptr<Channel>>& all() const { return channels_; }
+
  private:
   std::shared_ptr<Channel> at(std::uint32_t edge, std::uint32_t from, std::uint32_t to);
 
   const graph::JobGraph& graph_;
   const graph::Plan& plan_;
   std::uint64_t channel_bytes_;
-  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, std::shared_ptr<Channel>> channels_;
+  std::map<Name, std::shared_ptr<Channel>> channels_;
 };
-
-// Which consumers producer `from` of `producers` sends to: all, but for forward and rescale edges.
-std::vector<std::uint32_t> consumers_of(graph::Partitioner partitioner, std::uint32_t from, std::uint32_t producers,
-                                        std::uint32_t consumers);
 
 }  // namespace drey::runtime

@@ -1,6 +1,7 @@
 #include "runtime/task_manager.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -51,6 +52,13 @@ TaskManager::TaskManager(TaskManagerOptions options, env::Env& env, const operat
     : options_(std::move(options)), env_(env), registry_(registry) {
   const auto slots = static_cast<std::size_t>(std::max(options_.slots, 1));
   workers_ = std::make_unique<WorkerPool>(env, std::min<std::size_t>(slots, static_cast<std::size_t>(env.threads.core_count())));
+  DataExchangeOptions exchange;
+  exchange.host = options_.host;
+  exchange.port = options_.data_port;
+  exchange.secret = options_.secret;
+  exchange.channel_bytes = options_.channel_bytes;
+  exchange.peer_timeout = options_.peer_timeout;
+  exchange_ = std::make_unique<DataExchange>(exchange, env, pools_, pools_->blocks);
   loop_ = env.threads.make_loop("taskmanager");
 }
 
@@ -62,6 +70,7 @@ TaskManager::~TaskManager() {
   }
   loop.reset();      // nothing runs on it any more
   workers_.reset();  // nor do tasks
+  exchange_.reset();
   jobs_.clear();
 }
 
@@ -70,11 +79,13 @@ void TaskManager::post(std::function<void()> function) {
   if (loop_ != nullptr) loop_->post(std::move(function));
 }
 
-void TaskManager::start(std::function<void(const std::string&)> on_refused) {
+Status TaskManager::start(std::function<void(const std::string&)> on_refused) {
+  DREY_TRY(exchange_->listen().with_context("taskmanager.data.port"));
   loop_->post([this, on_refused = std::move(on_refused)] {
     on_refused_ = on_refused;
     connect();
   });
+  return {};
 }
 
 void TaskManager::connect() {
@@ -92,7 +103,8 @@ void TaskManager::connect() {
                          control::Register hello;
                          hello.secret = options_.secret;
                          hello.id = options_.id;
-                         hello.host = "localhost";
+                         hello.host = options_.host;
+                         hello.data_port = exchange_->port();
                          hello.slots = options_.slots;
                          hello.cores = env_.threads.core_count();
                          hello.managed_memory = static_cast<std::int64_t>(options_.managed_bytes);
@@ -168,12 +180,9 @@ void TaskManager::deploy(const control::Deploy& message) {
     }
     job->code = *code;
   }
-  job->budget.bytes_max = options_.managed_bytes / static_cast<std::uint64_t>(std::max(options_.slots, 1)) *
-                          std::max<std::uint64_t>(1, [&] {
-                            std::uint32_t slots = 0;
-                            for (const auto& task : message.tasks) slots = std::max(slots, task.slot + 1);
-                            return slots;
-                          }());
+  std::set<std::uint32_t> slots;
+  for (const auto& task : message.tasks) slots.insert(task.slot);
+  job->budget.bytes_max = options_.managed_bytes / static_cast<std::uint64_t>(std::max(options_.slots, 1)) * slots.size();
   ChannelTable channels(*job->graph, message.plan, options_.channel_bytes);
   std::vector<std::pair<std::shared_ptr<Task>, std::uint32_t>> made;
   for (const control::TaskDeployment& task : message.tasks) {
@@ -202,15 +211,51 @@ void TaskManager::deploy(const control::Deploy& message) {
     made.emplace_back(std::move(made_task), task.slot);
   }
   env::log_info("taskmanager", "Deploying job {} ({}), {} tasks", message.job.to_string(), message.graph.name, made.size());
+  exchange_->add(remote_ends(message, *job, channels));
   jobs_[{message.job, message.incarnation}] = std::move(job);
   for (auto& [task, slot] : made) workers_->add(task, slot);
 }
 
+RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const Job& job, const ChannelTable& channels) const {
+  RemoteDeployment remote{message.job, message.incarnation, message.me, message.placement.hosts, {}, {}};
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::weak_ptr<Task>> tasks;  // by vertex and subtask
+  for (const auto& [address, task] : job.tasks) tasks[{address.vertex, address.subtask}] = task;
+  std::map<std::uint32_t, std::shared_ptr<const data::Schema>> schemas;
+  for (const graph::VertexEdge& crossing : message.plan.edges) {
+    for (const auto& [name, channel] : channels.all()) {
+      const auto& [edge, from, to] = name;
+      if (edge != crossing.edge) continue;
+      const std::uint32_t producer = message.placement.task_managers.at(crossing.from).at(from);
+      const std::uint32_t consumer = message.placement.task_managers.at(crossing.to).at(to);
+      if (producer == consumer) continue;
+      auto& schema = schemas[edge];
+      if (schema == nullptr) {
+        const graph::OperatorEdge& its = message.graph.edges[edge];
+        schema = std::make_shared<data::Schema>(*data::Schema::parse(message.graph.operators[its.from].outputs.at(its.output)));
+      }
+      const bool is_output = producer == message.me;
+      RemoteEnd end;
+      end.name = {edge, from, to};
+      end.peer = is_output ? consumer : producer;
+      end.channel = channel;
+      end.schema = schema;
+      end.on_lost = [task = tasks.at({is_output ? crossing.from : crossing.to, is_output ? from : to})](const Status& why) {
+        if (const auto alive = task.lock()) alive->fail_from_outside(why);
+      };
+      (is_output ? remote.outputs : remote.inputs).push_back(std::move(end));
+    }
+  }
+  return remote;
+}
+
 void TaskManager::cancel(const control::CancelTask& message) {
   const auto job = jobs_.find({message.task.job, message.task.incarnation});
-  if (job == jobs_.end()) return;
-  const auto task = job->second->tasks.find(message.task);
-  if (task == job->second->tasks.end()) return;
+  const auto task = job == jobs_.end() ? std::map<control::TaskAddress, std::shared_ptr<Task>>::iterator() : job->second->tasks.find(message.task);
+  if (job == jobs_.end() || task == job->second->tasks.end()) {
+    // It is gone, or never came: either way nobody runs it.
+    send(control::TaskStateChanged{message.task, control::AttemptState::kCanceled, {}});
+    return;
+  }
   task->second->cancel();
   if (task->second->state() >= TaskState::kFinished) return;
   loop_->after(options_.cancellation_timeout, [this, address = message.task] {
@@ -248,10 +293,12 @@ void TaskManager::cancel_all() {
 }
 
 void TaskManager::drop_ended_jobs() {
-  std::erase_if(jobs_, [](const auto& entry) {
-    return std::all_of(entry.second->tasks.begin(), entry.second->tasks.end(), [](const auto& t) {
+  std::erase_if(jobs_, [this](const auto& entry) {
+    const bool has_ended = std::all_of(entry.second->tasks.begin(), entry.second->tasks.end(), [](const auto& t) {
       return t.second->state() >= TaskState::kFinished && t.second.use_count() == 1;
     });
+    if (has_ended) exchange_->finish(entry.first.first, entry.first.second);
+    return has_ended;
   });
   if (jobs_.empty()) {
     pools_->blocks.trim();
@@ -310,6 +357,8 @@ void TaskManager::heartbeat() {
   beat.metrics.emplace_back("Status.Shuffle.Netty.UsedMemory", static_cast<std::int64_t>(pools_->blocks.used_bytes()));
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pools_->pages.used_bytes()));
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Total", static_cast<std::int64_t>(options_.managed_bytes));
+  beat.metrics.emplace_back("Status.Drey.refusedDataPeers", exchange_->refused());
+  beat.metrics.emplace_back("Status.Drey.staleDataPeers", exchange_->stale());
   send(beat);
   loop_->after(Millis(heartbeat_ms_), [this, connection = connection_] {
     if (connection == connection_) heartbeat();

@@ -1,8 +1,9 @@
 // TaskManager: an actor on one loop that runs the tasks the JobManager deploys to it.
 //
 // Registers with the cluster's secret, heartbeats with what its tasks measured, deploys, cancels, reports. When the
-// JobManager's connection breaks it cancels its tasks and connects again until stop(). All tasks of a job on this
-// TaskManager exchange rows in memory. Threading: everything on the loop; tasks run on the workers.
+// JobManager's connection breaks it cancels its tasks and connects again until stop(). Tasks of a job on this TaskManager
+// exchange rows in memory, with those on others through the DataExchange. Threading: everything on the loop; tasks run on
+// the workers.
 #pragma once
 
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "control/messages.h"
 #include "env/env.h"
+#include "runtime/data_exchange.h"
 #include "runtime/local_job.h"
 #include "runtime/worker.h"
 
@@ -26,6 +28,9 @@ struct TaskManagerOptions {
   std::int32_t slots = 1;
   std::uint64_t managed_bytes = 1u << 30;  // over all slots
   std::uint64_t channel_bytes = 512u << 10;
+  std::string host = "localhost";          // where other TaskManagers reach this one
+  std::uint16_t data_port = 0;             // 0: any free one
+  Millis peer_timeout{120'000};            // DataExchangeOptions::peer_timeout
   Millis cancellation_timeout{180'000};    // then the process ends itself: user code does not let go
   // How a job's code is had; the default loads Deploy::module.
   std::function<Result<std::shared_ptr<JobCode>>(const control::Deploy&)> load_code;
@@ -36,8 +41,9 @@ class TaskManager final : public TaskListener {
   TaskManager(TaskManagerOptions options, env::Env& env, const operators::Registry& registry);
   ~TaskManager() override;
 
-  // Connects, and again after each loss. `on_refused`: the JobManager does not want this TaskManager, for good.
-  void start(std::function<void(const std::string& why)> on_refused);
+  // Listens for other TaskManagers, connects to the JobManager, and again after each loss. `on_refused`: the JobManager does
+  // not want this TaskManager, for good. FAILS WITH: kUnavailable naming the data port that is in use.
+  Status start(std::function<void(const std::string& why)> on_refused);
 
   // TaskListener
   void on_state(Task& task, TaskState state, const Status& why) override;
@@ -66,6 +72,7 @@ class TaskManager final : public TaskListener {
   void heartbeat();
   void cancel_all();
   void drop_ended_jobs();
+  RemoteDeployment remote_ends(const control::Deploy& message, const Job& job, const ChannelTable& channels) const;
   control::TaskReport report_of(const control::TaskAddress& address, Task& task);
   static control::TaskAddress address_of(const Task& task);
   // From tasks' threads; does nothing once destruction has begun.
@@ -84,6 +91,7 @@ class TaskManager final : public TaskListener {
   env::ConnectionRef connection_;
   bool registered_ = false;
   std::int64_t heartbeat_ms_ = 1000;
+  std::unique_ptr<DataExchange> exchange_;
   std::unique_ptr<WorkerPool> workers_;
   std::mutex loop_mutex_;
   std::unique_ptr<env::Loop> loop_;  // the pointer: guarded by loop_mutex_ where other threads use it

@@ -15,13 +15,16 @@ struct TaskManagerConfig {
   std::optional<std::int32_t> slots;
   std::optional<config::Bytes> managed_memory;
   double managed_fraction = 0.4;
+  std::uint16_t data_port = 0;
 
   static constexpr std::string_view kTitle = "TaskManagers";
   static constexpr auto options() {
     using M = TaskManagerConfig;
     using config::option;
     return std::tuple{
-        option("drey.taskmanagers", &M::count, "TaskManager processes that drey up starts.")
+        option("minicluster.number-of-taskmanagers", &M::count,
+               "TaskManager processes that drey up starts.")
+            .renamed_from("drey.taskmanagers")
             .between(0, 1000),
         option("taskmanager.numberOfTaskSlots", &M::slots,
                "Slots of a TaskManager; more than cores is fine.")
@@ -33,6 +36,10 @@ struct TaskManagerConfig {
         option("taskmanager.memory.managed.fraction", &M::managed_fraction,
                "That share, over all TaskManagers of this machine.")
             .between(0, 1),
+        option("taskmanager.data.port", &M::data_port,
+               "Port for rows from other TaskManagers, on loopback; 0: any free one. The TaskManagers "
+               "of one machine take this one and those behind it.")
+            .between(0, 65'535),
     };
   }
 };

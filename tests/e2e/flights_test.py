@@ -74,6 +74,34 @@ def equals_it_when_the_task_manager_is_killed_three_times():
             raise Failure("the job began again instead of going on from a checkpoint")
 
 
+def equals_it_on_two_task_managers_whichever_is_killed():
+    with Cluster("two-tms", "-Ddrey.taskmanagers=2", "-Dtaskmanager.numberOfTaskSlots=2", "-Drestart-strategy.type=fixed-delay",
+                 "-Drestart-strategy.fixed-delay.attempts=100", "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
+        until("two TaskManagers", 10, lambda: len(cluster.get("/taskmanagers")["taskmanagers"]) == 2)
+        # More slots than one TaskManager has: the job lies on both, and rows go from one to the other.
+        output = os.path.join(cluster.base, "quiet")
+        job = submit(cluster, output, 4)
+        cluster.finish(job, 60)
+        check(output)
+        output = os.path.join(cluster.base, "killed")
+        years = 6
+        job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms", *LEAP)
+        for kill in range(4):
+            before = completed_checkpoints(cluster, job)
+            until("two more checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= before + 2)
+            places = {s["taskmanager-id"] for v in cluster.get(f"/jobs/{job}")["vertices"]
+                      for s in cluster.get(f"/jobs/{job}/vertices/{v['id']}")["subtasks"]}
+            if kill == 0 and len(places) != 2:
+                raise Failure(f"the job is not balanced over two TaskManagers: {places}")
+            pids = cluster.task_manager_pids()
+            os.kill(pids[kill % 2], signal.SIGKILL)
+            until("another TaskManager", 20, lambda: len(set(cluster.task_manager_pids()) - set(pids)) == 1)
+        cluster.finish(job, 120)
+        check(output, years)
+        if not restored(cluster, job):
+            raise Failure("the job began again instead of going on from a checkpoint")
+
+
 def equals_it_when_the_job_manager_is_killed_and_started_again():
     with Cluster("kill-jm") as cluster:
         output = os.path.join(cluster.base, "out")
@@ -134,5 +162,6 @@ def falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew():
 if __name__ == "__main__":
     main([equals_the_independent_program_at_parallelism_1_2_4,
           equals_it_when_the_task_manager_is_killed_three_times,
+          equals_it_on_two_task_managers_whichever_is_killed,
           equals_it_when_the_job_manager_is_killed_and_started_again,
           falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew])
