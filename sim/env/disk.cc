@@ -111,6 +111,13 @@ bool Disk::flip_bit(const std::string& path, Prng& chance) {
   return true;
 }
 
+void Disk::flip_when_due(const std::string& path, char* bytes, std::size_t count, Prng& chance) {
+  if (flipped_ending_.empty() || count == 0 || !path.ends_with(flipped_ending_)) return;
+  flipped_ending_.clear();
+  char& byte = bytes[chance.below(count)];
+  byte = static_cast<char>(byte ^ (1 << chance.below(8)));
+}
+
 void Disk::undo(const Change& change) {
   if (!change.to.empty()) {
     const auto found = names_.find(change.to);
@@ -163,6 +170,7 @@ class SimFile final : public env::ReadableFile, public env::WritableFile {
     const std::size_t count =
         std::min(bytes, file_->bytes.size() - static_cast<std::size_t>(offset));
     std::memcpy(out, file_->bytes.data() + offset, count);
+    files_.disk_->flip_when_due(path_, out, count, files_.scheduler_.prng());
     return count;
   }
 

@@ -47,6 +47,10 @@ class Disk {
   std::uint64_t free_bytes() const;
   // A bit of a file turns; false when there is no such byte.
   bool flip_bit(const std::string& path, Prng& chance);
+  // One bit of what is read next of a file with this ending is wrong, on the disk it stays right.
+  void flip_next_read(std::string ending) { flipped_ending_ = std::move(ending); }
+  bool has_flip_to_come() const { return !flipped_ending_.empty(); }
+  void flip_when_due(const std::string& path, char* bytes, std::size_t count, Prng& chance);
   // Asked before every operation that changes something; a failure is what the caller gets.
   using Fault = std::function<Status(std::string_view operation, const std::string& path)>;
   void set_fault(Fault fault) { fault_ = std::move(fault); }
@@ -79,6 +83,7 @@ class Disk {
   std::vector<Change> changes_;
   std::uint64_t capacity_ = UINT64_MAX;
   Fault fault_;
+  std::string flipped_ending_;  // empty: no flip to come
 };
 using DiskRef = std::shared_ptr<Disk>;
 

@@ -112,7 +112,8 @@ class SimConnection final : public env::Connection,
     const auto peer = peer_.lock();
     if (peer == nullptr || !peer->node_->is_alive) return;
     if (wires_.is_cut(*node_, *peer->node_) || !held_.empty()) {
-      if (held_.empty()) wires_.connections_.try_emplace(id_, shared_from_this());
+      // Also an end that is closed already: what it said before still waits.
+      wires_.connections_.try_emplace(id_, shared_from_this());
       held_.push_back(std::move(item));
       return;
     }

@@ -107,6 +107,7 @@ void JobManager::on_connection(const env::ConnectionRef& connection) {
 void JobManager::on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame) {
   auto message = wire::decode<control::ToJobManager>(frame);
   const bool registers = message.ok() && std::holds_alternative<control::Register>(*message);
+  if (registers && *id == std::get<control::Register>(*message).id) return;  // said twice
   if (!message.ok() || registers != id->empty()) {
     ++refused_;
     env::log_warn("jobmanager", "A peer on the RPC port sent something else than what a TaskManager sends; closing it");
@@ -136,6 +137,7 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
     for (const control::TaskReport& report : beat->tasks) {
       if (auto m = master(report.task)) m->on_report(report);
     }
+    connection->send(wire::encode(control::ToTaskManager(control::HeartbeatAnswer{env_.clock.wall().millis})));
   }
 }
 
@@ -157,6 +159,7 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
   answer.accepted = why.empty();
   answer.why = why;
   answer.heartbeat_ms = options_.cluster.heartbeat_interval.count();
+  answer.heartbeat_timeout_ms = options_.cluster.heartbeat_timeout.count();
   connection->send(wire::encode(control::ToTaskManager(answer)));
   if (!why.empty()) {
     ++refused_;

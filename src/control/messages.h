@@ -21,7 +21,7 @@ namespace drey::control {
 
 using wire::field;
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 // In a time that depends on the lengths alone, which are no secret.
 inline bool is_same_secret(std::string_view a, std::string_view b) {
@@ -166,9 +166,11 @@ struct RegisterAnswer {
   bool accepted = false;
   std::string why;
   std::int64_t heartbeat_ms = 1000;
+  std::int64_t heartbeat_timeout_ms = 50'000;  // without a word for so long each side takes the other for lost
   static constexpr auto fields() {
     using M = RegisterAnswer;
-    return std::tuple{field("accepted", &M::accepted), field("why", &M::why), field("heartbeat-ms", &M::heartbeat_ms)};
+    return std::tuple{field("accepted", &M::accepted), field("why", &M::why), field("heartbeat-ms", &M::heartbeat_ms),
+                      field("heartbeat-timeout-ms", &M::heartbeat_timeout_ms)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RegisterAnswer>);
@@ -244,6 +246,13 @@ struct CheckpointCommand {
 };
 static_assert(wire::EveryMemberHasARow<CheckpointCommand>);
 
-using ToTaskManager = std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand>;
+// The JobManager has got a heartbeat.
+struct HeartbeatAnswer {
+  std::int64_t time = 0;  // ms, the JobManager's clock
+  static constexpr auto fields() { return std::tuple{field("time", &HeartbeatAnswer::time)}; }
+};
+static_assert(wire::EveryMemberHasARow<HeartbeatAnswer>);
+
+using ToTaskManager = std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand, HeartbeatAnswer>;
 
 }  // namespace drey::control

@@ -125,6 +125,7 @@ void TaskManager::send(const control::ToJobManager& message) {
 }
 
 void TaskManager::on_frame(std::string_view frame) {
+  last_heard_ = env_.clock.ticks();
   auto message = wire::decode<control::ToTaskManager>(frame);
   if (!message.ok()) {
     env::log_error("taskmanager", "The JobManager sent a message that cannot be read: {} bytes", frame.size());
@@ -136,8 +137,10 @@ void TaskManager::on_frame(std::string_view frame) {
       if (on_refused_) on_refused_(answer->why);
       return;
     }
+    if (registered_) return;  // said twice
     registered_ = true;
     heartbeat_ms_ = std::max<std::int64_t>(answer->heartbeat_ms, 10);
+    heartbeat_timeout_ = Millis(answer->heartbeat_timeout_ms);
     heartbeat();
   } else if (auto* job = std::get_if<control::Deploy>(&*message)) {
     deploy(*job);
@@ -157,6 +160,7 @@ void TaskManager::refuse(const control::Deploy& message, const Status& why) {
 }
 
 void TaskManager::deploy(const control::Deploy& message) {
+  if (jobs_.contains({message.job, message.incarnation})) return;  // said twice
   drop_ended_jobs();
   auto job = std::make_unique<Job>();
   job->incarnation = message.incarnation;
@@ -349,6 +353,10 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
 
 void TaskManager::heartbeat() {
   if (!registered_) return;
+  if (env_.clock.ticks() - last_heard_ > heartbeat_timeout_) {
+    connection_->close();
+    return on_lost(fail(Code::kTimeout, "The heartbeat of the JobManager timed out"));
+  }
   drop_ended_jobs();
   control::Heartbeat beat;
   for (auto& [key, job] : jobs_) {

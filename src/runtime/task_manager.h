@@ -1,7 +1,7 @@
 // TaskManager: an actor on one loop that runs the tasks the JobManager deploys to it.
 //
 // Registers with the cluster's secret, heartbeats with what its tasks measured, deploys, cancels, reports. When the
-// JobManager's connection breaks it cancels its tasks and connects again until stop(). Tasks of a job on this TaskManager
+// JobManager's connection breaks, or nothing has come over it for the heartbeat timeout, it cancels its tasks and connects again until stop(). Tasks of a job on this TaskManager
 // exchange rows in memory, with those on others through the DataExchange. Threading: everything on the loop; tasks run on
 // the workers.
 #pragma once
@@ -91,6 +91,8 @@ class TaskManager final : public TaskListener {
   env::ConnectionRef connection_;
   bool registered_ = false;
   std::int64_t heartbeat_ms_ = 1000;
+  Nanos heartbeat_timeout_{0};
+  Ticks last_heard_{};  // of the JobManager
   std::unique_ptr<DataExchange> exchange_;
   std::unique_ptr<WorkerPool> workers_;
   std::mutex loop_mutex_;
