@@ -49,13 +49,15 @@ void on_signal(int) { g_stop.release(); }
 // Starts TaskManagers and starts them again when they die.
 class Supervisor {
  public:
+  // TaskManager n gets the n-th port from `data_port` on; 0: any free one.
   Supervisor(env::Env& env, env::Loop& loop, std::vector<std::string> arguments, std::string secret,
-             std::string log_directory)
+             std::string log_directory, std::uint16_t data_port)
       : env_(env),
         loop_(loop),
         arguments_(std::move(arguments)),
         secret_(std::move(secret)),
-        logs_(std::move(log_directory)) {}
+        logs_(std::move(log_directory)),
+        data_port_(data_port) {}
 
   void start(int number) {
     loop_.post([this, number] { spawn(number); });
@@ -79,7 +81,8 @@ class Supervisor {
     options.arguments.insert(
         options.arguments.end(),
         {"--id", id, "--log", fmt::format("{}/taskmanager-{}.log", logs_, number), "--crash",
-         fmt::format("{}/{}.crash", logs_, id)});
+         fmt::format("{}/{}.crash", logs_, id), "--data-port",
+         fmt::format("{}", data_port_ == 0 ? 0 : data_port_ + number - 1)});
     options.environment["DREY_SECRET"] = secret_;
     options.stdout_path = fmt::format("{}/taskmanager-{}.out", logs_, number);
     options.stderr_path = "&1";
@@ -103,6 +106,7 @@ class Supervisor {
   const std::vector<std::string> arguments_;
   const std::string secret_;
   const std::string logs_;
+  const std::uint16_t data_port_;
   std::map<int, std::int64_t> pids_;
   int starts_ = 0;
   bool stopping_ = false;
@@ -166,6 +170,11 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
                     absolute_path(s.cluster.checkpoint_directory, "execution.checkpointing.dir"));
   }
   if (!starts_task_managers) s.task_managers.count = 0;
+  if (s.task_managers.data_port + s.task_managers.count > 65'536) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("taskmanager.data.port={}: {} TaskManagers need as many ports from there on",
+                            s.task_managers.data_port, s.task_managers.count));
+  }
   if (!s.task_managers.slots) s.task_managers.slots = env::posix().threads.core_count();
   if (!s.task_managers.managed_memory) {
     const double share = s.task_managers.managed_fraction / std::max(s.task_managers.count, 1);
@@ -292,7 +301,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
                         {env.processes.executable_path(), "taskmanager", "--job-manager", rpc,
                          "--slots", fmt::format("{}", *s.task_managers.slots), "--managed-bytes",
                          fmt::format("{}", s.task_managers.managed_memory->count)},
-                        s.cluster.secret, dir + "/log");
+                        s.cluster.secret, dir + "/log", s.task_managers.data_port);
   for (int i = 1; i <= s.task_managers.count; ++i) supervisor.start(i);
   DREY_TRY(env.files.write_atomic(dir + "/rest.address", url + "\n"));
   fmt::print("Drey is up: {}\n  directory  {}\n  log        {}\n", url, dir,

@@ -75,7 +75,7 @@ def equals_it_when_the_task_manager_is_killed_three_times():
 
 
 def equals_it_on_two_task_managers_whichever_is_killed():
-    with Cluster("two-tms", "-Ddrey.taskmanagers=2", "-Dtaskmanager.numberOfTaskSlots=2", "-Drestart-strategy.type=fixed-delay",
+    with Cluster("two-tms", "-Dminicluster.number-of-taskmanagers=2", "-Dtaskmanager.numberOfTaskSlots=2", "-Drestart-strategy.type=fixed-delay",
                  "-Drestart-strategy.fixed-delay.attempts=100", "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
         until("two TaskManagers", 10, lambda: len(cluster.get("/taskmanagers")["taskmanagers"]) == 2)
         # More slots than one TaskManager has: the job lies on both, and rows go from one to the other.
