@@ -25,10 +25,12 @@ TEST(ClusterSim, EveryRowIsCommittedOnceUnderFaults) {
   if (!only.empty()) env::open_log({"", true, env::LogLevel::kInfo});
   // Fixed seeds and one that nobody has seen.
   const std::uint64_t fresh = env::posix().random.next();
+  const std::string more = env::environment_variable("DREY_SIM_SEEDS");
+  const std::uint64_t seeds = more.empty() ? kSeeds : std::strtoull(more.c_str(), nullptr, 10);
   std::int64_t checkpoints = 0;
   std::int64_t faults = 0;
-  for (std::uint64_t i = 0; i <= kSeeds; ++i) {
-    const std::uint64_t seed = !only.empty() ? std::strtoull(only.c_str(), nullptr, 10) : i < kSeeds ? i + 1 : fresh;
+  for (std::uint64_t i = 0; i <= seeds; ++i) {
+    const std::uint64_t seed = !only.empty() ? std::strtoull(only.c_str(), nullptr, 10) : i < seeds ? i + 1 : fresh;
     const ClusterSimResult result = run_cluster_sim({seed, false});
     checkpoints += result.checkpoints;
     faults += result.faults;
@@ -38,7 +40,7 @@ TEST(ClusterSim, EveryRowIsCommittedOnceUnderFaults) {
     if (!only.empty()) break;
   }
   RecordProperty("checkpoints", static_cast<int>(checkpoints));
-  std::printf("%llu seeds and one fresh (%llu): %lld checkpoints, %lld faults\n", static_cast<unsigned long long>(kSeeds),
+  std::printf("%llu seeds and one fresh (%llu): %lld checkpoints, %lld faults\n", static_cast<unsigned long long>(seeds),
               static_cast<unsigned long long>(fresh), static_cast<long long>(checkpoints), static_cast<long long>(faults));
 }
 
