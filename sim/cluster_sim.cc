@@ -469,6 +469,8 @@ class ClusterSim {
         world_.starve(tm, 0);
         break;
       case 12:
+        // The newest checkpoint is given up: another one must be there.
+        if (checkpoints_here_ < checkpoints_at_flip_ + 2) return;
         what = "bit flip on read-back";
         ledger_.may_roll_back = true;
         disk_->flip_next_read(".state");
@@ -476,6 +478,9 @@ class ClusterSim {
         start_task_manager(tm);
         // A flip that nobody has read yet must not meet the next fault: two of them may leave no checkpoint.
         world_.run_until([this] { return !disk_->has_flip_to_come() || ended(); }, std::chrono::seconds(2));
+        world_.run_for(Millis(10));
+        static_cast<void>(ended());
+        checkpoints_at_flip_ = checkpoints_here_;
         break;
       case 13:
         what = "kill both taskmanagers";
@@ -502,6 +507,7 @@ class ClusterSim {
   void forget_jobmanager() {
     checkpoints_before_ += checkpoints_here_;
     checkpoints_here_ = 0;
+    checkpoints_at_flip_ = 0;
   }
 
   void heal() {
@@ -519,6 +525,7 @@ class ClusterSim {
   std::string last_state_;
   Ticks next_look_{};
   std::int64_t checkpoints_here_ = 0;
+  std::int64_t checkpoints_at_flip_ = 0;
   std::int64_t checkpoints_before_ = 0;
   int task_managers_ = 0;
   World world_;
