@@ -107,7 +107,7 @@ void JobManager::on_connection(const env::ConnectionRef& connection) {
 void JobManager::on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame) {
   auto message = wire::decode<control::ToJobManager>(frame);
   const bool registers = message.ok() && std::holds_alternative<control::Register>(*message);
-  if (registers && *id == std::get<control::Register>(*message).id) return;  // said twice
+  if (registers && !id->empty() && *id == std::get<control::Register>(*message).id) return;  // said twice
   if (!message.ok() || registers != id->empty()) {
     ++refused_;
     env::log_warn("jobmanager", "A peer on the RPC port sent something else than what a TaskManager sends; closing it");

@@ -105,6 +105,7 @@ struct DataExchange::Outgoing {
 struct DataExchange::Incoming {
   std::uint32_t peer = 0;
   std::string name;
+  std::shared_ptr<Peer> accepted;
   env::ConnectionRef connection;
   bool is_lost = false;
   std::string credit;  // frame under way
@@ -135,11 +136,11 @@ struct DataExchange::Deployment {
   }
 };
 
-// A connection that was accepted. Its handler does not own it.
+// A connection that was accepted.
 struct DataExchange::Peer {
   std::uint64_t number = 0;
   std::weak_ptr<env::Connection> connection;
-  env::ConnectionRef kept;  // while unknown
+  env::ConnectionRef kept;  // while unknown; then the link has it
   bool has_said_hello = false;
   Key key;
   std::uint32_t sender = 0;
@@ -434,17 +435,23 @@ void DataExchange::on_accept(const env::ConnectionRef& connection) {
   if (unknown_.size() >= kUnknownPeersMax) return refuse(peer, false, "too many peers wait here");
   unknown_.emplace(peer->number, peer);
   env::Connection::Handler handler;
-  handler.on_frame = [this, peer](std::string_view frame) { peer->has_said_hello ? on_item(peer, frame) : on_hello(peer, frame); };
-  handler.on_closed = [this, peer](const Status& why) {
-    if (unknown_.erase(peer->number) != 0) {
-      peer->kept.reset();
+  // The peer owns the connection, which owns its handler.
+  handler.on_frame = [this, weak = std::weak_ptr(peer)](std::string_view frame) {
+    const auto alive = weak.lock();
+    if (alive != nullptr) alive->has_said_hello ? on_item(alive, frame) : on_hello(alive, frame);
+  };
+  handler.on_closed = [this, weak = std::weak_ptr(peer)](const Status& why) {
+    const auto closed = weak.lock();
+    if (closed == nullptr) return;
+    if (unknown_.erase(closed->number) != 0) {
+      closed->kept.reset();
       ++refused_;
       return;
     }
-    Deployment* deployment = find(peer->key);
+    Deployment* deployment = find(closed->key);
     if (deployment == nullptr) return;
-    const auto link = deployment->incoming.find(peer->sender);
-    if (link != deployment->incoming.end() && link->second.connection == peer->connection.lock()) lose(link->second, why);
+    const auto link = deployment->incoming.find(closed->sender);
+    if (link != deployment->incoming.end() && link->second.connection == closed->connection.lock()) lose(link->second, why);
   };
   connection->set_handler(std::move(handler));
   loop_->after(options_.connect_timeout, [this, weak = std::weak_ptr(peer)] {
@@ -490,6 +497,7 @@ void DataExchange::welcome(const std::shared_ptr<Peer>& peer, Deployment& deploy
     return refuse(peer, true, fmt::format("no (other) rows are expected of TaskManager {}", peer->sender));
   }
   unknown_.erase(peer->number);
+  found->second.accepted = peer;
   found->second.connection = std::exchange(peer->kept, nullptr);
   found->second.connection->send(wire::encode(Answer{true, ""}));
 }

@@ -28,11 +28,11 @@ class Signal {
   }
   bool until(const std::function<bool()>& holds) {
     std::unique_lock lock(mutex_);
-    const auto end = std::chrono::steady_clock::now() + kDeadline;
+    const Ticks end = env::posix().clock.ticks() + kDeadline;
     while (!holds()) {
       // Not every change raises: a look now and then is the fallback.
       condition_.wait_for(lock, std::chrono::milliseconds(1));
-      if (std::chrono::steady_clock::now() > end) return false;
+      if (env::posix().clock.ticks() > end) return false;
     }
     return true;
   }
