@@ -1,6 +1,5 @@
 #include "runtime/task_manager.h"
 
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <semaphore>
@@ -23,7 +22,7 @@ void on_signal(int) { g_stop.release(); }
 }  // namespace
 
 int task_manager(int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--host", "--data-port", "--log", "--crash"}, {"--help"}, false);
+  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--cancellation-timeout-ms", "--host", "--data-port", "--log", "--crash"}, {"--help"}, false);
   if (args.has("--help") || args.unknown) {
     std::fputs("drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--host HOST] [--data-port P] [--log FILE]\n"
                "  --host HOST, --data-port P: where other TaskManagers reach this one (default: localhost, any free port)\n"
@@ -49,31 +48,32 @@ int task_manager(int argc, char** argv) {
   options.managed_bytes = static_cast<std::uint64_t>(std::atoll(args.get("--managed-bytes", "1073741824").c_str()));
   options.host = args.get("--host", options.host);
   options.data_port = static_cast<std::uint16_t>(std::atoi(args.get("--data-port", "0").c_str()));
+  options.cancellation_timeout = Millis(std::atoll(args.get("--cancellation-timeout-ms", "180000").c_str()));
+  // What user code prints is to be seen when it is printed, not some kilobytes later.
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   operators::Registry registry;
   operators::add_builtin_kinds(registry);
   connectors::add_connector_kinds(registry);
   std::signal(SIGTERM, on_signal);
   std::signal(SIGINT, on_signal);
   std::signal(SIGPIPE, SIG_IGN);
-  std::atomic<bool> refused{false};
   {
     runtime::TaskManager manager(options, env::posix(), registry);
-    const Status started = manager.start([&refused](const std::string& why) {
-      refused = true;
+    const Status started = manager.start([](const std::string& why) {
       std::fprintf(stderr, "drey taskmanager: %s\n", why.c_str());
-      g_stop.release();
+      std::fflush(nullptr);
+      std::_Exit(1);  // not in order: user code that does not let go holds a worker
     });
     if (!started.ok()) {
       std::fprintf(stderr, "drey taskmanager: %s\n", started.to_string().c_str());
-      refused = true;
-      g_stop.release();
+      return 1;
     }
     g_stop.acquire();
     env::log_info("taskmanager", "Ending");
   }
   // User code may have left threads behind that static destructors would surprise.
   std::fflush(nullptr);
-  std::_Exit(refused ? 1 : 0);
+  std::_Exit(0);
 }
 
 int program(int argc, char** argv) {

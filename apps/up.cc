@@ -299,7 +299,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   auto loop = env.threads.make_loop("supervisor");
   Supervisor supervisor(env, *loop,
                         {env.processes.executable_path(), "taskmanager", "--job-manager", rpc,
-                         "--slots", fmt::format("{}", *s.task_managers.slots), "--managed-bytes",
+                         "--slots", fmt::format("{}", *s.task_managers.slots), "--cancellation-timeout-ms",
+                         fmt::format("{}", s.task_managers.cancellation_timeout.count()), "--managed-bytes",
                          fmt::format("{}", s.task_managers.managed_memory->count)},
                         s.cluster.secret, dir + "/log", s.task_managers.data_port);
   for (int i = 1; i <= s.task_managers.count; ++i) supervisor.start(i);

@@ -16,6 +16,7 @@ struct TaskManagerConfig {
   std::optional<config::Bytes> managed_memory;
   double managed_fraction = 0.4;
   std::uint16_t data_port = 0;
+  Millis cancellation_timeout{180'000};
 
   static constexpr std::string_view kTitle = "TaskManagers";
   static constexpr auto options() {
@@ -40,6 +41,9 @@ struct TaskManagerConfig {
                "Port for rows from other TaskManagers, on loopback; 0: any free one. The TaskManagers "
                "of one machine take this one and those behind it.")
             .between(0, 65'535),
+        option("task.cancellation.timeout", &M::cancellation_timeout,
+               "A TaskManager whose cancelled tasks do not stop in this time ends itself.")
+            .at_least(1),
     };
   }
 };

@@ -149,9 +149,10 @@ def main(cases):
     for case in cases:
         if only not in case.__name__:
             continue
+        begin = time.monotonic()
         try:
             case()
-            print(f"ok {case.__name__}", flush=True)
+            print(f"ok {case.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
         except Skip as why:
             print(f"skipped {case.__name__}: {why}", flush=True)
         except Exception as problem:  # whatever it is, the other cases still run

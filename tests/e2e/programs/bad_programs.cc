@@ -68,3 +68,42 @@ DREY_JOB("fails", env, args) {
       })
       .to(drey::discard());
 }
+
+// Does not give its thread back, whatever it is told.
+DREY_JOB("holds", env, args) {
+  rows(env)
+      .map([](Row r) {
+        if (r.n == 1000) {
+          std::puts("this program holds on");
+          std::fflush(stdout);
+          for (volatile int i = 0;; i = i + 1) {
+          }
+        }
+        return r;
+      })
+      .to(drey::discard());
+}
+
+// Says something on both streams of its process and fails.
+DREY_JOB("talks", env, args) {
+  rows(env)
+      .map([](Row r) {
+        if (r.n == 10) std::puts("what user code prints");
+        if (r.n == 11) std::fputs("what user code complains of\n", stderr);
+        if (r.n == 12) throw std::runtime_error("enough said");
+        return r;
+      })
+      .to(drey::discard());
+}
+
+// State without end.
+struct Hoard : drey::Process<Row, Row> {
+  drey::ValueState<std::int64_t> seen{"seen"};
+  void process(const Row& r, Context&, Out& out) {
+    seen.ref() = r.n;
+    out.pass();
+  }
+};
+DREY_JOB("hoards", env, args) {
+  env.from(drey::generator<Row>(50'000'000, [](std::int64_t i) { return Row{i}; })).key_by(&Row::n).process(Hoard{}).name("hoard").to(drey::discard());
+}
