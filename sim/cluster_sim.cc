@@ -27,7 +27,6 @@ constexpr std::uint32_t kParallelism = 3;
 constexpr std::int32_t kSlots = 2;
 constexpr const char* kTaskManagers[] = {"tm1", "tm2"};
 constexpr std::uint16_t kRpcPort = 6123;
-constexpr std::int64_t kCheckpointsMin = 50;
 constexpr std::int64_t kFaultsMin = 5;
 
 std::int64_t key_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) % kKeys); }

@@ -94,9 +94,10 @@ std::vector<std::string> unknown_keys(const Configuration& configuration,
   for (const auto& [key, value] : configuration.values) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
     const auto nearest =
-        std::min_element(keys.begin(), keys.end(), [&](std::string_view a, std::string_view b) {
-          return distance(key, a) < distance(key, b);
-        });
+        std::min_element(keys.begin(), keys.end(),
+                         [wanted = std::string_view(key)](std::string_view a, std::string_view b) {
+                           return distance(wanted, a) < distance(wanted, b);
+                         });
     const auto origin = configuration.origins.find(key);
     warnings.push_back(fmt::format("unknown option {} (from {}) has no effect; did you mean {}?",
                                    key,

@@ -14,12 +14,6 @@ constexpr std::size_t kTextBlockBytes = 64u << 10;
 std::size_t aligned(std::size_t bytes) { return (bytes + 63) & ~std::size_t{63}; }
 std::size_t bitmap_bytes(std::uint32_t rows) { return aligned((std::size_t{rows} + 63) / 64 * 8); }
 
-std::size_t nodes_of(const Type& type) {
-  std::size_t nodes = 1;
-  for (const Field& child : type.children) nodes += nodes_of(child.type);
-  return nodes;
-}
-
 std::size_t value_bytes(const Type& type, std::uint32_t capacity) {
   switch (type.kind) {
     case TypeKind::kBool: return bitmap_bytes(capacity);

@@ -46,6 +46,17 @@ std::string name_of(Dwarf_Die* die) {
       dwarf_diename(die));  // with small debug information (-g1) without its namespaces
 }
 
+// The compilation unit of an address. Not every compiler writes the table that dwfl_module_addrdie
+// reads.
+Dwarf_Die* unit_of(Dwfl_Module* module, Dwarf_Addr address, Dwarf_Addr& bias) {
+  if (Dwarf_Die* unit = dwfl_module_addrdie(module, address, &bias)) return unit;
+  for (Dwarf_Die* unit = dwfl_module_nextcu(module, nullptr, &bias); unit != nullptr;
+       unit = dwfl_module_nextcu(module, unit, &bias)) {
+    if (dwarf_haspc(unit, address - bias) == 1) return unit;
+  }
+  return nullptr;
+}
+
 // Where an inlined function was called, in file and line of its caller.
 void call_site(Dwarf_Die* unit, Dwarf_Die* inlined, std::string& file, int& line) {
   Dwarf_Attribute attribute;
@@ -105,13 +116,13 @@ std::vector<Frame> Symbols::at(std::uint64_t address) {
           dwfl_module_info(module, nullptr, &begin, nullptr, nullptr, nullptr, nullptr, nullptr))
     frame.module = name;
   frame.offset = address - begin;
-  if (Dwfl_Line* line = dwfl_module_getsrc(module, address)) {
-    if (const char* file = dwfl_lineinfo(line, nullptr, &frame.line, nullptr, nullptr, nullptr))
-      frame.file = file;
-  }
   std::vector<Frame> frames;
   Dwarf_Addr bias = 0;
-  if (Dwarf_Die* unit = dwfl_module_addrdie(module, address, &bias)) {
+  if (Dwarf_Die* unit = unit_of(module, address, bias)) {
+    if (Dwarf_Line* line = dwarf_getsrc_die(unit, address - bias)) {
+      if (const char* file = dwarf_linesrc(line, nullptr, nullptr)) frame.file = file;
+      dwarf_lineno(line, &frame.line);
+    }
     Dwarf_Die* scopes = nullptr;
     const int count = dwarf_getscopes(unit, address - bias, &scopes);
     for (int i = 0; i < count; ++i) {

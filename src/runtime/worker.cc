@@ -110,7 +110,7 @@ class WorkerPool::Worker {
   std::unique_ptr<env::Driver> driver_;          // last: its end stops the steps
 };
 
-WorkerPool::WorkerPool(env::Env& env, std::size_t workers) : env_(env) {
+WorkerPool::WorkerPool(env::Env& env, std::size_t workers) {
   for (std::size_t i = 0; i < std::max<std::size_t>(workers, 1); ++i) {
     workers_.push_back(std::make_unique<Worker>(env, i, -1));
   }

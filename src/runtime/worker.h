@@ -32,7 +32,6 @@ class WorkerPool {
 
  private:
   class Worker;
-  env::Env& env_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -288,7 +288,7 @@ Model all_of(TaskState& state) {
   int number = 0;
   for (const auto& [name, spec] : {std::pair<const char*, TableSpec>{"own", {0, false, false}}, {"fixed", {8, false, false}}, {"map", {0, true, true}}}) {
     const Table& table = **state.table(kOp, "op", name, spec);
-    table.for_each([&](Address row) {
+    table.for_each([&, &name = name, &spec = spec](Address row) {
       const data::View key = table.key_of(row);
       const bool null = key.size == 0 && key.u.inlined[0] != 0;
       all[{spec.grouped ? table.group_of(row) : number, name + std::string(null ? "<null>" : "=") + std::string(data::text_of(key))}] = std::string(table.value_of(row));

@@ -94,7 +94,8 @@ std::vector<AggregatedMetric> aggregate(const std::optional<std::vector<std::str
   std::vector<AggregatedMetric> out;
   if (!get) {
     for (const Metrics& component : components) {
-      for (const auto& [name, value] : component) {
+      for (const auto& metric : component) {
+        const std::string& name = metric.first;
         const bool known =
             std::any_of(out.begin(), out.end(), [&](const auto& row) { return row.id == name; });
         if (known) continue;
