@@ -52,6 +52,7 @@ failed() {
   echo "0 passed, 1 failed, 0 skipped"
   exit 1
 }
+trap 'failed "test.sh, line $LINENO"' ERR
 begin=$SECONDS
 extra=()
 has_lane clang && extra=(clang-14)
@@ -74,9 +75,8 @@ arguments=(--test "$only")
 programs=()
 if has_lane release || has_lane e2e || has_lane clients; then build release all; fi
 has_lane release && programs+=(build/release) && arguments+=(--listed build/release)
-for lane in asan clang; do
-  has_lane $lane && build $lane drey_tests && programs+=("build/$lane")
-done
+has_lane asan && build asan drey_tests && programs+=(build/asan)
+has_lane clang && build clang drey_tests all_verify_interface_header_sets && programs+=(build/clang)
 has_lane tsan && build tsan drey_threaded_tests && programs+=(build/tsan)
 [ ${#programs[@]} -gt 0 ] && arguments+=(--programs "${programs[@]}")
 scripts=()
@@ -88,4 +88,4 @@ if [ ${#arguments[@]} -eq 2 ]; then
   exit 0
 fi
 echo "== running (installed and built in $((SECONDS - begin)) s)"
-python3 tools/run_tests.py "${arguments[@]}"
+exec python3 tools/run_tests.py "${arguments[@]}"

@@ -45,6 +45,10 @@ def main():
                     problems.append(f"{path}:{line}: {found.group()[:40]}: use {instead}")
         if path.endswith(".h") and not text.startswith(("//", "/*")):
             problems.append(f"{path}: a header opens with its contract")
+        if path.endswith(".h") and not re.match(r"(//|/\*) ?\S[^.]*\.", text):
+            problems.append(f"{path}: a header opens with a sentence")
+        if path.startswith("tests/") and path.endswith(".py") and "time.sleep(" in text and path != "tests/e2e/cluster.py":
+            problems.append(f"{path}: time.sleep: wait for what is waited for, with until() of tests/e2e/cluster.py")
         if path.endswith(".h") and not path.endswith("abi.h") and "#pragma once" not in text:
             problems.append(f"{path}: lacks #pragma once")
         if path.endswith(".md"):

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "flights"))
@@ -109,7 +108,6 @@ def equals_it_when_the_job_manager_is_killed_and_started_again():
         job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms", *LEAP)
         until("two checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 2)
         cluster.kill()
-        time.sleep(0.2)
         cluster.start()
         if cluster.state(job) in ("FINISHED", "FAILED", "CANCELED"):
             raise Failure(f"the job does not resume: {cluster.state(job)}")
