@@ -61,7 +61,7 @@ endfunction()
 # drey_test(name SOURCES ... LIBS ...): a GoogleTest program under bin/tests, run as one ctest entry.
 add_custom_target(drey_tests)           # every test program
 add_custom_target(drey_threaded_tests)  # those of rooms that have threads, for ThreadSanitizer
-set(DREY_THREADED env_test)
+set(DREY_THREADED cluster_test env_test net_test rest_test runtime_test)
 
 function(drey_test name)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})

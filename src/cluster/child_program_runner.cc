@@ -71,6 +71,11 @@ class ChildRunner final : public ProgramRunner {
                                                       last_lines(run->output))));
       }
       if (!decoded->ok) {
+        if (decoded->origin == "std::bad_alloc") {
+          return done(fail(Code::kUserCode, fmt::format("The program needs more memory than the {} bytes it may have (drey.program.memory){}",
+                                                        limits_.memory_bytes, last_lines(run->output)))
+                          .with_origin(decoded->origin));
+        }
         const std::string origin = decoded->origin.empty() ? "" : decoded->origin + ": ";
         return done(fail(Code::kUserCode, origin + decoded->message + last_lines(run->output)).with_origin(decoded->origin));
       }

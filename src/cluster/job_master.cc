@@ -100,7 +100,28 @@ void JobMaster::start() {
     carry_out(graph_.fail_job({static_cast<std::int32_t>(made.code()), made.to_string(), "", ""}, false, now()));
     return;
   }
+  remove_orphans();
   carry_out(graph_.start(now()));
+}
+
+void JobMaster::remove_orphans() {
+  std::set<std::string> needed;
+  for (const control::Checkpoint& checkpoint : coordinator_.completed()) {
+    needed.insert(checkpoint.path);
+    for (const control::TaskCheckpoint& task : checkpoint.tasks) {
+      for (const auto& file : task.ack.files) needed.insert(file.first);
+    }
+  }
+  std::vector<std::string> orphans;
+  for (const std::string& name : env_.files.list(checkpoint_directory()).value_or({})) {
+    const std::string path = checkpoint_directory() + "/" + name;
+    if (!needed.contains(path) && (name.starts_with("chk-") || name.ends_with(".state"))) orphans.push_back(path);
+  }
+  if (orphans.empty()) return;
+  env::log_info("jobmaster", "Removing {} files of checkpoints of job {} that a crash left incomplete", orphans.size(), job_.id.to_string());
+  env_.io.post([env = &env_, orphans = std::move(orphans)] {
+    for (const std::string& path : orphans) static_cast<void>(env->files.remove_tree(path));
+  });
 }
 
 void JobMaster::cancel() { carry_out(graph_.cancel(now())); }

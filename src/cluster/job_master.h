@@ -67,6 +67,8 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void carry_out(control::Actions actions);
   void carry_out(control::CheckpointDecisions decisions);
   void deploy();
+  // What a crash left in the job's own directory: files that no complete checkpoint names.
+  void remove_orphans();
   Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
   void command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final = false);
   std::vector<std::string> operators_in(std::uint32_t vertex) const;

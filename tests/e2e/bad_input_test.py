@@ -213,6 +213,7 @@ def programs_that_misbehave_get_400_with_their_own_words():
         "throws": ["this program throws"],
         "loops": ["drey.program.timeout", "this program loops"],
         "shouts": ["printed too much"],
+        "eats": ["drey.program.memory", "1073741824 bytes", "this program eats"],
         "nosink": ["no sink"],
         "twins": ["same uid 'same'"],
     }

@@ -116,6 +116,26 @@ def what_a_crash_left_is_removed_and_counted():
         expect("up says", read(cluster.base, "up.log"), "removed    3 files that a crash had left")
 
 
+def files_of_checkpoints_that_never_completed_go_when_the_job_resumes():
+    with Cluster("orphan-state") as cluster:
+        output = os.path.join(cluster.base, "out")
+        job = submit(cluster, output, "--years", 2, "--rate", "150000", "--checkpoint-interval", "300ms", *LEAP)
+        until("two checkpoints", 30, lambda: cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"] >= 2)
+        cluster.kill()
+        state = os.path.join(cluster.directory, "checkpoints", job)
+        os.makedirs(os.path.join(state, "chk-9999"))
+        leftovers = [os.path.join(state, *p) for p in (("chk-9999", "_metadata"), ("vertex-0-9999.state",))]
+        for path in leftovers:
+            open(path, "w").close()
+        cluster.start()
+        until("the removal", 10, lambda: not any(os.path.exists(p) for p in [os.path.join(state, "chk-9999"), *leftovers]))
+        expect("the log", read(cluster.directory, "log", "jobmanager.log"), f"files of checkpoints of job {job} that a crash left incomplete")
+        cluster.finish(job, 60)
+        problems = expected.compare(output, INPUT, AIRLINES, 2)
+        if problems:
+            raise Failure(problems)
+
+
 def task_managers_end_with_the_job_manager():
     with Cluster("children", "-Ddrey.taskmanagers=2") as cluster:
         until("two TaskManagers", 10, lambda: cluster.get("/overview")["taskmanagers"] == 2)
@@ -291,6 +311,7 @@ if __name__ == "__main__":
     main([up_in_the_background_status_and_down,
           directories_of_others_and_of_newer_versions_are_refused,
           what_a_crash_left_is_removed_and_counted,
+          files_of_checkpoints_that_never_completed_go_when_the_job_resumes,
           task_managers_end_with_the_job_manager,
           jobs_are_suspended_by_a_signal_and_resume,
           the_store_remembers_jobs_exceptions_checkpoints_and_jars,

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 using namespace drey::literals;
 
@@ -37,6 +39,12 @@ DREY_JOB("loops", env, args) {
 
 DREY_JOB("shouts", env, args) {
   for (int i = 0; i < 100'000'000; ++i) std::puts("a line of a gigabyte of lines, each as dull as the one before it");
+}
+
+DREY_JOB("eats", env, args) {
+  std::puts("this program eats");
+  std::vector<std::string> eaten;
+  for (;;) eaten.emplace_back(std::size_t{64} << 20, 'x');
 }
 
 DREY_JOB("nosink", env, args) { rows(env).map([](Row r) { return r; }); }
