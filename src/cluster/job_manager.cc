@@ -28,7 +28,7 @@ JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr
 
 JobManager::~JobManager() {
   listener_.reset();
-  loop_.reset();
+  // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that its work uses.
 }
 
 Status JobManager::start() {

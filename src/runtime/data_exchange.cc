@@ -159,7 +159,7 @@ DataExchange::~DataExchange() {
     door_->loop = nullptr;
   }
   listener_.reset();
-  loop_.reset();
+  // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that its work uses.
 }
 
 Status DataExchange::listen() {

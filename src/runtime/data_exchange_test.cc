@@ -38,6 +38,7 @@ class Signal {
   }
   Status wait() {
     until([this] { return !why_.empty(); });
+    std::lock_guard lock(mutex_);
     return why_.empty() ? Status() : why_.front();
   }
 
