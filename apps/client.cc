@@ -1,4 +1,4 @@
-// drey run, list, info, cancel, jars: the client's commands, over REST only.
+// drey run, list, info, jars: the client's commands, over REST only. The others that concern a job: lifecycle.cc.
 #include <csignal>
 #include <cstdio>
 #include <unistd.h>
@@ -9,10 +9,8 @@
 #include <fmt/format.h>
 
 #include "base/time.h"
-#include "commands.h"
+#include "rest_client.h"
 #include "env/env.h"
-#include "net/http.h"
-#include "wire/json/json.h"
 
 namespace drey::apps {
 namespace {
@@ -24,56 +22,20 @@ constexpr const char* kUsage =
     "  -d, --detached      do not wait for the job\n"
     "  -p, --parallelism   of operators that do not say\n"
     "  -c, --class         entry of the jar\n"
-    "  -s, --fromSavepoint a retained checkpoint to start from\n"
+    "  -s, --fromSavepoint a savepoint or retained checkpoint to start from, at any parallelism\n"
+    "  -n, --allowNonRestoredState   state that fits no operator is left out instead of refused\n"
+    "  --claimMode CLAIM|NO_CLAIM    CLAIM: the savepoint is the job's and deleted when not needed any more\n"
     "drey list [-r] [-s] [-a] [--json]      running, waiting, all jobs\n"
     "drey info [-p N] [-c ENTRY] JAR [arguments]   the plan, without running it\n"
-    "drey cancel JOBID\n"
+    "drey cancel|stop|savepoint|checkpoint|rescale --help   for these\n"
     "drey jars [--json]\n"
     "  -m, --jobmanager HOST:PORT   default: the cluster of the default directory, else localhost:8081\n"
     "examples:\n"
     "  drey run -d -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"
-    "  drey cancel 4a1d...\n";
+    "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input /data/flights.csv --output /tmp/out\n";
 
 std::atomic<bool> g_interrupted{false};
 void on_interrupt(int) { g_interrupted = true; }
-
-struct Target {
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 8081;
-};
-
-Result<Target> target_of(const Arguments& args) {
-  std::string text = args.get("--jobmanager");
-  if (text.empty()) {
-    const auto address = env::posix().files.read_all(default_directory() + "/rest.address");
-    text = address.ok() ? address->substr(address->find("://") + 3) : "localhost:8081";
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-  }
-  const auto colon = text.rfind(':');
-  if (colon == std::string::npos) return fail(Code::kInvalidArgument, fmt::format("-m needs HOST:PORT: {}", text));
-  return Target{text.substr(0, colon), static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1))};
-}
-
-// The answer's JSON; an "errors" object becomes a Status with its texts.
-Result<Json> call(const Target& target, const std::string& method, const std::string& path, std::string body = "", const net::Headers& headers = {}) {
-  DREY_TRY_ASSIGN(const net::HttpResponse response, net::http_call(target.host, target.port, method, "/v1" + path, std::move(body), headers, Millis(120'000)));
-  auto json = Json::parse(response.body);
-  if (!json.ok()) return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
-  if (json->is_object() && (*json)["errors"].is_array()) {
-    std::string text;
-    for (const Json& error : (*json)["errors"].elements()) text += (text.empty() ? "" : "\n") + error.text().value_or("");
-    for (const char* prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ", "org.apache.flink.runtime.rest.NotFoundException: "}) {
-      if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
-    }
-    return fail(Code::kInvalidArgument, text);
-  }
-  return json;
-}
-
-int failed(const Status& status) {
-  fmt::print(stderr, "drey: {}\n", status.to_string());
-  return status.code() == Code::kUnavailable ? 3 : 1;
-}
 
 Result<std::string> upload(const Target& target, const std::string& jar) {
   DREY_TRY_ASSIGN(const std::string bytes, env::posix().files.read_all(jar));
@@ -90,6 +52,8 @@ Json run_body(const Arguments& args) {
   if (args.has("--class")) body.set("entryClass", args.get("--class"));
   if (args.has("--parallelism")) body.set("parallelism", args.get("--parallelism"));
   if (args.has("--fromSavepoint")) body.set("savepointPath", args.get("--fromSavepoint"));
+  if (args.has("--allowNonRestoredState")) body.set("allowNonRestoredState", true);
+  if (args.has("--claimMode")) body.set("claimMode", args.get("--claimMode"));
   Json list = Json::array();
   for (std::size_t i = 1; i < args.rest.size(); ++i) list.push(args.rest[i]);
   body.set("programArgsList", std::move(list));
@@ -228,9 +192,42 @@ int list(const Target& target, const Arguments& args) {
 
 }  // namespace
 
+Result<Target> target_of(const Arguments& args) {
+  std::string text = args.get("--jobmanager");
+  if (text.empty()) {
+    const auto address = env::posix().files.read_all(default_directory() + "/rest.address");
+    text = address.ok() ? address->substr(address->find("://") + 3) : "localhost:8081";
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+  }
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return fail(Code::kInvalidArgument, fmt::format("-m needs HOST:PORT: {}", text));
+  return Target{text.substr(0, colon), static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1))};
+}
+
+// The answer's JSON; an "errors" object becomes a Status with its texts.
+Result<Json> call(const Target& target, const std::string& method, const std::string& path, std::string body, const net::Headers& headers) {
+  DREY_TRY_ASSIGN(const net::HttpResponse response, net::http_call(target.host, target.port, method, "/v1" + path, std::move(body), headers, Millis(120'000)));
+  auto json = Json::parse(response.body);
+  if (!json.ok()) return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
+  if (json->is_object() && (*json)["errors"].is_array()) {
+    std::string text;
+    for (const Json& error : (*json)["errors"].elements()) text += (text.empty() ? "" : "\n") + error.text().value_or("");
+    for (const char* prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ", "org.apache.flink.runtime.rest.NotFoundException: "}) {
+      if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
+    }
+    return fail(Code::kInvalidArgument, text);
+  }
+  return json;
+}
+
+int failed(const Status& status) {
+  fmt::print(stderr, "drey: {}\n", status.to_string());
+  return status.code() == Code::kUnavailable ? 3 : 1;
+}
+
 int client(const std::string& command, int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"-m=--jobmanager", "-p=--parallelism", "-c=--class", "-s=--fromSavepoint"},
-                                         {"-d=--detached", "--json", "-r=--running", "-a=--all", "--help", "-h=--help"}, true);
+  const Arguments args = parse_arguments(argc, argv, {"-m=--jobmanager", "-p=--parallelism", "-c=--class", "-s=--fromSavepoint", "--claimMode"},
+                                         {"-d=--detached", "--json", "-n=--allowNonRestoredState", "-r=--running", "-a=--all", "--help", "-h=--help"}, true);
   if (args.has("--help")) {
     std::fputs(kUsage, stdout);
     return 0;
@@ -259,12 +256,6 @@ int client(const std::string& command, int argc, char** argv) {
   if (args.rest.empty()) {
     std::fputs(kUsage, stderr);
     return 2;
-  }
-  if (command == "cancel") {
-    auto answer = call(*target, "PATCH", "/jobs/" + args.rest[0] + "?mode=cancel");
-    if (!answer.ok()) return failed(answer.status());
-    fmt::print("Cancelled job {}.\n", args.rest[0]);
-    return 0;
   }
   auto jar = upload(*target, args.rest[0]);
   if (!jar.ok()) return failed(jar.status());

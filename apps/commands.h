@@ -33,8 +33,10 @@ int status(int argc, char** argv);
 int down(int argc, char** argv);
 int task_manager(int argc, char** argv);
 int program(int argc, char** argv);
-// run, list, info, cancel, jars
+// run, list, info, jars
 int client(const std::string& command, int argc, char** argv);
+// stop, savepoint, checkpoint, rescale, cancel
+int lifecycle(const std::string& command, int argc, char** argv);
 
 // Where `drey up` keeps what it knows unless told otherwise.
 std::string default_directory();

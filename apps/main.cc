@@ -17,6 +17,10 @@ constexpr const char* kUsage =
     "  list         jobs:               drey list\n"
     "  info         a job's plan:       drey info flights.jar --input flights.csv\n"
     "  cancel       cancel a job:       drey cancel JOBID\n"
+    "  stop         end it resumably:   drey stop -p /data/savepoints JOBID\n"
+    "  savepoint    take one:           drey savepoint JOBID /data/savepoints\n"
+    "  checkpoint   take one now:       drey checkpoint JOBID\n"
+    "  rescale      change parallelism: drey rescale JOBID 4\n"
     "  jars         uploaded jars:      drey jars\n"
     "  config       every option, its value and where that comes from\n"
     "  jobmanager   the JobManager alone; taskmanager  one TaskManager that joins it\n"
@@ -35,8 +39,11 @@ int main(int argc, char** argv) {
   if (command == "down") return down(argc - 2, argv + 2);
   if (command == "taskmanager") return task_manager(argc - 2, argv + 2);
   if (command == "program") return program(argc - 2, argv + 2);
-  for (const char* name : {"run", "list", "info", "cancel", "jars"}) {
+  for (const char* name : {"run", "list", "info", "jars"}) {
     if (command == name) return client(command, argc - 2, argv + 2);
+  }
+  for (const char* name : {"cancel", "stop", "savepoint", "checkpoint", "rescale"}) {
+    if (command == name) return lifecycle(command, argc - 2, argv + 2);
   }
   if (command == "--version" || command == "-v") {
     std::printf("drey %s\n", kVersion);

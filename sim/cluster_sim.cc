@@ -291,7 +291,7 @@ struct TaskManagerNode {
 class ClusterSim {
  public:
   explicit ClusterSim(const ClusterSimOptions& options)
-      : world_({.seed = options.seed}), stored_(std::make_shared<std::map<JobId, std::string>>()), disk_(std::make_shared<Disk>()) {
+      : world_({.seed = options.seed}), stored_(std::make_shared<cluster::StoreMemory>()), disk_(std::make_shared<Disk>()) {
     ledger_.commits_early = options.commits_early;
   }
 
@@ -528,7 +528,7 @@ class ClusterSim {
   std::int64_t checkpoints_before_ = 0;
   int task_managers_ = 0;
   World world_;
-  std::shared_ptr<std::map<JobId, std::string>> stored_;
+  std::shared_ptr<cluster::StoreMemory> stored_;
   DiskRef disk_;
 };
 

@@ -24,11 +24,22 @@ using wire::field;
 
 constexpr std::size_t kBufferBytes = 256u << 10;
 
+// A file that is shown when a checkpoint is complete.
+struct Pending {
+  std::int64_t checkpoint = 0;
+  std::string directory;  // a job that goes on from a savepoint may write elsewhere
+  std::string name;       // visible
+  static constexpr auto fields() {
+    return std::tuple{field("checkpoint", &Pending::checkpoint), field("directory", &Pending::directory), field("name", &Pending::name)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Pending>);
+
 // What a checkpoint remembers of one subtask.
 struct SinkState {
   std::uint32_t subtask = 0;
-  std::uint64_t next = 0;                                       // number of the next file
-  std::vector<std::pair<std::int64_t, std::string>> pending;    // checkpoint, visible name
+  std::uint64_t next = 0;  // number of the next file
+  std::vector<Pending> pending;
   static constexpr auto fields() {
     using M = SinkState;
     return std::tuple{field("subtask", &M::subtask), field("next", &M::next), field("pending", &M::pending)};
@@ -62,16 +73,16 @@ class FileSink final : public operators::Operator {
     is_json_ = options.text("format", "csv") == "json";
     job8_ = context.job_id().to_string().substr(0, 8);
     DREY_TRY(files().make_directories(directory_));
-    DREY_TRY_ASSIGN(state_list_, context.state().operator_list(context.operator_id(), "sink", true));
+    DREY_TRY_ASSIGN(state_list_, context.state().operator_list(context.operator_id(), "~sink", true));
     std::set<std::string> keep;
     if (context.state().is_restored()) {
       for (const std::string& element : state_list_->elements()) {
         DREY_TRY_ASSIGN(const SinkState state, wire::decode<SinkState>(element));
         next_ = std::max(next_, state.next);
-        for (const auto& [checkpoint, name] : state.pending) {
-          keep.insert(name);
+        for (const Pending& pending : state.pending) {
+          if (pending.directory == directory_) keep.insert(pending.name);
           // Who had the subtask's number commits; what is left over by a smaller parallelism falls to the first.
-          if (state.subtask % context.parallelism() == context.subtask()) pending_.emplace_back(checkpoint, name);
+          if (state.subtask % context.parallelism() == context.subtask()) pending_.push_back(pending);
         }
       }
     }
@@ -98,7 +109,7 @@ class FileSink final : public operators::Operator {
     DREY_TRY(file_->close());
     DREY_TRY(files().sync_directory(directory_));
     file_.reset();
-    pending_.emplace_back(checkpoint_id, name_);
+    pending_.push_back({checkpoint_id, directory_, name_});
     return {};
   }
 
@@ -108,16 +119,22 @@ class FileSink final : public operators::Operator {
   }
 
   Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
-    bool renamed = false;
-    for (const auto& [checkpoint, name] : pending_) {
-      if (checkpoint > checkpoint_id) continue;
-      const Status status = files().rename(directory_ + "/." + name, directory_ + "/" + name);
-      // Committed before a crash that came before the job knew.
-      if (!status.ok() && !(status.code() == Code::kNotFound && files().stat(directory_ + "/" + name).ok())) return status;
-      renamed = true;
+    std::set<std::string> changed;
+    for (const Pending& p : pending_) {
+      if (p.checkpoint > checkpoint_id) continue;
+      const Status status = files().rename(p.directory + "/." + p.name, p.directory + "/" + p.name);
+      if (status.ok()) {
+        changed.insert(p.directory);
+      } else if (status.code() != Code::kNotFound) {
+        return status;
+      } else if (!files().stat(p.directory + "/" + p.name).ok()) {
+        // It was durable before the checkpoint could be: it has been shown, and its reader has taken it away.
+        env::log_warn("files", "An output file was there already and has been taken away: {}/{}", p.directory, p.name);
+      }
     }
-    std::erase_if(pending_, [&](const auto& p) { return p.first <= checkpoint_id; });
-    return renamed ? files().sync_directory(directory_) : Status();
+    std::erase_if(pending_, [&](const Pending& p) { return p.checkpoint <= checkpoint_id; });
+    for (const std::string& directory : changed) DREY_TRY(files().sync_directory(directory));
+    return {};
   }
 
  private:
@@ -129,9 +146,16 @@ class FileSink final : public operators::Operator {
     std::size_t others = 0;
     const std::string mine = fmt::format(".part-{}-{}-", job8_, context_.subtask());
     const std::string ours = fmt::format("part-{}-", job8_);
+    // Subtasks of a larger parallelism are nobody's any more.
+    const auto is_orphan = [&](const std::string& name) {
+      std::uint32_t subtask = 0;
+      if (context_.subtask() != 0 || !name.starts_with("." + ours)) return false;
+      const char* first = name.data() + 1 + ours.size();
+      return std::from_chars(first, name.data() + name.size(), subtask).ec == std::errc() && subtask >= context_.parallelism();
+    };
     for (const std::string& name : names) {
       const std::string shown = name.starts_with('.') ? name.substr(1) : name;
-      if (name.starts_with(mine)) {
+      if (name.starts_with(mine) || is_orphan(name)) {
         if (!keep.contains(shown)) DREY_TRY(remove(name));
       } else if (shown.starts_with("part-") && !shown.starts_with(ours)) {
         ++others;
@@ -196,7 +220,7 @@ class FileSink final : public operators::Operator {
   std::string job8_;
   state::OperatorList* state_list_ = nullptr;
   std::uint64_t next_ = 0;
-  std::vector<std::pair<std::int64_t, std::string>> pending_;
+  std::vector<Pending> pending_;
   std::unique_ptr<env::WritableFile> file_;
   std::string name_;
   std::string buffer_;

@@ -70,11 +70,14 @@ class FileSource final : public operators::Source {
       for (const std::string& element : positions_->elements()) {
         DREY_TRY_ASSIGN(Lane lane, wire::decode<Lane>(element));
         lanes_.push_back(std::move(lane));
+        split_of_.push_back(static_cast<std::uint32_t>(split_of_.size()));
       }
+      context.splits().active.assign(lanes_.size(), true);
       if (!lanes_.empty()) found = lanes_[0].files;
     } else {
       DREY_TRY_ASSIGN(found, list_files());
       lanes_.push_back({context.subtask(), context.parallelism(), 0, 0, 0, found, {}});
+      split_of_ = {0};
       for (const std::string& file : found) {
         DREY_TRY_ASSIGN(const env::FileStat stat, context.env().files.stat(file));
         lanes_.back().sizes.push_back(stat.size);
@@ -109,15 +112,21 @@ class FileSource final : public operators::Source {
         DREY_TRY_ASSIGN(const bool began, begin_file());
         if (!began) {
           if (watch_ms_ > 0 && lanes_.size() == 1) return watch();
+          context_.splits().active[split_of_.back()] = false;
           lanes_.pop_back();
+          split_of_.pop_back();
           continue;
         }
       }
       data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(rows), context_.pool());
+      // Of the rows; when the file ends within the batch another lane is next.
+      const std::uint32_t split = split_of_.back();
+      const std::int64_t pass = lanes_.back().pass;
       DREY_TRY(fill(builder));
       if (builder.rows() == 0) continue;
-      if (shift_column_ >= 0 && lanes_.back().pass > 0) shift(builder);
+      if (shift_column_ >= 0 && pass > 0) shift(builder, pass);
       if (pacer_.is_limited()) pacer_.spend(builder.rows());
+      context_.splits().current = split;
       DREY_TRY(out.emit(builder.build()));
       return Progress::kBusy;
     }
@@ -355,11 +364,14 @@ class FileSource final : public operators::Source {
     lane.offset = 0;
     reading_ = false;
     stream_.reset();
+    // Lanes take turns file by file: event time would otherwise stand still until the first one is at its end.
+    std::rotate(lanes_.begin(), lanes_.end() - 1, lanes_.end());
+    std::rotate(split_of_.begin(), split_of_.end() - 1, split_of_.end());
   }
 
-  void shift(data::BatchBuilder& builder) {
+  void shift(data::BatchBuilder& builder, std::int64_t pass) {
     auto* values = builder.values<std::int64_t>(static_cast<std::size_t>(shift_column_));
-    for (std::uint32_t i = 0; i < builder.rows(); ++i) values[i] = json_.values().shift_years(values[i], lanes_.back().pass);
+    for (std::uint32_t i = 0; i < builder.rows(); ++i) values[i] = json_.values().shift_years(values[i], pass);
   }
 
   // The line is counted only now: errors are rare, rows are not.
@@ -412,6 +424,7 @@ class FileSource final : public operators::Source {
   std::int64_t* errors_ = nullptr;
   state::OperatorList* positions_ = nullptr;
   std::vector<Lane> lanes_;  // the last one is read first
+  std::vector<std::uint32_t> split_of_;  // which of the task's splits a lane is
   std::optional<CsvParser> parser_;
   JsonParser json_;
   // Of the file that is being read.

@@ -19,6 +19,9 @@ struct ClusterOptions {
   Millis slot_timeout{300'000};
   control::LoadBalance load_balance = control::LoadBalance::kSlots;
   std::string checkpoint_directory;
+  std::string savepoint_directory;
+  Millis rescale_cooldown{30'000};
+  Millis slot_stabilization{10'000};
   Millis program_timeout{60'000};
   config::Bytes program_memory{1u << 30};
 
@@ -46,6 +49,16 @@ struct ClusterOptions {
                "Where checkpoints are written; a directory per job.")
             .renamed_from("state.checkpoints.dir")
             .defaults_to("checkpoints in the cluster's directory"),
+        option("execution.checkpointing.savepoint-dir", &M::savepoint_directory,
+               "Where savepoints go when the request does not say; a directory per savepoint.")
+            .renamed_from("state.savepoints.dir")
+            .defaults_to("none: each request must say"),
+        option("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling",
+               &M::rescale_cooldown,
+               "Time after a rescaling before slots that come lead to the next one."),
+        option("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout",
+               &M::slot_stabilization,
+               "A job with bounds that waits longer for all its slots starts with those there are."),
         option("drey.program.timeout", &M::program_timeout,
                "A program's main that takes longer is ended.")
             .at_least(1),

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "cluster/snapshot_files.h"
+#include "control/checkpoint/restore.h"
+#include "control/execution/scaling.h"
 #include "config/configuration.h"
 #include "env/log.h"
 #include "graph/pipeline_options.h"
@@ -22,7 +24,7 @@ Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} no
 
 JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
                        std::unique_ptr<ProgramRunner> runner)
-    : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)) {
+    : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)), operations_(*store_) {
   loop_ = env.threads.make_loop("jobmanager");
 }
 
@@ -34,6 +36,7 @@ JobManager::~JobManager() {
 Status JobManager::start() {
   auto jobs = store_->load();
   if (!jobs.ok()) return jobs.status();
+  DREY_TRY(operations_.load(env_.clock.wall()));
   auto listener = env_.network.listen(*loop_, options_.host, options_.cluster.rpc_port, [this](env::ConnectionRef c) { on_connection(c); });
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);
@@ -67,6 +70,7 @@ void JobManager::tick() {
     on_lost(id, fmt::format("The heartbeat of TaskManager with id {} timed out.", id));
   }
   match_slots();
+  if (now >= adapt_after_) adapt();
   loop_->after(kTick, [this] { tick(); });
 }
 
@@ -213,7 +217,7 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
 // --- slots ---------------------------------------------------------------------------------------
 
 void JobManager::request_slots(JobId job, std::int32_t slots) {
-  requests_.push_back({job, slots, env_.clock.ticks() + options_.cluster.slot_timeout});
+  requests_.push_back({job, slots, env_.clock.ticks() + options_.cluster.slot_timeout, env_.clock.ticks()});
   loop_->post([this] { match_slots(); });
 }
 
@@ -252,6 +256,15 @@ void JobManager::match_slots() {
       const auto keep = master->second;
       keep->on_slots(offers);
       continue;
+    }
+    if (master->second->has_requirements() && env_.clock.ticks() >= request.since + options_.cluster.slot_stabilization) {
+      const auto widths = master->second->parallelism_within(slots_for(request.job));
+      if (widths && *widths != master->second->parallelism()) {
+        requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
+        const auto keep = master->second;
+        keep->take_fewer_slots(*widths);
+        continue;
+      }
     }
     if (env_.clock.ticks() >= request.deadline) {
       requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -331,22 +344,45 @@ void JobManager::submit(graph::JobGraph graph, std::string module, std::optional
                         std::function<void(Result<JobId>)> done) {
   loop_->post([this, graph = std::move(graph), module = std::move(module), wanted, restore_path = std::move(restore_path),
                done = std::move(done)]() mutable {
-    const std::uint64_t digest = graph.digest();
-    auto whole = resolved(std::move(graph), {}, 0);
-    if (!whole.ok()) return done(whole.status());
     StoredJob job;
-    job.id = wanted ? *wanted : env_.random.id<struct JobTag>();
-    job.graph = std::move(*whole);
+    job.graph = std::move(graph);
     job.module = std::move(module);
-    job.digest = digest;
-    job.submitted = env_.clock.wall().millis;
-    job.restore_path = std::move(restore_path);
-    if (masters_.contains(job.id) || ended_.contains(job.id)) {
-      return done(fail(Code::kInvalidArgument, fmt::format("Job has already been submitted: {}", job.id.to_string())));
-    }
-    if (Status stored = store_->put(job); !stored.ok()) return done(stored);
-    start_master(std::move(job), std::move(done));
+    gateway::RunRequest request;
+    request.job_id = wanted;
+    request.savepoint_path = std::move(restore_path);
+    start_new(std::move(job), request, std::move(done));
   });
+}
+
+void JobManager::start_new(StoredJob job, const gateway::RunRequest& request, std::function<void(Result<JobId>)> done) {
+  job.id = request.job_id ? *request.job_id : env_.random.id<struct JobTag>();
+  job.digest = job.graph.digest();
+  job.submitted = env_.clock.wall().millis;
+  if (masters_.contains(job.id) || ended_.contains(job.id)) {
+    return done(fail(Code::kInvalidArgument, fmt::format("Job has already been submitted: {}", job.id.to_string())));
+  }
+  std::optional<control::Checkpoint> from;
+  if (!request.savepoint_path.empty()) {
+    auto checkpoint = read_checkpoint(env_.files, request.savepoint_path);
+    if (!checkpoint.ok()) return done(checkpoint.status());
+    if (Status fits = control::fit(job.graph, *checkpoint, request.allow_non_restored); !fits.ok()) return done(fits);
+    from = std::move(*checkpoint);
+  }
+  auto whole = resolved(std::move(job.graph), request.configuration, request.parallelism);
+  if (!whole.ok()) return done(whole.status());
+  job.graph = std::move(*whole);
+  if (from) {
+    // What sinks have not committed yet carries the ids of then: the job's own come after them.
+    job.next_checkpoint = from->id + 1;
+    if (request.claim) {
+      from->keep = false;
+      job.checkpoints = {std::move(*from)};
+    } else {
+      job.restore_path = from->path;
+    }
+  }
+  if (Status stored = store_->put(job); !stored.ok()) return done(stored);
+  start_master(std::move(job), std::move(done));
 }
 
 void JobManager::plan(const gateway::RunRequest& request,
@@ -388,27 +424,217 @@ gateway::Future<JobId> JobManager::run_jar(gateway::RunRequest request) {
   loop_->post([this, request, promise] {
     plan(request, [this, request, promise](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
       if (!planned.ok()) return promise.set(planned.status());
-      graph::JobGraph graph = std::move(planned->first);
-      graph.jar = request.jar;
-      const std::uint64_t digest = graph.digest();
-      auto whole = resolved(std::move(graph), request.configuration, request.parallelism);
-      if (!whole.ok()) return promise.set(whole.status());
       StoredJob job;
-      job.id = request.job_id ? *request.job_id : env_.random.id<struct JobTag>();
-      job.graph = std::move(*whole);
+      job.graph = std::move(planned->first);
+      job.graph.jar = request.jar;
       job.module = planned->second.module;
-      job.digest = digest;
-      job.submitted = env_.clock.wall().millis;
-      job.restore_path = request.savepoint_path;
-      if (masters_.contains(job.id) || ended_.contains(job.id)) {
-        return promise.set(fail(Code::kInvalidArgument, fmt::format("Job has already been submitted: {}", job.id.to_string())));
-      }
-      if (!job.restore_path.empty()) {
-        if (auto checkpoint = read_checkpoint(env_.files, job.restore_path); !checkpoint.ok()) return promise.set(checkpoint.status());
-      }
-      if (Status stored = store_->put(job); !stored.ok()) return promise.set(stored);
-      start_master(std::move(job), [promise](Result<JobId> id) { promise.set(std::move(id)); });
+      start_new(std::move(job), request, [promise](Result<JobId> id) { promise.set(std::move(id)); });
     });
+  });
+  return promise.future();
+}
+
+// --- operations ----------------------------------------------------------------------------------
+
+std::shared_ptr<JobMaster> JobManager::running(JobId id) const {
+  const auto found = masters_.find(id);
+  return found == masters_.end() || found->second->is_ended() ? nullptr : found->second;
+}
+
+gateway::Future<TriggerId> JobManager::trigger(gateway::OperationRequest request) {
+  using gateway::OperationKind;
+  static constexpr OperationKind kKinds[] = {OperationKind::kSavepoint, OperationKind::kCheckpoint, OperationKind::kDisposal, OperationKind::kRescaling};
+  gateway::Promise<TriggerId> promise;
+  loop_->post([this, promise, request = std::move(request)] {
+    gateway::OperationModel operation;
+    operation.kind = kKinds[request.action.index()];
+    operation.job = request.job;
+    operation.id = request.id ? *request.id : env_.random.id<struct TriggerTag>();
+    operation.started = env_.clock.wall().millis;
+    const auto fresh = operations_.begin(operation);
+    if (!fresh.ok()) return promise.set(fresh.status());
+    promise.set(operation.id);
+    if (*fresh) std::visit([&](const auto& action) { begin(operation, action); }, request.action);
+  });
+  return promise.future();
+}
+
+gateway::Future<gateway::OperationModel> JobManager::operation(gateway::OperationKind kind, JobId job, TriggerId id) {
+  gateway::Promise<gateway::OperationModel> promise;
+  loop_->post([this, kind, job, id, promise] {
+    const gateway::OperationModel* found = operations_.find(kind, job, id);
+    if (found == nullptr) return promise.set(fail(Code::kNotFound, fmt::format("Operation not found under key: {}", id.to_string())));
+    promise.set(*found);
+  });
+  return promise.future();
+}
+
+void JobManager::end(gateway::OperationModel operation, const Status& status, std::string failure_class) {
+  if (!status.ok()) {
+    operation.failure_class = "java.util.concurrent.CompletionException";
+    operation.failure = failure_class + ": " + status.message();
+  }
+  operations_.end(operation, env_.clock.wall());
+}
+
+namespace {
+constexpr const char* kNoJob = "org.apache.flink.runtime.messages.FlinkJobNotFoundException";
+constexpr const char* kNoCheckpoint = "org.apache.flink.runtime.checkpoint.CheckpointException";
+Status no_job(JobId id) { return fail(Code::kNotFound, fmt::format("Could not find Flink job ({})", id.to_string())); }
+}  // namespace
+
+void JobManager::begin(gateway::OperationModel operation, const gateway::SavepointRequest& request) {
+  if (running(operation.job) == nullptr) return end(operation, no_job(operation.job), kNoJob);
+  const auto target = local_directory(request.target);
+  const std::string name = fmt::format("savepoint-{}-{}", operation.job.to_string().substr(0, 6), env_.random.id<struct TriggerTag>().to_string().substr(0, 12));
+  const std::string directory = target.ok() ? *target + "/" + name : "";
+  env_.io.post([this, operation, request, directory, status = target.status()]() mutable {
+    if (status.ok()) status = env_.files.make_directories(directory);
+    loop_->post([this, operation, request, directory, status]() mutable {
+      if (!status.ok()) {
+        return end(operation, fail(status.code(), "An Exception occurred while triggering the checkpoint. IO-problem detected. " + status.message()), kNoCheckpoint);
+      }
+      const auto remove = [this, directory] { env_.io.post([env = &env_, directory] { static_cast<void>(env->files.remove_tree(directory)); }); };
+      const auto master = running(operation.job);
+      if (master == nullptr) {
+        remove();
+        return end(operation, no_job(operation.job), kNoJob);
+      }
+      control::SnapshotWish wish;
+      wish.form = request.canonical ? control::SnapshotForm::kCanonical : control::SnapshotForm::kNative;
+      wish.after = !request.stop ? control::AfterSnapshot::kGoOn : request.drain ? control::AfterSnapshot::kDrain : control::AfterSnapshot::kStop;
+      wish.directory = directory;
+      master->take_snapshot(wish, [this, operation, request, directory, remove](Result<SnapshotTaken> taken) mutable {
+        if (taken.ok()) {
+          operation.location = "file:" + taken->path;
+          operation.checkpoint = taken->id;
+          if (request.cancel_job) {
+            // Nothing may be complete between the savepoint and the end: what came after it would be written twice.
+            if (const auto alive = running(operation.job)) alive->cancel();
+          }
+        } else if (!env_.files.stat(directory + "/_metadata").ok()) {
+          remove();
+        }
+        end(operation, taken.status(), kNoCheckpoint);
+      });
+    });
+  });
+}
+
+void JobManager::begin(gateway::OperationModel operation, const gateway::CheckpointRequest& request) {
+  const auto master = running(operation.job);
+  if (master == nullptr) return end(operation, no_job(operation.job), kNoJob);
+  control::SnapshotWish wish;
+  if (request.full) wish.form = control::SnapshotForm::kFull;
+  master->take_snapshot(wish, [this, operation](Result<SnapshotTaken> taken) mutable {
+    if (taken.ok()) operation.checkpoint = taken->id;
+    end(operation, taken.status(), kNoCheckpoint);
+  });
+}
+
+void JobManager::begin(gateway::OperationModel operation, const gateway::DisposalRequest& request) {
+  const auto failed = [this, operation, path = request.path](const Status& why) {
+    gateway::OperationModel ended = operation;
+    ended.failure_class = "org.apache.flink.util.FlinkException";
+    ended.failure = fmt::format("Could not dispose savepoint {}.\nCaused by: {}", path, why.message());
+    operations_.end(ended, env_.clock.wall());
+  };
+  const auto directory = local_directory(request.path);
+  if (!directory.ok()) return failed(directory.status());
+  for (const auto& [id, master] : masters_) {
+    if (master->needs(*directory)) {
+      return failed(fail(Code::kConflict, fmt::format("Job {} would be restored from it after a failure. It can be disposed when the job has "
+                                                      "completed a checkpoint of its own, or ended",
+                                                      id.to_string())));
+    }
+  }
+  env_.io.post([this, operation, failed, path = request.path] {
+    const Status status = dispose(env_.files, path);
+    loop_->post([this, operation, failed, status] {
+      if (!status.ok()) return failed(status);
+      end(operation, {}, "");
+    });
+  });
+}
+
+void JobManager::begin(gateway::OperationModel operation, const gateway::RescaleRequest& request) {
+  const auto master = running(operation.job);
+  if (master == nullptr) return end(operation, no_job(operation.job), kNoJob);
+  static constexpr const char* kClass = "org.apache.flink.util.FlinkException";
+  const std::vector<std::int32_t> widths(master->plan().vertices.size(), request.parallelism);
+  std::vector<control::WantedBounds> wanted;
+  for (const graph::Vertex& vertex : master->plan().vertices) wanted.push_back({vertex.id, 1, request.parallelism});
+  if (const std::string objections = control::objections_to(master->plan(), wanted); !objections.empty()) {
+    return end(operation, fail(Code::kInvalidArgument, objections), kClass);
+  }
+  if (const std::int32_t needed = control::slots_for(master->plan(), widths); needed > slots_for(operation.job)) {
+    return end(operation, fail(Code::kResourceExhausted, fmt::format("Parallelism {} needs {} slots, {} are free or the job's own", request.parallelism,
+                                                                      needed, slots_for(operation.job))), kClass);
+  }
+  if (master->has_requirements()) {
+    gateway::ResourceRequirements bounds = master->requirements();
+    for (auto& [vertex, b] : bounds) b = {std::min(b.lower, request.parallelism), request.parallelism};
+    if (Status stored = master->set_requirements(std::move(bounds)); !stored.ok()) return end(operation, stored, kClass);
+  }
+  if (widths == master->parallelism()) return end(operation, {}, "");
+  master->rescale(widths, [this, operation](Result<SnapshotTaken> done) { end(operation, done.status(), kClass); });
+}
+
+// --- rescaling -----------------------------------------------------------------------------------
+
+std::int32_t JobManager::slots_for(JobId job) const {
+  std::int32_t slots = 0;
+  for (const auto& [id, entry] : task_managers_) {
+    for (const JobId& owner : entry.slots) slots += owner.is_zero() || owner == job ? 1 : 0;
+  }
+  return slots;
+}
+
+void JobManager::adapt() {
+  for (const auto& [id, master] : masters_) {
+    if (!master->has_requirements() || master->is_ended() || master->is_changing()) continue;
+    const auto widths = master->parallelism_within(slots_for(id));
+    if (!widths || *widths == master->parallelism()) continue;
+    adapt_after_ = env_.clock.ticks() + options_.cluster.rescale_cooldown;
+    const auto keep = master;
+    keep->rescale(*widths, [id = id](Result<SnapshotTaken> done) {
+      if (!done.ok()) env::log_warn("jobmanager", "Job {} is not rescaled: {}", id.to_string(), done.status().message());
+    });
+    return;  // the next one when slots have settled
+  }
+}
+
+gateway::Future<gateway::ResourceRequirements> JobManager::resource_requirements(JobId id) {
+  gateway::Promise<gateway::ResourceRequirements> promise;
+  loop_->post([this, id, promise] {
+    const auto master = running(id);
+    if (master == nullptr) return promise.set(no_job(id));
+    promise.set(master->requirements());
+  });
+  return promise.future();
+}
+
+gateway::Future<bool> JobManager::set_resource_requirements(JobId id, gateway::ResourceRequirements requirements) {
+  gateway::Promise<bool> promise;
+  loop_->post([this, id, promise, requirements = std::move(requirements)] {
+    const auto master = running(id);
+    if (master == nullptr) return promise.set(no_job(id));
+    std::vector<control::WantedBounds> wanted;
+    for (const auto& [vertex, bounds] : requirements) wanted.push_back({vertex, bounds.lower, bounds.upper});
+    if (const std::string objections = control::objections_to(master->plan(), wanted); !objections.empty()) {
+      return promise.set(fail(Code::kInvalidArgument, objections));
+    }
+    gateway::ResourceRequirements all;
+    for (const graph::Vertex& vertex : master->plan().vertices) {
+      for (const control::WantedBounds& w : wanted) {
+        if (w.vertex != vertex.id) continue;
+        all.push_back({vertex.id, {w.lower == -1 ? 1 : static_cast<std::int32_t>(w.lower),
+                                   w.upper == -1 ? vertex.max_parallelism : static_cast<std::int32_t>(w.upper)}});
+      }
+    }
+    if (Status stored = master->set_requirements(std::move(all)); !stored.ok()) return promise.set(stored);
+    promise.set(true);
+    adapt();
   });
   return promise.future();
 }

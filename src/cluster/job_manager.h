@@ -18,6 +18,7 @@
 #include "cluster/jars.h"
 #include "cluster/job_master.h"
 #include "cluster/job_store.h"
+#include "cluster/operations.h"
 #include "control/slots/slot_matching.h"
 #include "env/env.h"
 #include "gateway/cluster_gateway.h"
@@ -67,6 +68,10 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   gateway::Future<std::vector<gateway::JobModelRef>> jobs() override;
   gateway::Future<gateway::JobModelRef> job(JobId id) override;
   gateway::Future<bool> cancel(JobId id) override;
+  gateway::Future<TriggerId> trigger(gateway::OperationRequest request) override;
+  gateway::Future<gateway::OperationModel> operation(gateway::OperationKind kind, JobId job, TriggerId id) override;
+  gateway::Future<gateway::ResourceRequirements> resource_requirements(JobId id) override;
+  gateway::Future<bool> set_resource_requirements(JobId id, gateway::ResourceRequirements requirements) override;
   gateway::Future<JobId> run_jar(gateway::RunRequest request) override;
   gateway::Future<gateway::JobModelRef> plan_jar(gateway::RunRequest request) override;
   gateway::Future<std::vector<gateway::JarModel>> jars() override;
@@ -88,6 +93,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
     JobId job;
     std::int32_t slots;
     Ticks deadline;
+    Ticks since;
   };
 
   // JobMasterHost
@@ -105,6 +111,18 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void match_slots();
   void tick();
   void start_master(StoredJob job, std::function<void(Result<JobId>)> done);
+  // Both lead to a new job: the graph is fitted to what it starts from, resolved, stored, started.
+  void start_new(StoredJob job, const gateway::RunRequest& request, std::function<void(Result<JobId>)> done);
+  // The job when it has not ended.
+  std::shared_ptr<JobMaster> running(JobId id) const;
+  void begin(gateway::OperationModel operation, const gateway::SavepointRequest& request);
+  void begin(gateway::OperationModel operation, const gateway::CheckpointRequest& request);
+  void begin(gateway::OperationModel operation, const gateway::DisposalRequest& request);
+  void begin(gateway::OperationModel operation, const gateway::RescaleRequest& request);
+  void end(gateway::OperationModel operation, const Status& status, std::string failure_class);
+  // Jobs with bounds run as wide as slots allow: looks whether that has changed.
+  void adapt();
+  std::int32_t slots_for(JobId job) const;  // free ones and those it has
   Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
   void plan(const gateway::RunRequest& request, std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
   gateway::JobModelRef find_model(JobId id);
@@ -116,6 +134,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::unique_ptr<JobStore> store_;
   std::unique_ptr<Jars> jars_;
   std::unique_ptr<ProgramRunner> runner_;
+  Operations operations_;
   std::map<JobId, std::shared_ptr<JobMaster>> masters_;
   std::map<JobId, gateway::JobModelRef> ended_;
   std::deque<JobId> order_;  // of submission
@@ -125,6 +144,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::set<env::ConnectionRef> unregistered_;
   std::atomic<std::int64_t> refused_{0};
   bool stopping_ = false;
+  Ticks adapt_after_{};
   std::unique_ptr<env::Listener> listener_;
   std::unique_ptr<env::Loop> loop_;
 };

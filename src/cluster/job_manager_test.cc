@@ -80,7 +80,7 @@ class JobManagerTest : public testing::Test {
     JobManagerOptions options;
     options.cluster.secret = "the secret";
     manager_ = std::make_unique<JobManager>(
-        options, env::posix(), make_memory_store(std::make_shared<std::map<JobId, std::string>>()),
+        options, env::posix(), make_memory_store(std::make_shared<StoreMemory>()),
         std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
         std::make_unique<NoPrograms>());
     ASSERT_TRUE(manager_->start().ok());

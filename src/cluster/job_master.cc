@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <set>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cluster/snapshot_files.h"
+#include "control/checkpoint/restore.h"
+#include "control/execution/scaling.h"
 #include "env/log.h"
 #include "wire/binary/codec.h"
 
@@ -36,6 +38,10 @@ gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
   gateway::CheckpointModel model;
   model.id = c.id;
   model.status = to_text(c.status);
+  if (control::is_savepoint(c.form)) {
+    model.type = c.after == control::AfterSnapshot::kGoOn ? "SAVEPOINT" : "SYNC_SAVEPOINT";
+    model.savepoint_format = to_text(c.form);
+  }
   model.trigger_time = c.trigger_time;
   model.latest_ack_time = c.latest_ack_time;
   model.failure_time = c.failure_time;
@@ -63,7 +69,8 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
   DREY_TRY_ASSIGN(auto strategy,
                   control::make_restart_strategy(job.graph.settings, options.interval.count() > 0, env.random.next()));
   const std::string text = strategy->description();
-  graph::Plan plan = graph::plan_of(job.graph);
+  if (job.plan.vertices.empty()) job.plan = graph::plan_of(job.graph);
+  graph::Plan plan = job.plan;
   std::vector<std::uint32_t> tasks;
   for (const graph::Vertex& vertex : plan.vertices) tasks.push_back(static_cast<std::uint32_t>(vertex.parallelism));
   control::CheckpointCoordinator coordinator(options, std::move(tasks), job.next_checkpoint);
@@ -83,16 +90,14 @@ bool JobMaster::has_committing_sinks() const {
                      [](const graph::OperatorNode& node) { return node.kind == "sink.files" || node.kind == "sink.ledger"; });
 }
 
+std::vector<std::int32_t> JobMaster::parallelism() const {
+  std::vector<std::int32_t> out;
+  for (const graph::Vertex& vertex : graph_.plan().vertices) out.push_back(vertex.parallelism);
+  return out;
+}
+
 std::int32_t JobMaster::slots_needed() const {
-  // One subtask of each vertex of a slot sharing group fits into a slot.
-  std::map<std::string, std::int32_t> widest;
-  for (const graph::Vertex& vertex : graph_.plan().vertices) {
-    auto& slots = widest[vertex.slot_sharing_group];
-    slots = std::max(slots, vertex.parallelism);
-  }
-  std::int32_t sum = 0;
-  for (const auto& [group, slots] : widest) sum += slots;
-  return sum;
+  return control::slots_for(graph_.plan(), parallelism());
 }
 
 void JobMaster::start() {
@@ -159,6 +164,8 @@ void JobMaster::on_slots(const std::vector<SlotOffer>& slots) {
   carry_out(graph_.on_slots(places, now()));
 }
 
+void JobMaster::take_fewer_slots(std::vector<std::int32_t> widths) { carry_out(graph_.resize(std::move(widths), now())); }
+
 void JobMaster::on_slots_failed(const Status& why) { carry_out(graph_.on_slots_failed(why, now())); }
 
 void JobMaster::on_task_manager_lost(const std::string& id, const control::FailureReport& why) {
@@ -184,6 +191,7 @@ void JobMaster::on_message(const std::string&, const control::TaskStateChanged& 
     tasks_run_ = true;
     coordinator_.on_running(now());
     schedule_checkpoint_timer();
+    end_rescale({});
   }
 }
 
@@ -230,6 +238,10 @@ void JobMaster::carry_out(control::Actions actions) {
         tasks_run_ = false;
         carry_out(coordinator_.on_stopped(fmt::format("The job is {}", to_text(moved->state)), now()));
       }
+      if (moved->state != JobState::kRunning && moved->state != JobState::kCreated) {
+        end_stop();
+        if (moved->state != JobState::kRestarting) end_rescale(fail(Code::kConflict, fmt::format("The job is {}", to_text(moved->state))));
+      }
       if (control::is_globally_terminal(moved->state)) end();
     } else if (std::holds_alternative<control::AllDataEnded>(action)) {
       // Who has nothing to commit and nothing to go back to needs no last checkpoint.
@@ -256,7 +268,12 @@ void JobMaster::deploy() {
     carry_out(graph_.fail_job({static_cast<std::int32_t>(checkpoint.status().code()), checkpoint.status().to_string(), "", ""}, false, now()));
     return;
   }
-  const bool own = !coordinator_.completed().empty();
+  // Parallelism may have changed since the last attempts.
+  job_.plan = graph_.plan();
+  const std::vector<std::int32_t> widths = parallelism();
+  graph::set_parallelism(job_.graph, job_.plan, widths);
+  coordinator_.set_tasks({widths.begin(), widths.end()});
+  const bool own = !coordinator_.completed().empty() && !coordinator_.completed().front().keep;
   ++job_.incarnation;
   job_.next_checkpoint = coordinator_.next_id();
   reports_.clear();
@@ -269,6 +286,7 @@ void JobMaster::deploy() {
     restored_id_ = (*checkpoint)->id;
     restored_time_ = now().millis;
     restored_path_ = (*checkpoint)->path;
+    restored_savepoint_ = control::is_savepoint((*checkpoint)->form);
     coordinator_.count_restored();
     env::log_info("jobmaster", "Restoring job {} from checkpoint {}", job_.id.to_string(), restored_id_);
   }
@@ -337,11 +355,100 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
         for (const std::string& file : gone.files) static_cast<void>(env->files.remove(file));
         for (const std::string& directory : gone.directories) static_cast<void>(env->files.remove_tree(directory));
       });
+    } else if (const auto* back = std::get_if<control::RollBack>(&decision)) {
+      env::log_warn("jobmaster", "Job {} goes back to its last checkpoint: {}", job_.id.to_string(), back->why);
+      carry_out(graph_.redeploy({}, now()));
+    } else if (auto* ended = std::get_if<control::WishEnded>(&decision)) {
+      on_wish_ended(*ended);
     } else if (const auto* failed = std::get_if<control::FailJob>(&decision)) {
       carry_out(graph_.fail_job({static_cast<std::int32_t>(Code::kIo), failed->why, "org.apache.flink.util.FlinkRuntimeException", ""}, true, now()));
     }
   }
   schedule_checkpoint_timer();
+}
+
+void JobMaster::take_snapshot(control::SnapshotWish wish, SnapshotDone done) {
+  wish.ticket = next_ticket_++;
+  if (wish.after != control::AfterSnapshot::kGoOn) {
+    done = [this, done = std::move(done)](Result<SnapshotTaken> taken) {
+      if (!taken.ok() || stopping_ != nullptr || ended_) return done(std::move(taken));
+      stopping_ = std::make_unique<Stopping>(Stopping{*taken, done});
+    };
+  }
+  waiting_[wish.ticket] = std::move(done);
+  carry_out(coordinator_.wish(std::move(wish), now()));
+}
+
+void JobMaster::on_wish_ended(const control::WishEnded& ended) {
+  const auto found = waiting_.find(ended.ticket);
+  if (found == waiting_.end()) return;
+  const SnapshotDone done = std::move(found->second);
+  waiting_.erase(found);
+  if (ended.ok) {
+    done(SnapshotTaken{ended.id, ended.path});
+  } else {
+    done(fail(Code::kUnavailable, ended.why));
+  }
+}
+
+void JobMaster::end_stop() {
+  if (stopping_ == nullptr) return;
+  const std::unique_ptr<Stopping> stop = std::move(stopping_);
+  if (graph_.state() == JobState::kFinished) return stop->done(stop->savepoint);
+  stop->done(fail(Code::kUnavailable,
+                  fmt::format("A savepoint has been created at: {}, but the job did not finish: it is {}. The savepoint is complete; the job goes "
+                              "on from it when it restarts",
+                              stop->savepoint.path, to_text(graph_.state()))));
+}
+
+void JobMaster::rescale(std::vector<std::int32_t> parallelism, SnapshotDone done) {
+  if (rescaling_ || stopping_ != nullptr) return done(fail(Code::kConflict, "The job is being rescaled or stopped already."));
+  rescaling_ = true;
+  rescales_to_ = std::move(parallelism);
+  rescaled_ = std::move(done);
+  env::log_info("jobmaster", "Rescaling job {} to {}", job_.id.to_string(), fmt::join(rescales_to_, ", "));
+  take_snapshot({}, [this](Result<SnapshotTaken> taken) {
+    if (!rescaling_) return;
+    if (!taken.ok()) return end_rescale(taken.status());
+    carry_out(graph_.redeploy(rescales_to_, now()));
+  });
+}
+
+void JobMaster::end_rescale(Status status) {
+  if (!rescaling_) return;
+  rescaling_ = false;
+  const SnapshotDone done = std::move(rescaled_);
+  done(status.ok() ? Result<SnapshotTaken>(SnapshotTaken{}) : Result<SnapshotTaken>(status));
+}
+
+gateway::ResourceRequirements JobMaster::requirements() const {
+  if (has_requirements()) return job_.requirements;
+  gateway::ResourceRequirements out;
+  for (const graph::Vertex& vertex : graph_.plan().vertices) out.push_back({vertex.id, {1, vertex.parallelism}});
+  return out;
+}
+
+std::optional<std::vector<std::int32_t>> JobMaster::parallelism_within(std::int32_t slots) const {
+  std::vector<control::Bounds> bounds;
+  for (const auto& [vertex, b] : requirements()) bounds.push_back({b.lower, b.upper});
+  return control::parallelism_within(graph_.plan(), bounds, slots);
+}
+
+Status JobMaster::set_requirements(gateway::ResourceRequirements requirements) {
+  StoredJob next = job_;
+  next.requirements = std::move(requirements);
+  DREY_TRY(host_.store(next));
+  job_ = std::move(next);
+  return {};
+}
+
+bool JobMaster::needs(const std::string& path) const {
+  if (is_ended()) return false;
+  const auto& completed = coordinator_.completed();
+  if (std::any_of(completed.begin(), completed.end(), [&](const control::Checkpoint& c) { return c.path == path; })) return true;
+  if (!completed.empty() || job_.restore_path.empty()) return false;
+  const auto restored = local_directory(job_.restore_path);
+  return restored.ok() && (*restored == path || *restored == path + "/_metadata");
 }
 
 void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
@@ -488,6 +595,7 @@ gateway::JobModelRef JobMaster::model() const {
   c.restored_id = restored_id_;
   c.restored_time = restored_time_;
   c.restored_path = restored_path_;
+  c.restored_savepoint = restored_savepoint_;
   model->restarts = graph_.restarts();
   return model;
 }

@@ -28,6 +28,13 @@ class JobMasterHost {
   virtual void after(Nanos delay, std::function<void()> function) = 0;
 };
 
+// What became of a snapshot that somebody wanted.
+struct SnapshotTaken {
+  std::int64_t id = 0;
+  std::string path;
+};
+using SnapshotDone = std::function<void(Result<SnapshotTaken>)>;
+
 struct SlotOffer {
   std::string task_manager;
   std::string host;
@@ -44,9 +51,28 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void start();
   void cancel();
   void suspend();
+  // A checkpoint or savepoint now. With kStop or kDrain `done` comes when the job has FINISHED, or goes on after all.
+  void take_snapshot(control::SnapshotWish wish, SnapshotDone done);
+  // Takes a checkpoint and goes on from it with these parallelisms, one per vertex. `done` when the tasks run again.
+  // REQUIRES: each within [1, the vertex's maximum].
+  void rescale(std::vector<std::int32_t> parallelism, SnapshotDone done);
+  const graph::Plan& plan() const { return graph_.plan(); }
+  std::vector<std::int32_t> parallelism() const;
+  // What was asked for; 1 to the job's parallelism as long as nobody has.
+  gateway::ResourceRequirements requirements() const;
+  bool has_requirements() const { return !job_.requirements.empty(); }
+  // How wide it would run on so many slots, its own included; nothing: too few.
+  std::optional<std::vector<std::int32_t>> parallelism_within(std::int32_t slots) const;
+  // Stored; the JobManager then sees to it. REQUIRES: one row per vertex, in the plan's order.
+  Status set_requirements(gateway::ResourceRequirements requirements);
+  // Whether this checkpoint or savepoint may be needed by the job.
+  bool needs(const std::string& path) const;
+  bool is_changing() const { return rescaling_ || stopping_ != nullptr || !graph_.all_running(); }
 
   void on_slots(const std::vector<SlotOffer>& slots);
   void on_slots_failed(const Status& why);
+  // Instead of on_slots: asks for slots again, for these widths.
+  void take_fewer_slots(std::vector<std::int32_t> widths);
   void on_task_manager_lost(const std::string& id, const control::FailureReport& why);
   void on_message(const std::string& task_manager, const control::TaskStateChanged& message);
   void on_message(const control::EndOfData& message);
@@ -78,6 +104,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void end();
   std::string checkpoint_directory() const { return checkpoint_root_ + "/" + job_.id.to_string(); }
   bool has_committing_sinks() const;
+  void on_wish_ended(const control::WishEnded& ended);
+  void end_rescale(Status status);
+  void end_stop();
 
   StoredJob job_;
   const std::string checkpoint_root_;
@@ -89,11 +118,23 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<SlotOffer> slots_;
   std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
   bool tasks_run_ = false;
+  std::uint64_t next_ticket_ = 1;
+  std::map<std::uint64_t, SnapshotDone> waiting_;  // by ticket
+  // A stop whose savepoint is complete, until the job has ended or goes on.
+  struct Stopping {
+    SnapshotTaken savepoint;
+    SnapshotDone done;
+  };
+  std::unique_ptr<Stopping> stopping_;
+  bool rescaling_ = false;
+  std::vector<std::int32_t> rescales_to_;
+  SnapshotDone rescaled_;
   bool ended_ = false;
   std::int64_t timer_at_ = INT64_MAX;
   std::int64_t restored_id_ = -1;
   std::int64_t restored_time_ = 0;
   std::string restored_path_;
+  bool restored_savepoint_ = false;
   struct Seen {
     gateway::Metrics metrics;
     std::vector<gateway::AccumulatorModel> accumulators;

@@ -43,23 +43,24 @@ class SqliteStore final : public JobStore {
     if (version > kFormat) {
       return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: use the newer version", version, kFormat));
     }
-    if (version == kFormat) return {};
-    return run("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL); PRAGMA user_version=1; COMMIT;");
+    return run("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL);"
+               "CREATE TABLE IF NOT EXISTS operations(id TEXT PRIMARY KEY, operation BLOB NOT NULL);"
+               "PRAGMA user_version=1; COMMIT;");
   }
 
-  Status put(const StoredJob& job) override {
-    const std::string id = job.id.to_string();
-    const std::string bytes = wire::encode(job);
+  // INSERT or UPDATE of a row (id, blob).
+  Status put_row(const char* sql, const std::string& id, const std::string& bytes) {
     sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v2(db_, "INSERT INTO jobs(id, job) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET job=excluded.job", -1, &statement,
-                           nullptr) != SQLITE_OK) {
-      return failure(sqlite3_errmsg(db_));
-    }
+    if (sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr) != SQLITE_OK) return failure(sqlite3_errmsg(db_));
     sqlite3_bind_text(statement, 1, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
     sqlite3_bind_blob64(statement, 2, bytes.data(), bytes.size(), SQLITE_STATIC);
     const int result = sqlite3_step(statement);
     sqlite3_finalize(statement);
     return result == SQLITE_DONE ? Status() : failure(sqlite3_errmsg(db_));
+  }
+
+  Status put(const StoredJob& job) override {
+    return put_row("INSERT INTO jobs(id, job) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET job=excluded.job", job.id.to_string(), wire::encode(job));
   }
 
   Result<std::vector<StoredJob>> load() override {
@@ -71,6 +72,22 @@ class SqliteStore final : public JobStore {
   }
 
   Status remove(JobId id) override { return run(fmt::format("DELETE FROM jobs WHERE id='{}'", id.to_string()).c_str()); }
+
+  Status put_operation(const std::string& key, const std::string& operation) override {
+    return put_row("INSERT INTO operations(id, operation) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET operation=excluded.operation", key, operation);
+  }
+  Result<std::vector<std::pair<std::string, std::string>>> load_operations() override {
+    std::vector<std::pair<std::string, std::string>> rows;
+    DREY_TRY(query("SELECT id, operation FROM operations", [&](sqlite3_stmt* row) {
+      const auto text = [row](int column) {
+        return std::string(static_cast<const char*>(sqlite3_column_blob(row, column)), static_cast<std::size_t>(sqlite3_column_bytes(row, column)));
+      };
+      rows.emplace_back(text(0), text(1));
+    }));
+    return rows;
+  }
+  // Keys are ours: digits and slashes.
+  Status remove_operation(const std::string& key) override { return run(fmt::format("DELETE FROM operations WHERE id='{}'", key).c_str()); }
 
  private:
   template <typename Visit>
@@ -93,23 +110,34 @@ class SqliteStore final : public JobStore {
 
 class MemoryStore final : public JobStore {
  public:
-  explicit MemoryStore(std::shared_ptr<std::map<JobId, std::string>> jobs) : jobs_(std::move(jobs)) {}
+  explicit MemoryStore(std::shared_ptr<StoreMemory> memory) : memory_(std::move(memory)) {}
   Status put(const StoredJob& job) override {
-    (*jobs_)[job.id] = wire::encode(job);
+    memory_->jobs[job.id] = wire::encode(job);
     return {};
   }
   Result<std::vector<StoredJob>> load() override {
     std::vector<std::string> rows;
-    for (const auto& [id, bytes] : *jobs_) rows.push_back(bytes);
+    for (const auto& [id, bytes] : memory_->jobs) rows.push_back(bytes);
     return decode_all(rows);
   }
   Status remove(JobId id) override {
-    jobs_->erase(id);
+    memory_->jobs.erase(id);
+    return {};
+  }
+  Status put_operation(const std::string& key, const std::string& operation) override {
+    memory_->operations[key] = operation;
+    return {};
+  }
+  Result<std::vector<std::pair<std::string, std::string>>> load_operations() override {
+    return std::vector<std::pair<std::string, std::string>>(memory_->operations.begin(), memory_->operations.end());
+  }
+  Status remove_operation(const std::string& key) override {
+    memory_->operations.erase(key);
     return {};
   }
 
  private:
-  std::shared_ptr<std::map<JobId, std::string>> jobs_;
+  std::shared_ptr<StoreMemory> memory_;
 };
 
 }  // namespace
@@ -123,8 +151,8 @@ Result<std::unique_ptr<JobStore>> open_sqlite_store(const std::string& path) {
   return std::unique_ptr<JobStore>(std::move(store));
 }
 
-std::unique_ptr<JobStore> make_memory_store(std::shared_ptr<std::map<JobId, std::string>> jobs) {
-  return std::make_unique<MemoryStore>(std::move(jobs));
+std::unique_ptr<JobStore> make_memory_store(std::shared_ptr<StoreMemory> memory) {
+  return std::make_unique<MemoryStore>(std::move(memory));
 }
 
 }  // namespace drey::cluster

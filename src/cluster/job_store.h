@@ -1,4 +1,4 @@
-// JobStore: what the JobManager must not forget: jobs, their checkpoints, the records of ended ones.
+// JobStore: what the JobManager must not forget: jobs, their checkpoints, the records of ended ones, results of operations.
 //
 // put() is durable when it returns. Threading: the JobManager's loop.
 #pragma once
@@ -32,14 +32,17 @@ struct StoredJob {
   std::vector<control::Checkpoint> checkpoints;  // retained, oldest first
   bool ended = false;
   std::string model;                // gateway::JobModel, encoded; of an ended job the last word
-  // A checkpoint of another job it starts from; empty: none.
+  // A checkpoint or savepoint of somebody else that it starts from; empty: none.
   std::string restore_path;
+  graph::Plan plan;                 // chains as they were at submission: another parallelism does not change them
+  gateway::ResourceRequirements requirements;
   static constexpr auto fields() {
     using M = StoredJob;
     return std::tuple{field("id", &M::id), field("graph", &M::graph), field("module", &M::module), field("digest", &M::digest),
                       field("incarnation", &M::incarnation), field("submitted", &M::submitted),
                       field("next-checkpoint", &M::next_checkpoint), field("checkpoints", &M::checkpoints),
-                      field("ended", &M::ended), field("model", &M::model), field("restore-path", &M::restore_path)};
+                      field("ended", &M::ended), field("model", &M::model), field("restore-path", &M::restore_path),
+                      field("plan", &M::plan), field("requirements", &M::requirements)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StoredJob>);
@@ -50,11 +53,19 @@ class JobStore {
   virtual Status put(const StoredJob& job) = 0;
   virtual Result<std::vector<StoredJob>> load() = 0;  // by time of submission
   virtual Status remove(JobId id) = 0;
+  // Triggered operations (operations.h), by key.
+  virtual Status put_operation(const std::string& key, const std::string& operation) = 0;
+  virtual Result<std::vector<std::pair<std::string, std::string>>> load_operations() = 0;
+  virtual Status remove_operation(const std::string& key) = 0;
 };
 
 // On SQLite (WAL, synchronous=FULL). FAILS WITH: kCorrupt, kIo, kIncompatible (a newer format).
 Result<std::unique_ptr<JobStore>> open_sqlite_store(const std::string& path);
-// Forgets when it goes; for the simulation, whose JobManager's memory is its disk, share one over restarts.
-std::unique_ptr<JobStore> make_memory_store(std::shared_ptr<std::map<JobId, std::string>> jobs);
+// Forgets when its memory goes; for the simulation, whose JobManager's memory is its disk, share one over restarts.
+struct StoreMemory {
+  std::map<JobId, std::string> jobs;
+  std::map<std::string, std::string> operations;
+};
+std::unique_ptr<JobStore> make_memory_store(std::shared_ptr<StoreMemory> memory);
 
 }  // namespace drey::cluster

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "gateway/future.h"
@@ -19,8 +20,9 @@ struct RunRequest {
   std::vector<std::string> arguments;
   std::int32_t parallelism = 0;         // 0: default
   std::optional<JobId> job_id;
-  std::string savepoint_path;           // a retained checkpoint
-  bool allow_non_restored = false;
+  std::string savepoint_path;           // or a retained checkpoint; empty: none
+  bool allow_non_restored = false;      // state that fits no operator is left out instead of refused
+  bool claim = false;                   // the savepoint becomes the job's: deleted when it is not needed any more
   std::map<std::string, std::string> configuration;
 };
 
@@ -29,12 +31,40 @@ struct ConfigEntry {
   std::string value;
 };
 
+struct SavepointRequest {
+  std::string target;                   // directory to make the savepoint's own in
+  bool canonical = true;
+  bool cancel_job = false;              // when it is complete
+  bool stop = false;                    // tasks take nothing after it and the job finishes
+  bool drain = false;                   // with stop: as if all input had ended
+};
+struct CheckpointRequest {
+  bool full = false;
+};
+struct DisposalRequest {
+  std::string path;
+};
+struct RescaleRequest {
+  std::int32_t parallelism = 0;         // of all vertices
+};
+struct OperationRequest {
+  JobId job;                            // zero for a disposal
+  std::optional<TriggerId> id;          // chosen by the caller: a known one starts nothing
+  std::variant<SavepointRequest, CheckpointRequest, DisposalRequest, RescaleRequest> action;
+};
+
 class ClusterGateway {
  public:
   virtual ~ClusterGateway() = default;
   virtual Future<std::vector<JobModelRef>> jobs() = 0;                  // newest first
   virtual Future<JobModelRef> job(JobId id) = 0;                        // kNotFound
   virtual Future<bool> cancel(JobId id) = 0;                            // kNotFound, kConflict (already terminal)
+  // Starts something and answers its id at once; whether it worked is in the operation's result.
+  virtual Future<TriggerId> trigger(OperationRequest request) = 0;
+  virtual Future<OperationModel> operation(OperationKind kind, JobId job, TriggerId id) = 0;  // kNotFound
+  virtual Future<ResourceRequirements> resource_requirements(JobId id) = 0;                   // kNotFound
+  // Refuses with every objection, a line each: kInvalidArgument; kNotFound. Answers before the job has changed.
+  virtual Future<bool> set_resource_requirements(JobId id, ResourceRequirements requirements) = 0;
   virtual Future<JobId> run_jar(RunRequest request) = 0;
   virtual Future<JobModelRef> plan_jar(RunRequest request) = 0;         // vertices and edges only
   virtual Future<std::vector<JarModel>> jars() = 0;                     // newest first

@@ -125,6 +125,8 @@ static_assert(wire::EveryMemberHasARow<TaskCheckpointModel>);
 struct CheckpointModel {
   std::int64_t id = 0;
   std::string status;  // IN_PROGRESS, COMPLETED, FAILED
+  std::string type = "CHECKPOINT";  // or SAVEPOINT, SYNC_SAVEPOINT
+  std::string savepoint_format;     // CANONICAL, NATIVE; empty: none
   std::int64_t trigger_time = 0;
   std::int64_t latest_ack_time = -1;
   std::int64_t failure_time = 0;
@@ -134,7 +136,8 @@ struct CheckpointModel {
   std::vector<TaskCheckpointModel> tasks;
   static constexpr auto fields() {
     using M = CheckpointModel;
-    return std::tuple{field("id", &M::id), field("status", &M::status), field("trigger-time", &M::trigger_time),
+    return std::tuple{field("id", &M::id), field("status", &M::status), field("type", &M::type),
+                      field("savepoint-format", &M::savepoint_format), field("trigger-time", &M::trigger_time),
                       field("latest-ack-time", &M::latest_ack_time), field("failure-time", &M::failure_time),
                       field("failure-message", &M::failure_message), field("path", &M::path),
                       field("discarded", &M::discarded), field("tasks", &M::tasks)};
@@ -156,6 +159,7 @@ struct CheckpointsModel {
   std::int64_t restored_id = -1;
   std::int64_t restored_time = 0;
   std::string restored_path;
+  bool restored_savepoint = false;
   static constexpr auto fields() {
     using M = CheckpointsModel;
     return std::tuple{field("exactly-once", &M::exactly_once), field("interval", &M::interval), field("timeout", &M::timeout),
@@ -163,7 +167,7 @@ struct CheckpointsModel {
                       field("keep-on-cancellation", &M::keep_on_cancellation), field("completed", &M::completed),
                       field("failed", &M::failed), field("restored", &M::restored), field("history", &M::history),
                       field("restored-id", &M::restored_id), field("restored-time", &M::restored_time),
-                      field("restored-path", &M::restored_path)};
+                      field("restored-path", &M::restored_path), field("restored-savepoint", &M::restored_savepoint)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointsModel>);
@@ -216,6 +220,40 @@ struct TaskManagerModel {
   std::vector<JobId> allocated;  // per used slot
   Metrics metrics;
 };
+
+// What was triggered and is asked for later. Savepoints and stops are of one kind: they share their ids.
+enum class OperationKind { kSavepoint, kCheckpoint, kDisposal, kRescaling };
+
+struct OperationModel {
+  OperationKind kind = OperationKind::kSavepoint;
+  JobId job;                 // zero for a disposal
+  TriggerId id;
+  std::int64_t started = 0;
+  bool done = false;
+  std::int64_t ended = 0;
+  std::string failure_class; // empty: it succeeded
+  std::string failure;
+  std::string location;      // of a savepoint, as a URI
+  std::int64_t checkpoint = 0;
+  static constexpr auto fields() {
+    using M = OperationModel;
+    return std::tuple{field("kind", &M::kind), field("job", &M::job), field("id", &M::id), field("started", &M::started),
+                      field("done", &M::done), field("ended", &M::ended), field("failure-class", &M::failure_class),
+                      field("failure", &M::failure), field("location", &M::location), field("checkpoint", &M::checkpoint)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<OperationModel>);
+
+// Between what parallelisms a vertex may run.
+struct ParallelismBounds {
+  std::int32_t lower = 1;
+  std::int32_t upper = 1;
+  static constexpr auto fields() {
+    return std::tuple{field("lower", &ParallelismBounds::lower), field("upper", &ParallelismBounds::upper)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<ParallelismBounds>);
+using ResourceRequirements = std::vector<std::pair<VertexId, ParallelismBounds>>;
 
 struct JarModel {
   std::string id;

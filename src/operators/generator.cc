@@ -15,7 +15,8 @@ namespace {
 // source.generator: rows first .. end-1 of a contiguous share of 0 .. rows-1, made by the job's generate().
 // A source without end counts s, s + p, s + 2p ... in blocks of one batch.
 //
-// State: operator list "positions" of (share, shares, next): a share is the unit that moves on rescaling.
+// State: union list "positions" of (next, end). After a restore each subtask sees what is left of all shares and takes
+// its part of it: any parallelism has the same work to do.
 struct Share {
   std::int64_t next = 0;
   std::int64_t end = 0;  // exclusive; INT64_MAX without end
@@ -31,13 +32,15 @@ class GeneratorSource final : public Source {
     DREY_TRY_ASSIGN(const std::int64_t rate, options.whole("rate", 0));
     pacer_ = Pacer(static_cast<double>(rate) / context.parallelism());
     DREY_TRY(code_.create(context, "generate", context.functions() && context.functions()->generate));
-    DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "positions", false));
+    DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "positions", true));
     if (context.state().is_restored()) {
       for (const std::string& element : positions_->elements()) {
         Share share;
         DREY_TRY(unpack(element, share));
         shares_.push_back(share);
       }
+      take_part();
+      context.splits().active.assign(shares_.size(), true);
       return {};
     }
     const std::int64_t p = context.parallelism();
@@ -57,9 +60,16 @@ class GeneratorSource final : public Source {
   }
 
   Result<Progress> poll(Emitter& out, Budget budget) override {
-    while (!shares_.empty() && shares_.back().next >= shares_.back().end) shares_.pop_back();
-    if (shares_.empty()) return Progress::kDone;
-    Share& share = shares_.back();
+    // In turn, so that event time advances in all of them.
+    std::vector<bool>& active = context_.splits().active;
+    std::size_t looked_at = 0;
+    for (; looked_at < shares_.size() && shares_[turn_].next >= shares_[turn_].end; ++looked_at) {
+      active[turn_] = false;
+      turn_ = (turn_ + 1) % shares_.size();
+    }
+    if (looked_at == shares_.size()) return Progress::kDone;
+    Share& share = shares_[turn_];
+    context_.splits().current = static_cast<std::uint32_t>(turn_);
     std::int64_t count = std::min<std::int64_t>(share.end - share.next, budget.rows_max);
     if (pacer_.is_limited()) {
       count = std::min(count, pacer_.allowed(context_.env().clock.ticks()));
@@ -73,6 +83,7 @@ class GeneratorSource final : public Source {
     DREY_TRY(code_.call(&drey_functions::generate, &out, nullptr, &builder.abi(), share.next,
                         static_cast<std::uint32_t>(count)));
     share.next += count;
+    turn_ = (turn_ + 1) % shares_.size();
     if (builder.rows() > 0) DREY_TRY(out.emit(builder.build()));
     return Progress::kBusy;
   }
@@ -97,11 +108,39 @@ class GeneratorSource final : public Source {
     return fail(Code::kCorrupt, fmt::format("Position of a generator cannot be read: {}", text));
   }
 
+  // Of `shares_` as a whole, this subtask's part. Endless shares cannot be cut: they are dealt out.
+  void take_part() {
+    std::sort(shares_.begin(), shares_.end(), [](const Share& a, const Share& b) { return a.next < b.next; });
+    const std::uint32_t p = context_.parallelism();
+    std::vector<Share> mine;
+    if (rows_ < 0) {
+      for (std::size_t i = context_.subtask(); i < shares_.size(); i += p) mine.push_back(shares_[i]);
+      shares_ = std::move(mine);
+      return;
+    }
+    std::int64_t left = 0;
+    for (const Share& share : shares_) left += share.end - share.next;
+    const auto bound = [&](std::uint32_t subtask) {
+      __extension__ using Wide = __int128;
+      return static_cast<std::int64_t>(static_cast<Wide>(left) * subtask / p);
+    };
+    const std::int64_t from = bound(context_.subtask()), to = bound(context_.subtask() + 1);
+    std::int64_t at = 0;
+    for (const Share& share : shares_) {
+      const std::int64_t size = share.end - share.next;
+      const std::int64_t first = std::max(from, at), last = std::min(to, at + size);
+      if (first < last) mine.push_back({share.next + first - at, share.next + last - at});
+      at += size;
+    }
+    shares_ = std::move(mine);
+  }
+
   OperatorContext& context_;
   UserCode code_;
   Pacer pacer_;
   std::int64_t rows_ = -1;
   std::vector<Share> shares_;
+  std::size_t turn_ = 0;
   state::OperatorList* positions_ = nullptr;
 };
 

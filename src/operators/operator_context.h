@@ -24,6 +24,13 @@ namespace drey::operators {
 
 class Emitter;
 
+// Parts of a source's input that it reads in turn, each with an event time of its own: after a restore at another
+// parallelism a subtask may have several. Written by the source; watermarks follow the slowest active one.
+struct Splits {
+  std::uint32_t current = 0;       // the rows being emitted are of this one
+  std::vector<bool> active{true};  // false: at its end
+};
+
 class OperatorContext {
  public:
   virtual ~OperatorContext() = default;
@@ -43,6 +50,8 @@ class OperatorContext {
   virtual const data::Schema& input_schema(std::uint32_t input) const = 0;
   // Key columns of the HASH edges that enter an input; empty: not keyed.
   virtual const std::vector<data::KeyColumn>& key_columns(std::uint32_t input) const = 0;
+
+  virtual Splits& splits() = 0;  // of the task
 
   virtual env::Env& env() = 0;
   virtual data::BlockPool& pool() = 0;

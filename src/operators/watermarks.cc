@@ -12,7 +12,8 @@ namespace drey::operators {
 namespace {
 
 // watermarks: gives rows their event time and follows it: after each batch the watermark is the largest time
-// seen, less the bound, less 1 ms (a row with the watermark's own time is late, as in Flink).
+// seen, less the bound, less 1 ms (a row with the watermark's own time is late, as in Flink). Of a source with several
+// splits the one that has come least far counts.
 class Watermarks final : public Operator {
  public:
   explicit Watermarks(OperatorContext& context) : context_(context) {}
@@ -59,9 +60,16 @@ class Watermarks final : public Operator {
       DREY_TRY(code_.call(&drey_functions::row_times, &out, &batch, &batch->abi(), scratch_.data()));
       for (std::uint32_t i = 0; i < rows; ++i) times_[batch->physical(i)] = scratch_[i];
     }
-    for (std::uint32_t i = 0; i < rows; ++i) largest_ = std::max(largest_, times_[batch->physical(i)]);
+    const Splits& splits = context_.splits();
+    if (largest_of_.size() != splits.active.size()) largest_of_.assign(splits.active.size(), kMinWatermark);
+    std::int64_t& largest = largest_of_[splits.current];
+    for (std::uint32_t i = 0; i < rows; ++i) largest = std::max(largest, times_[batch->physical(i)]);
+    std::int64_t slowest = largest;
+    for (std::size_t s = 0; s < largest_of_.size(); ++s) {
+      if (splits.active[s]) slowest = std::min(slowest, largest_of_[s]);
+    }
     DREY_TRY(out.emit(data::RowBatch::with_times(batch, times_, context_.pool())));
-    if (largest_ > kMinWatermark + bound_ms_) DREY_TRY(out.advance(largest_ - bound_ms_ - 1));
+    if (slowest > kMinWatermark + bound_ms_) DREY_TRY(out.advance(slowest - bound_ms_ - 1));
     if (idle_ms_ > 0) {
       active_until_ = context_.processing_time() + idle_ms_;
       context_.wake_at(active_until_);
@@ -91,7 +99,7 @@ class Watermarks final : public Operator {
   std::int64_t bound_ms_ = 0;
   std::int64_t idle_ms_ = 0;
   std::int64_t active_until_ = 0;
-  std::int64_t largest_ = kMinWatermark;
+  std::vector<std::int64_t> largest_of_;  // by split
   bool idle_ = false;
   std::vector<std::int64_t> times_;
   std::vector<std::int64_t> scratch_;

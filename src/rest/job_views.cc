@@ -119,6 +119,11 @@ std::int64_t attempt_end(const gateway::AttemptModel& attempt) {
   return -1;
 }
 
+FailureCause failure_cause(std::string class_name, std::string message, std::string stack_trace) {
+  if (stack_trace.empty()) stack_trace = fmt::format("{}: {}", class_name, message);
+  return {std::move(class_name), std::move(stack_trace)};
+}
+
 std::string endpoint_of(const gateway::AttemptModel& attempt) {
   return attempt.task_manager.empty() ? "(unassigned)"
                                       : fmt::format("{}:{}", attempt.host, attempt.data_port);

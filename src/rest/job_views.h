@@ -18,6 +18,9 @@ IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts);
 // -1 when it has not begun or not ended.
 std::int64_t attempt_start(const gateway::AttemptModel& attempt);
 std::int64_t attempt_end(const gateway::AttemptModel& attempt);
+// A failure as Flink tells it; without a stack trace the message alone.
+FailureCause failure_cause(std::string class_name, std::string message, std::string stack_trace);
+
 std::string endpoint_of(const gateway::AttemptModel& attempt);
 std::string host_of(const gateway::AttemptModel& attempt);
 std::string task_manager_of(const gateway::AttemptModel& attempt);

@@ -301,7 +301,7 @@ std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
   for (auto& family :
        {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(), checkpoint_endpoints(),
-        jar_endpoints(), task_manager_endpoints(), metric_endpoints()}) {
+        operation_endpoints(), jar_endpoints(), task_manager_endpoints(), metric_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

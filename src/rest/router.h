@@ -104,6 +104,7 @@ std::vector<Endpoint> cluster_endpoints();
 std::vector<Endpoint> job_endpoints();
 std::vector<Endpoint> vertex_endpoints();
 std::vector<Endpoint> checkpoint_endpoints();
+std::vector<Endpoint> operation_endpoints();
 std::vector<Endpoint> jar_endpoints();
 std::vector<Endpoint> task_manager_endpoints();
 std::vector<Endpoint> metric_endpoints();

@@ -59,6 +59,22 @@ class FakeGateway final : public gateway::ClusterGateway {
     if (id != kJob) return Result<bool>(fail(Code::kNotFound, "Job could not be found."));
     return Result<bool>(fail(Code::kConflict, "Job cancellation failed because the job has already reached another terminal state (FINISHED)."));
   }
+  gateway::Future<TriggerId> trigger(gateway::OperationRequest request) override {
+    last_operation = request;
+    return Result<TriggerId>(request.id.value_or(TriggerId::from_halves(7, 8)));
+  }
+  gateway::Future<gateway::OperationModel> operation(gateway::OperationKind kind, JobId job, TriggerId id) override {
+    if (operation_.id != id || operation_.job != job || operation_.kind != kind) return Result<gateway::OperationModel>(fail(Code::kNotFound, "none"));
+    return Result<gateway::OperationModel>(operation_);
+  }
+  gateway::Future<gateway::ResourceRequirements> resource_requirements(JobId id) override {
+    if (id != kJob) return Result<gateway::ResourceRequirements>(fail(Code::kNotFound, "Could not find Flink job (" + id.to_string() + ")"));
+    return Result<gateway::ResourceRequirements>(requirements);
+  }
+  gateway::Future<bool> set_resource_requirements(JobId, gateway::ResourceRequirements wanted) override {
+    requirements = std::move(wanted);
+    return Result<bool>(true);
+  }
   gateway::Future<JobId> run_jar(gateway::RunRequest request) override {
     last_run = request;
     return Result<JobId>(kJob);
@@ -78,6 +94,9 @@ class FakeGateway final : public gateway::ClusterGateway {
   std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
   std::string option(const std::string&, const std::string& fallback) override { return fallback; }
   gateway::RunRequest last_run;
+  gateway::OperationRequest last_operation;
+  gateway::OperationModel operation_;
+  gateway::ResourceRequirements requirements{{VertexId::from_halves(1, 1), {1, 4}}};
 };
 
 struct Answered {
@@ -236,6 +255,100 @@ TEST_F(RouterTest, OpenApiListsEveryEndpoint) {
   std::size_t operations = 0;
   for (const auto& [path, verbs] : openapi["paths"].entries()) operations += verbs.entries().size();
   EXPECT_EQ(operations, all_endpoints().size());
+}
+
+TEST_F(RouterTest, SavepointsAndStopsAreTriggeredUnderTheIdThatWasChosen) {
+  const std::string id = "0123456789abcdef0123456789abcdef";
+  const Answered triggered = ask("POST", job_ + "/savepoints",
+                                 R"({"target-directory":"/s","cancel-job":true,"formatType":"NATIVE","triggerId":"0123456789ABCDEF0123456789abcdef"})");
+  EXPECT_EQ(triggered.status, 202);
+  EXPECT_EQ(triggered.body, "{\"request-id\":\"" + id + "\"}");
+  const auto& savepoint = std::get<gateway::SavepointRequest>(gateway_.last_operation.action);
+  EXPECT_EQ(savepoint.target, "/s");
+  EXPECT_TRUE(savepoint.cancel_job);
+  EXPECT_FALSE(savepoint.canonical);
+  EXPECT_FALSE(savepoint.stop);
+  EXPECT_EQ(ask("POST", job_ + "/stop", R"({"targetDirectory":"/s","drain":true,"formatType":null,"triggerId":null})").status, 202);
+  const auto& stop = std::get<gateway::SavepointRequest>(gateway_.last_operation.action);
+  EXPECT_TRUE(stop.stop);
+  EXPECT_TRUE(stop.drain);
+  EXPECT_TRUE(stop.canonical);
+  for (const auto& [path, property] : {std::pair{"/savepoints", "target-directory"}, {"/stop", "targetDirectory"}}) {
+    const Answered nowhere = ask("POST", job_ + path);
+    EXPECT_EQ(nowhere.status, 400);
+    EXPECT_THAT(nowhere.body, HasSubstr(std::string("Config key [execution.checkpointing.savepoint-dir] is not set. Property [") + property + "] must be provided."));
+  }
+  for (const char* body : {R"({"formatType":"native"})", R"({"triggerId":"zz"})", "[]", "{", R"({"cancel-job":"perhaps"})"}) {
+    const Answered bad = ask("POST", job_ + "/savepoints", body);
+    EXPECT_EQ(bad.status, 400) << body;
+    EXPECT_THAT(bad.body, HasSubstr("Request did not match expected format SavepointTriggerRequestBody.")) << body;
+  }
+}
+
+TEST_F(RouterTest, OperationsAnswerAsFlinksDo) {
+  const TriggerId id = TriggerId::from_halves(1, 2);
+  gateway::OperationModel& operation = gateway_.operation_;
+  operation.job = kJob;
+  operation.id = id;
+  const std::string savepoints = job_ + "/savepoints/" + id.to_string();
+  EXPECT_EQ(ask("GET", savepoints).body, R"({"status":{"id":"IN_PROGRESS"},"operation":null})");
+  operation.done = true;
+  operation.location = "file:/s/savepoint-1";
+  EXPECT_EQ(ask("GET", savepoints).body, R"({"status":{"id":"COMPLETED"},"operation":{"location":"file:/s/savepoint-1"}})");
+  operation.failure_class = "java.util.concurrent.CompletionException";
+  operation.failure = "no";
+  const Answered failed = ask("GET", savepoints);
+  EXPECT_EQ(failed.status, 200);
+  EXPECT_THAT(failed.body, HasSubstr(R"("operation":{"failure-cause":{"class":"java.util.concurrent.CompletionException","stack-trace":)"));
+  EXPECT_THAT(failed.body, testing::Not(HasSubstr("location")));
+  operation.kind = gateway::OperationKind::kCheckpoint;
+  EXPECT_THAT(ask("GET", job_ + "/checkpoints/" + id.to_string()).body, HasSubstr(R"({"failureCause":{)"));
+  operation.failure_class.clear();
+  operation.checkpoint = 7;
+  EXPECT_EQ(ask("GET", job_ + "/checkpoints/" + id.to_string()).body, R"({"status":{"id":"COMPLETED"},"operation":{"checkpointId":7}})");
+  const Answered unknown = ask("GET", savepoints);
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("There is no savepoint operation with triggerId=" + id.to_string() + " for job " + kJob.to_string() + "."));
+  operation.kind = gateway::OperationKind::kDisposal;
+  operation.job = JobId();
+  EXPECT_EQ(ask("GET", "/savepoint-disposal/" + id.to_string()).body, R"({"status":{"id":"COMPLETED"},"operation":{}})");
+  EXPECT_THAT(ask("GET", "/savepoint-disposal/" + kJob.to_string()).body, HasSubstr("Operation not found under key: "));
+  EXPECT_THAT(ask("POST", "/savepoint-disposal").body, HasSubstr("Field savepoint-path must not be omitted or be null."));
+  EXPECT_EQ(ask("POST", "/savepoint-disposal", R"({"savepoint-path":"/s"})").status, 200);
+}
+
+TEST_F(RouterTest, RescalingAndResourceRequirements) {
+  EXPECT_EQ(ask("PATCH", job_ + "/rescaling?parallelism=4").status, 200);
+  EXPECT_EQ(std::get<gateway::RescaleRequest>(gateway_.last_operation.action).parallelism, 4);
+  for (const char* bad : {"", "?parallelism=0", "?parallelism=-1", "?parallelism=zz", "?parallelism=40000"}) {
+    EXPECT_EQ(ask("PATCH", job_ + "/rescaling" + bad).status, 400) << bad;
+  }
+  EXPECT_THAT(ask("PATCH", "/jobs/" + JobId().to_string() + "/rescaling?parallelism=4").body, HasSubstr("not found"));
+  const std::string path = job_ + "/resource-requirements";
+  const std::string vertex = VertexId::from_halves(1, 1).to_string();
+  EXPECT_EQ(ask("GET", path).body, "{\"" + vertex + R"(":{"parallelism":{"lowerBound":1,"upperBound":4}}})");
+  const Answered put = ask("PUT", path, "{\"" + vertex + R"(":{"parallelism":{"lowerBound":"2","upperBound":-1},"x":1}})");
+  EXPECT_EQ(put.status, 200);
+  EXPECT_EQ(put.body, "{}");
+  EXPECT_EQ(gateway_.requirements[0].second.lower, 2);
+  EXPECT_EQ(gateway_.requirements[0].second.upper, -1);
+  EXPECT_THAT(ask("PUT", path).body, HasSubstr("Request body does not specify resource requirements."));
+  EXPECT_THAT(ask("PUT", path, R"({"zz":{"parallelism":{"lowerBound":1,"upperBound":2}}})").body,
+              HasSubstr("Request did not match expected format JobResourceRequirementsBody."));
+  const Answered unknown = ask("GET", "/jobs/" + JobId().to_string() + "/resource-requirements");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("Could not find Flink job"));
+}
+
+TEST_F(RouterTest, ClaimModesOfBothNames) {
+  for (const auto& [body, claims] : {std::pair{R"({"savepointPath":"/s","claimMode":"CLAIM"})", true}, {R"({"savepointPath":"/s","restoreMode":"CLAIM"})", true},
+                                     {R"({"savepointPath":"/s","claimMode":"NO_CLAIM","restoreMode":"CLAIM"})", false}, {R"({"savepointPath":"/s","claimMode":"LEGACY"})", false},
+                                     {R"({"savepointPath":"/s"})", false}}) {
+    EXPECT_EQ(ask("POST", "/jars/a.jar/run", body).status, 200) << body;
+    EXPECT_EQ(gateway_.last_run.claim, claims) << body;
+    EXPECT_EQ(gateway_.last_run.savepoint_path, "/s");
+  }
+  EXPECT_EQ(ask("POST", "/jars/a.jar/run", R"({"claimMode":"zz"})").status, 400);
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ class Task::Runner final : public operators::OperatorContext, public operators::
   const data::Schema& output_schema(std::uint32_t output) const override { return outputs_.at(output); }
   const data::Schema& input_schema(std::uint32_t input) const override { return inputs_.at(input); }
   const std::vector<data::KeyColumn>& key_columns(std::uint32_t input) const override { return keys_.at(input); }
+  operators::Splits& splits() override { return task_.splits_; }
   env::Env& env() override { return task_.around_.env; }
   data::BlockPool& pool() override { return task_.around_.blocks; }
   state::TaskState& state() override { return *task_.task_state_; }

@@ -23,6 +23,7 @@
 #include "base/id.h"
 #include "env/env.h"
 #include "graph/job_graph.h"
+#include "operators/operator_context.h"
 #include "operators/registry.h"
 #include "runtime/gate.h"
 #include "runtime/module.h"
@@ -193,6 +194,7 @@ class Task {
   std::unique_ptr<state::TaskState> task_state_;
   std::int64_t watermark_ = kMinWatermark;
   bool source_done_ = false;
+  operators::Splits splits_;
   bool data_ended_ = false;
   std::int64_t last_checkpoint_ = -1;              // newest barrier taken part in
   std::int64_t stops_after_ = -1;                  // holds still until this one is complete or aborted; -1: does not

@@ -34,25 +34,6 @@ std::size_t Checkpoint::acknowledged() const {
   return static_cast<std::size_t>(std::count_if(tasks.begin(), tasks.end(), [](const auto& t) { return t.acknowledged; }));
 }
 
-std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators, std::uint32_t subtask,
-                                   std::uint32_t parallelism) {
-  std::set<std::uint32_t> vertices;
-  for (const SnapshotOperator& o : checkpoint.operators) {
-    if (std::find(operators.begin(), operators.end(), o.id) != operators.end()) vertices.insert(o.vertex);
-  }
-  std::vector<std::string> all;
-  const std::string* own = nullptr;
-  bool needs_all = vertices.size() != 1;
-  for (const TaskCheckpoint& part : checkpoint.tasks) {
-    if (!vertices.contains(part.vertex)) continue;
-    needs_all = needs_all || part.ack.has_union;
-    all.push_back(part.ack.handle);
-    if (part.subtask == subtask) own = &part.ack.handle;
-  }
-  if (!needs_all && all.size() == parallelism && own != nullptr) return {*own};
-  return all;
-}
-
 CheckpointCoordinator::CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks, std::int64_t next_id)
     : options_(options), tasks_(std::move(tasks)), next_id_(next_id) {}
 

@@ -138,11 +138,6 @@ struct Checkpoint {
 };
 static_assert(wire::EveryMemberHasARow<Checkpoint>);
 
-// The handles that subtask `subtask` of a vertex of these operators is restored from: those of the vertices that had the
-// operators, whatever the chains were then; its own alone where nothing has changed.
-std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators, std::uint32_t subtask,
-                                   std::uint32_t parallelism);
-
 // Somebody wants a snapshot now.
 struct SnapshotWish {
   std::uint64_t ticket = 0;  // comes back in WishEnded; 0: nobody waits
@@ -170,6 +165,8 @@ class CheckpointCoordinator {
   // tasks[vertex] = parallelism.
   CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks, std::int64_t next_id);
 
+  // Another parallelism; counts from the next checkpoint on.
+  void set_tasks(std::vector<std::uint32_t> tasks) { tasks_ = std::move(tasks); }
   // Tasks run (again): periodic checkpoints may start, the first one an interval from now.
   void on_running(Instant now);
   // Tasks do not run any more.
@@ -212,7 +209,7 @@ class CheckpointCoordinator {
   void delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out);
 
   const CheckpointOptions options_;
-  const std::vector<std::uint32_t> tasks_;
+  std::vector<std::uint32_t> tasks_;
   std::int64_t next_id_;
   bool running_ = false;
   bool final_wanted_ = false;

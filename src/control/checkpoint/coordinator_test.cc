@@ -204,26 +204,5 @@ TEST(CheckpointCoordinator, ManyWishesAreRefusedAtTheBound) {
   EXPECT_FALSE(find<WishEnded>(last)->ok);
 }
 
-TEST(PartsFor, MatchesByOperatorWhateverTheChainsWere) {
-  Checkpoint c;
-  c.operators = {{"a", "", "", 0, 2, 128, "", true}, {"b", "", "", 1, 2, 128, "", true}};
-  for (const std::uint32_t v : {0u, 1u}) {
-    for (const std::uint32_t s : {0u, 1u}) {
-      TaskCheckpoint part;
-      part.vertex = v;
-      part.subtask = s;
-      part.ack.handle = "v" + std::to_string(v) + "s" + std::to_string(s);
-      c.tasks.push_back(part);
-    }
-  }
-  using Parts = std::vector<std::string>;
-  EXPECT_EQ(parts_for(c, {"b"}, 1, 2), Parts{"v1s1"});
-  EXPECT_EQ(parts_for(c, {"b"}, 1, 3), (Parts{"v1s0", "v1s1"}));
-  EXPECT_EQ(parts_for(c, {"a", "b"}, 0, 2).size(), 4u);  // chained now
-  EXPECT_TRUE(parts_for(c, {"new"}, 0, 2).empty());
-  c.tasks[0].ack.has_union = true;
-  EXPECT_EQ(parts_for(c, {"a"}, 1, 2), (Parts{"v0s0", "v0s1"}));
-}
-
 }  // namespace
 }  // namespace drey::control

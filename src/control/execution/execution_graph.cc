@@ -178,7 +178,7 @@ void ExecutionGraph::on_failure(ExceptionEntry entry, bool may_restart, Instant 
       move(JobState::kFailing, now, out);
     }
     cancel_all(now, out);
-  } else if (!exceptions_.empty() && (state_ == JobState::kRestarting || state_ == JobState::kFailing)) {
+  } else if (!exceptions_.empty() && !redeploys_ && (state_ == JobState::kRestarting || state_ == JobState::kFailing)) {
     // What fails while the others are being cancelled belongs to the failure that began it.
     auto& concurrent = exceptions_.front().concurrent;
     if (concurrent.size() < kExceptionsMax) concurrent.push_back(std::move(entry));
@@ -238,15 +238,42 @@ void ExecutionGraph::settle(Instant now, Actions& out) {
   }
 }
 
+void ExecutionGraph::set_parallelism(const std::vector<std::int32_t>& parallelism) {
+  for (std::size_t v = 0; v < parallelism.size(); ++v) {
+    auto& vertex = executions_[v];
+    plan_.vertices[v].parallelism = parallelism[v];
+    // A new subtask's attempts go on where its neighbours' are, so that no two attempts of a job are taken for one.
+    Execution fresh;
+    fresh.attempts.emplace_back();
+    for (const Execution& e : vertex) fresh.current().number = std::max(fresh.current().number, e.current().number);
+    vertex.resize(static_cast<std::size_t>(parallelism[v]), fresh);
+  }
+}
+
+Actions ExecutionGraph::resize(const std::vector<std::int32_t>& parallelism, Instant now) {
+  Actions out;
+  if (state_ != JobState::kRunning || has_slots_) return out;
+  set_parallelism(parallelism);
+  for (auto& vertex : executions_) {
+    for (Execution& e : vertex) set(e.current(), AttemptState::kScheduled, now);
+  }
+  out.push_back(RequestSlots{});
+  return out;
+}
+
 Actions ExecutionGraph::on_restart_timer(Instant now) {
   Actions out;
   if (state_ != JobState::kRestarting) return out;
-  ++restarts_;
+  if (!redeploys_) ++restarts_;
+  redeploys_ = false;
+  set_parallelism(next_parallelism_);
+  next_parallelism_.clear();
   for (auto& vertex : executions_) {
     for (Execution& e : vertex) {
       Attempt next;
       next.number = e.current().number + 1;
       next.entered[0] = now.millis;
+      if (e.current().entered[0] == 0) e.attempts.clear();  // a subtask that was not there before
       e.attempts.push_back(std::move(next));
       if (e.attempts.size() > kExceptionsMax) e.attempts.erase(e.attempts.begin());
       e.data_ended = false;
@@ -270,6 +297,18 @@ Actions ExecutionGraph::cancel(Instant now) {
   }
   restart_delay_.reset();
   move(JobState::kCancelling, now, out);
+  cancel_all(now, out);
+  settle(now, out);
+  return out;
+}
+
+Actions ExecutionGraph::redeploy(std::vector<std::int32_t> parallelism, Instant now) {
+  Actions out;
+  if (state_ != JobState::kRunning) return out;
+  next_parallelism_ = std::move(parallelism);
+  redeploys_ = true;
+  restart_delay_ = Millis(0);
+  move(JobState::kRestarting, now, out);
   cancel_all(now, out);
   settle(now, out);
   return out;

@@ -2,7 +2,8 @@
 //
 // Each subtask has a set of attempts: the current one and those before. A job is one region: when an attempt fails, all
 // are cancelled, and the restart strategy decides whether new ones start. Events about attempts that are not current are
-// ignored. Legal moves of the job are those of kJobMoves; another one is a broken invariant.
+// ignored. redeploy() is a restart that no failure caused: with other parallelisms, or to take back what tasks did.
+// Legal moves of the job are those of kJobMoves; another one is a broken invariant.
 #pragma once
 
 #include <array>
@@ -90,6 +91,10 @@ class ExecutionGraph {
   Actions on_task_manager_lost(const std::string& task_manager, const FailureReport& why, Instant now);
   Actions on_restart_timer(Instant now);
   Actions cancel(Instant now);
+  // `parallelism`: per vertex; empty: as it is. Does nothing unless the job is RUNNING.
+  Actions redeploy(std::vector<std::int32_t> parallelism, Instant now);
+  // The same while the job waits for slots: it asks again, for another number.
+  Actions resize(const std::vector<std::int32_t>& parallelism, Instant now);
   // A failure of the job as a whole (a checkpoint too many failed, the plan cannot be carried out).
   Actions fail_job(const FailureReport& why, bool may_restart, Instant now);
   // The JobManager goes: the job will be resumed by another one.
@@ -112,10 +117,11 @@ class ExecutionGraph {
   void set(Attempt& attempt, AttemptState state, Instant now);
   void cancel_all(Instant now, Actions& out);
   bool all_terminal() const;
+  void set_parallelism(const std::vector<std::int32_t>& parallelism);
   void settle(Instant now, Actions& out);
   void on_failure(ExceptionEntry entry, bool may_restart, Instant now, Actions& out);
 
-  const graph::Plan plan_;
+  graph::Plan plan_;
   std::unique_ptr<RestartStrategy> strategy_;
   JobState state_ = JobState::kInitializing;
   std::array<std::int64_t, kJobStates> entered_{};
@@ -124,6 +130,8 @@ class ExecutionGraph {
   FailureReport failure_;
   std::int64_t restarts_ = 0;
   std::optional<Millis> restart_delay_;    // decided, while the attempts end
+  bool redeploys_ = false;                 // the restart under way is no failure's
+  std::vector<std::int32_t> next_parallelism_;  // of the attempts that start next; empty: as it is
   bool has_slots_ = false;
 };
 

@@ -92,6 +92,28 @@ TEST(ExecutionGraph, CancelsFromEveryState) {
   EXPECT_EQ(running.state(), JobState::kCanceled);
 }
 
+TEST(ExecutionGraph, RedeploysWithAnotherParallelismAndCountsNoRestart) {
+  auto g = make({{"restart-strategy.type", "none"}});
+  EXPECT_TRUE(g.redeploy({1, 3}, {1}).empty());  // not running yet
+  g.start({2});
+  g.on_slots(kPlaces, {3});
+  run_all(g, AttemptState::kRunning);
+  const auto actions = g.redeploy({2, 1}, {4});
+  EXPECT_EQ(count<CancelAttempt>(actions), 3u);
+  EXPECT_EQ(g.state(), JobState::kRestarting);
+  run_all(g, AttemptState::kCanceled);
+  const auto again = g.on_restart_timer({5});
+  EXPECT_EQ(count<RequestSlots>(again), 1u);
+  EXPECT_EQ(g.state(), JobState::kRunning);
+  EXPECT_EQ(g.executions()[0].size(), 2u);
+  EXPECT_EQ(g.executions()[1].size(), 1u);
+  EXPECT_EQ(g.plan().vertices[0].parallelism, 2);
+  EXPECT_EQ(g.executions()[0][1].current().number, 1u);
+  EXPECT_EQ(g.executions()[0][1].current().state, AttemptState::kScheduled);
+  EXPECT_EQ(g.restarts(), 0);
+  EXPECT_TRUE(g.exceptions().empty());
+}
+
 TEST(RestartStrategy, ExponentialDelayGrowsAndNamesBadOptions) {
   auto strategy = make_restart_strategy({{"restart-strategy.exponential-delay.jitter-factor", "0"}}, true, 1);
   ASSERT_TRUE(strategy.ok());

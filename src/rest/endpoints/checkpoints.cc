@@ -46,7 +46,9 @@ T checkpoint_as(const CheckpointModel& c) {
   out.status = c.status;
   out.trigger_timestamp = c.trigger_time;
   fill_totals(c, -1, out);
-  out.checkpoint_type = "CHECKPOINT";
+  out.checkpoint_type = c.type;
+  out.is_savepoint = c.type != "CHECKPOINT";
+  if (out.is_savepoint) out.savepoint_format = c.savepoint_format;
   if constexpr (requires { out.external_path; }) {
     if (c.status == "COMPLETED") {
       out.external_path = "file:" + c.path;
@@ -111,7 +113,8 @@ CheckpointStatistics statistics_of(const JobModel& job) {
     if (c.status == "FAILED" && !out.latest.failed)
       out.latest.failed = checkpoint_as<FailedCheckpoint>(c);
     if (c.status != "COMPLETED") continue;
-    if (!out.latest.completed) out.latest.completed = checkpoint_as<CompletedCheckpoint>(c);
+    auto& latest = c.type == "CHECKPOINT" ? out.latest.completed : out.latest.savepoint;
+    if (!latest) latest = checkpoint_as<CompletedCheckpoint>(c);
     const Checkpoint& done = out.history.back();
     written.push_back(done.checkpointed_size);
     state.push_back(done.state_size);
@@ -126,7 +129,7 @@ CheckpointStatistics statistics_of(const JobModel& job) {
   out.summary = {summary_of(written), summary_of(state),     summary_of(duration),
                  summary_of(zero),    summary_of(processed), summary_of(zero)};
   if (model.restored_id >= 0)
-    out.latest.restored = RestoredCheckpoint{model.restored_id, model.restored_time, false,
+    out.latest.restored = RestoredCheckpoint{model.restored_id, model.restored_time, model.restored_savepoint,
                                              "file:" + model.restored_path};
   return out;
 }

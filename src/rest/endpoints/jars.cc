@@ -227,6 +227,8 @@ struct RunJar {
     request->savepoint_path = first_of(call.body.savepoint_path, call.query.savepoint_path);
     request->allow_non_restored =
         call.body.allow_non_restored_state.value_or(call.query.allow_non_restored_state);
+    const auto& mode = call.body.claim_mode ? call.body.claim_mode : call.body.restore_mode;
+    request->claim = mode && *mode == "CLAIM";
     cluster.run_jar(std::move(*request)).then([reply](Result<JobId> id) {
       if (!id.ok()) return reply.refuse(fail(Code::kInvalidArgument, id.status().to_string()));
       reply({*id, *id});

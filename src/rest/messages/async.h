@@ -49,7 +49,7 @@ struct AsyncResult {
 };
 
 struct AsyncInfo {
-  std::optional<Json> failure_cause;
+  std::optional<FailureCause> failure_cause;
   static constexpr std::string_view kUrn = "runtime:rest:handler:async:AsynchronousOperationInfo";
   static constexpr auto fields() {
     return std::tuple{field("failure-cause", &AsyncInfo::failure_cause)};
