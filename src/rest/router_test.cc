@@ -312,7 +312,7 @@ TEST_F(RouterTest, OperationsAnswerAsFlinksDo) {
   operation.kind = gateway::OperationKind::kDisposal;
   operation.job = JobId();
   EXPECT_EQ(ask("GET", "/savepoint-disposal/" + id.to_string()).body, R"({"status":{"id":"COMPLETED"},"operation":{}})");
-  EXPECT_THAT(ask("GET", "/savepoint-disposal/" + kJob.to_string()).body, HasSubstr("Operation not found under key: "));
+  EXPECT_THAT(ask("GET", "/savepoint-disposal/" + TriggerId().to_string()).body, HasSubstr("Operation not found under key: "));
   EXPECT_THAT(ask("POST", "/savepoint-disposal").body, HasSubstr("Field savepoint-path must not be omitted or be null."));
   EXPECT_EQ(ask("POST", "/savepoint-disposal", R"({"savepoint-path":"/s"})").status, 200);
 }
