@@ -13,7 +13,7 @@ Arguments parse_arguments(int argc, char** argv, const std::vector<std::string>&
     for (const auto* list : {&with_value, &flags}) {
       for (const std::string& entry : *list) {
         const auto equals = entry.find('=');
-        const std::string name = equals == std::string::npos ? entry : entry.substr(equals + 1);
+        std::string name = equals == std::string::npos ? entry : entry.substr(equals + 1);
         if (word != name && (equals == std::string::npos || word != entry.substr(0, equals))) continue;
         takes_value = list == &with_value;
         return name;

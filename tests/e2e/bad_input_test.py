@@ -108,6 +108,7 @@ def ended(cluster, job):
 def bad_rows_and_files_fail_the_job_by_file_line_and_column():
     cases = {
         "few": (HEADER + ROW + "2013,1,1\n", ["few.csv", "line=3", "3 fields"]),
+        "many": (HEADER + ROW + ROW.replace("Z\n", "Z,1\n"), ["many.csv", "line=3", "20 fields"]),
         "number": (HEADER + ROW.replace(",517,", ",x17,"), ["number.csv", "line=2", "dep_time", "x17"]),
         "time": (HEADER + ROW.replace("2013-01-01T10", "2013-13-01T10"), ["line=2", "time_hour"]),
         "utf8": ((HEADER + ROW).encode().replace(b"EWR", b"E\xffR"), ["line=2", "origin", "UTF-8"]),

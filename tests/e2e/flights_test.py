@@ -56,8 +56,8 @@ def equals_it_when_the_task_manager_is_killed_three_times():
     with Cluster("kill-tm", "-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.attempts=100",
                  "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
         output = os.path.join(cluster.base, "out")
-        years = 6
-        job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms", *LEAP)
+        years = 4
+        job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
         for _ in range(3):
             before = completed_checkpoints(cluster, job)
             until("two more checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= before + 2)
@@ -83,8 +83,8 @@ def equals_it_on_two_task_managers_whichever_is_killed():
         cluster.finish(job, 60)
         check(output)
         output = os.path.join(cluster.base, "killed")
-        years = 6
-        job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms", *LEAP)
+        years = 4
+        job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
         for kill in range(4):
             before = completed_checkpoints(cluster, job)
             until("two more checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= before + 2)
@@ -104,8 +104,8 @@ def equals_it_on_two_task_managers_whichever_is_killed():
 def equals_it_when_the_job_manager_is_killed_and_started_again():
     with Cluster("kill-jm") as cluster:
         output = os.path.join(cluster.base, "out")
-        years = 4
-        job = submit(cluster, output, 2, "--years", years, "--rate", "150000", "--checkpoint-interval", "500ms", *LEAP)
+        years = 2
+        job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
         until("two checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 2)
         cluster.kill()
         cluster.start()
