@@ -6,9 +6,11 @@
 compares DIR/departures, DIR/punctuality and DIR/streaks as multisets of lines; prints what differs and exits 1.
 """
 import argparse
+import calendar
 import collections
 import csv
 import datetime
+import functools
 import hashlib
 import io
 import os
@@ -32,8 +34,9 @@ def read(path):
         yield {k: None if v == "NA" else v for k, v in row.items()}
 
 
+@functools.lru_cache(None)
 def stamp(t):
-    return t.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return t.isoformat() + "Z"
 
 
 def line(*fields):
@@ -42,53 +45,97 @@ def line(*fields):
     return out.getvalue()
 
 
-def flights(path, years):
-    rows = list(read(path))
-    for row in rows:
-        row["time"] = datetime.datetime.strptime(row["time_hour"], "%Y-%m-%dT%H:%M:%SZ")
-    for k in range(years):
-        for row in rows:
-            yield row, row["time"].replace(year=row["time"].year + k)
+class Pass:
+    """Shifts instants by whole years; remembers what it has worked out, for there are few hours and many flights."""
+
+    def __init__(self, years):
+        self.years = years
+        self.shifted = {}
+
+    def __call__(self, t):
+        at = self.shifted.get(t)
+        if at is None:
+            at = self.shifted[t] = t.replace(year=t.year + self.years)
+        return at
+
+
+def runs_of(legs, shift):
+    """(first, last, legs, route) of what lies less than 12 h apart when moved by `shift`; instants are not moved."""
+    runs = []
+    for time, _, hop in legs:
+        if runs and shift(time) - shift(runs[-1][1]) < GAP:
+            first, _, count, route = runs[-1]
+            runs[-1] = (first, time, count + 1, f"{route} {hop}")
+        else:
+            runs.append((time, time, 1, hop))
+    return runs
+
+
+def added_up(groups, passes, describe):
+    """(key, start, description) of all groups of all passes. What one pass alone fills is described once."""
+    described = {group: describe(values) for group, values in groups.items()}
+    sources = collections.defaultdict(list)
+    for shift in passes:
+        for group in groups:
+            sources[group[0], shift(group[1])].append(group)
+    for (key, start), of in sources.items():
+        yield key, start, described[of[0]] if len(of) == 1 else describe([v for group in of for v in groups[group]])
 
 
 def expected(path, airlines, years):
+    """One pass over the file; the other years are the same, moved, and added up where they meet."""
     names = {row["carrier"]: row["name"] for row in read(airlines)}
-    hours = collections.defaultdict(list)
-    days = collections.defaultdict(list)
-    legs = collections.defaultdict(list)
-    for row, time in flights(path, years):
+    hours, days, legs = {}, {}, collections.defaultdict(list)
+    for row in read(path):
+        time = datetime.datetime.strptime(row["time_hour"], "%Y-%m-%dT%H:%M:%SZ")
         left = row["dep_time"] is not None
-        hours[row["origin"], time].append(int(row["dep_delay"]) if left else None)
+        hours.setdefault((row["origin"], time), []).append(int(row["dep_delay"]) if left else None)
         if not left:
             continue
-        days[row["carrier"], time.replace(hour=0)].append(int(row["dep_delay"]))
+        days.setdefault((row["carrier"], time.replace(hour=0)), []).append(int(row["dep_delay"]))
         if row["tailnum"] is not None:
             legs[row["tailnum"]].append((time, int(row["flight"]), f"{row['origin']}>{row['dest']}"))
 
-    departures = []
-    for (origin, start), delays in hours.items():
-        flown = [d for d in delays if d is not None]
+    def delays_of(flown_or_not):
+        flown = [d for d in flown_or_not if d is not None]
         mean = "%.3f" % (sum(flown) / len(flown)) if flown else None
-        departures.append(line(origin, stamp(start), len(delays), len(delays) - len(flown), mean, max(flown) if flown else None))
-    punctuality = []
-    for (carrier, start), delays in days.items():
-        on_time = sum(1 for d in delays if d <= 15)
-        punctuality.append(line(carrier, names.get(carrier, ""), stamp(start), len(delays), on_time, "%.3f" % (on_time / len(delays))))
+        return line(len(flown_or_not), len(flown_or_not) - len(flown), mean, max(flown) if flown else None)
+
+    def share_of(flown):
+        on_time = sum(1 for d in flown if d <= 15)
+        return line(len(flown), on_time, "%.3f" % (on_time / len(flown)))
+
+    passes = [Pass(k) for k in range(years)]
+    departures = [f"{origin},{stamp(start)},{rest}" for origin, start, rest in added_up(hours, passes, delays_of)]
+    heads = {carrier: line(carrier, names.get(carrier, "")) for carrier, _ in days}
+    punctuality = [f"{heads[carrier]},{stamp(start)},{rest}" for carrier, start, rest in added_up(days, passes, share_of)]
     streaks = []
-    for tail, all_legs in legs.items():
-        run = []
-        for leg in sorted(all_legs, key=lambda l: l[:2]) + [None]:
-            if run and (leg is None or leg[0] - run[-1][0] >= GAP):
-                if len(run) >= 3:
-                    streaks.append(line(tail, stamp(run[0][0]), stamp(run[-1][0]), len(run), " ".join(l[2] for l in run)))
-                run = []
-            if leg:
-                run.append(leg)
+    for tail, unsorted in legs.items():
+        in_order = sorted(unsorted, key=lambda l: l[:2])
+        by_leap = {}  # 29 February lies between legs in some years
+        open_run = None
+
+        def close(run):
+            if run is not None and run[2] >= 3:
+                streaks.append(f"{tail},{stamp(run[0])},{stamp(run[1])},{run[2]},{run[3]}")
+
+        for shift in passes:
+            leap = calendar.isleap(in_order[0][0].year + shift.years)
+            if leap not in by_leap:
+                by_leap[leap] = runs_of(in_order, shift)
+            for first, last, count, route in by_leap[leap]:
+                first, last = shift(first), shift(last)
+                if open_run is not None and first - open_run[1] < GAP:
+                    open_run = (open_run[0], last, open_run[2] + count, f"{open_run[3]} {route}")
+                else:
+                    close(open_run)
+                    open_run = (first, last, count, route)
+        close(open_run)
     return {"departures": departures, "punctuality": punctuality, "streaks": streaks}
 
 
 def remembered(path, airlines, years):
-    """What expected() says. It takes seconds a year, so it is kept under build/, by the bytes it depends on."""
+    """What expected() says. It takes seconds, so it is kept under build/, by the bytes it depends on."""
     key = hashlib.sha256(str(years).encode())
     for source in (os.path.abspath(__file__), path, airlines):
         with open(source, "rb") as f:
