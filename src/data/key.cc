@@ -19,22 +19,14 @@ View null_key() {
   return v;
 }
 
-// `bits` are the value's little-endian bytes, zero-extended.
-View fixed_key(std::uint64_t bits, std::uint32_t width) {
-  // As words, in registers: written by parts and copied as a whole it would wait for the stores.
-  return std::bit_cast<View>(ViewWords{bits << 32 | width, bits >> 32});
-}
-
-// Calls visit(row number, null?, bits) for a column of fixed width up to 8 bytes.
-template <typename Visit>
-void for_each_fixed(const RowBatch& batch, std::uint32_t column, std::uint32_t width, Visit&& visit) {
-  const std::uint64_t* valid = batch.validity(column);
-  const auto* bytes = batch.values<char>(column);
-  for (std::uint32_t i = 0; i < batch.rows(); ++i) {
-    const std::uint32_t row = batch.physical(i);
-    std::uint64_t bits = 0;
-    std::memcpy(&bits, bytes + std::size_t{row} * width, width);
-    visit(i, is_valid(valid, row), bits);
+// Calls body(i, physical row of row i).
+template <typename Body>
+void for_rows(const RowBatch& batch, Body&& body) {
+  const std::uint32_t rows = batch.rows();
+  if (const std::uint32_t* selection = batch.selection(); selection != nullptr) {
+    for (std::uint32_t i = 0; i < rows; ++i) body(i, selection[i]);
+  } else {
+    for (std::uint32_t i = 0; i < rows; ++i) body(i, i);
   }
 }
 
@@ -91,38 +83,50 @@ void KeyVector::encode(const RowBatch& batch, std::span<const KeyColumn> columns
   } else {
     encode_many(batch, columns);
   }
-  for (std::uint32_t i = 0; i < rows; ++i) hashes_[i] = hash_of(keys_[i]);
 }
 
 void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
-  const std::uint32_t rows = batch.rows();
   const std::uint64_t* valid = batch.validity(column.index);
-  if (column.width == 8 && valid == nullptr && column.kind != TypeKind::kDouble) {
-    const auto* values = batch.values<std::uint64_t>(column.index);
-    for (std::uint32_t i = 0; i < rows; ++i) keys_[i] = fixed_key(values[batch.physical(i)], 8);
-  } else if (column.kind == TypeKind::kText || column.kind == TypeKind::kBytes) {
+  View* const keys = keys_.data();
+  std::uint64_t* const hashes = hashes_.data();
+  const auto put = [&](std::uint32_t i, const View& key) {
+    keys[i] = key;
+    hashes[i] = hash_of(key);
+  };
+  // `bits`: the value's little-endian bytes, zero-extended. Both halves of the view are stored as words: put together
+  // in memory first, they could only be read back after the stores.
+  const auto put_fixed = [&](std::uint32_t i, std::uint64_t bits, std::uint32_t width) {
+    const ViewWords words{bits << 32 | width, bits >> 32};
+    std::memcpy(&keys[i], &words.low, 8);
+    std::memcpy(reinterpret_cast<char*>(&keys[i]) + 8, &words.high, 8);
+    hashes[i] = hash_of(words);
+  };
+  const auto put_null = [&](std::uint32_t i) { put(i, null_key()); };
+  if (column.kind == TypeKind::kText || column.kind == TypeKind::kBytes) {
     const View* views = batch.values<View>(column.index);
-    for (std::uint32_t i = 0; i < rows; ++i) {
-      const std::uint32_t row = batch.physical(i);
-      keys_[i] = is_valid(valid, row) ? views[row] : null_key();
-    }
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { put(i, is_valid(valid, row) ? views[row] : null_key()); });
   } else if (column.kind == TypeKind::kBool) {
     const void* bits = batch.column(column.index).buffers[1];
-    for (std::uint32_t i = 0; i < rows; ++i) {
-      const std::uint32_t row = batch.physical(i);
-      keys_[i] = is_valid(valid, row) ? fixed_key(get_bit(bits, row) ? 1 : 0, 1) : null_key();
-    }
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) {
+      is_valid(valid, row) ? put_fixed(i, get_bit(bits, row) ? 1 : 0, 1) : put_null(i);
+    });
   } else if (column.width == 16) {
     const auto* bytes = batch.values<char>(column.index);
-    text_.resize(std::size_t{rows} * 16);
-    for (std::uint32_t i = 0; i < rows; ++i) {
-      const std::uint32_t row = batch.physical(i);
+    text_.resize(std::size_t{batch.rows()} * 16);
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) {
       std::memcpy(&text_[std::size_t{i} * 16], bytes + std::size_t{row} * 16, 16);
-      keys_[i] = is_valid(valid, row) ? make_view(&text_[std::size_t{i} * 16], 16) : null_key();
-    }
+      put(i, is_valid(valid, row) ? make_view(&text_[std::size_t{i} * 16], 16) : null_key());
+    });
+  } else if (column.width == 8 && valid == nullptr && column.kind != TypeKind::kDouble) {
+    const auto* values = batch.values<std::uint64_t>(column.index);
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { put_fixed(i, values[row], 8); });
   } else {
-    for_each_fixed(batch, column.index, column.width, [&](std::uint32_t i, bool value, std::uint64_t bits) {
-      keys_[i] = value ? fixed_key(canonical(column.kind, bits), column.width) : null_key();
+    const auto* bytes = batch.values<char>(column.index);
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) {
+      if (!is_valid(valid, row)) return put_null(i);
+      std::uint64_t bits = 0;
+      std::memcpy(&bits, bytes + std::size_t{row} * column.width, column.width);
+      put_fixed(i, canonical(column.kind, bits), column.width);
     });
   }
 }
@@ -165,6 +169,7 @@ void KeyVector::encode_many(const RowBatch& batch, std::span<const KeyColumn> co
   std::size_t begin = 0;
   for (std::uint32_t i = 0; i < rows; ++i) {
     keys_[i] = make_view(text_.data() + begin, ends[i] - begin);
+    hashes_[i] = hash_of(keys_[i]);
     begin = ends[i];
   }
 }

@@ -32,12 +32,12 @@ inline std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
 std::uint64_t hash_far(const View& v);
 }  // namespace detail
 
-inline std::uint64_t hash_of(const View& v) {
-  if (!is_inline(v)) return detail::hash_far(v);
-  const ViewWords w = words_of(v);
+// Of an inline view.
+inline std::uint64_t hash_of(const ViewWords& w) {
   return detail::fold(detail::fold(w.low ^ 0x9E3779B97F4A7C15ULL, w.high ^ 0xA0761D6478BD642FULL),
                       0xE7037ED1A0B428DBULL);
 }
+inline std::uint64_t hash_of(const View& v) { return is_inline(v) ? hash_of(words_of(v)) : detail::hash_far(v); }
 
 // maxParallelism key groups; group = high32(hash) * max >> 32.
 inline std::uint32_t key_group_of(std::uint64_t hash, std::uint32_t max_parallelism) {
