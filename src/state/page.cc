@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -30,16 +31,24 @@ char* map_memory(std::size_t bytes) {
 
 }  // namespace
 
-void* allocate_huge(std::size_t bytes) {
-  const bool large = bytes >= kHugePage;
-  const std::size_t alignment = large ? kHugePage : 64;
-  void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  DREY_CHECK(memory != nullptr);
-  if (large) madvise(memory, bytes, MADV_HUGEPAGE);
-  return memory;
+HugeArray::HugeArray(std::size_t size) : size_(size) {
+  const std::size_t bytes = size * sizeof(std::uint64_t);
+  if (bytes >= kHugePage) {
+    data_ = reinterpret_cast<std::uint64_t*>(map_memory(bytes));
+  } else {
+    data_ = static_cast<std::uint64_t*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+    DREY_CHECK(data_ != nullptr);
+    std::memset(data_, 0, bytes);
+  }
 }
 
-void free_huge(void* memory) { std::free(memory); }
+HugeArray::~HugeArray() {
+  if (size_ * sizeof(std::uint64_t) >= kHugePage) {
+    munmap(data_, size_ * sizeof(std::uint64_t));
+  } else {
+    std::free(data_);
+  }
+}
 
 void Page::release() {
   if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) pool->give_back(this);

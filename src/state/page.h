@@ -8,25 +8,32 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace drey::state {
 
 inline constexpr std::uint32_t kPageBytes = 64u << 10;
 
-// Memory for large arrays, on huge pages: an index is read at random, and with small pages each read would cost a TLB miss.
-void* allocate_huge(std::size_t bytes);
-void free_huge(void* memory);
+// An array of zeroes; a large one lies on huge pages, for one that is read at random would cost a TLB miss a read.
+class HugeArray {
+ public:
+  explicit HugeArray(std::size_t size);
+  HugeArray(HugeArray&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  HugeArray& operator=(HugeArray&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~HugeArray();
+  std::size_t size() const { return size_; }
+  std::uint64_t* data() { return data_; }
+  const std::uint64_t* data() const { return data_; }
+  std::uint64_t operator[](std::size_t i) const { return data_[i]; }
 
-template <typename T>
-struct HugeAllocator {
-  using value_type = T;
-  HugeAllocator() = default;
-  template <typename U>
-  HugeAllocator(const HugeAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
-  T* allocate(std::size_t count) { return static_cast<T*>(allocate_huge(count * sizeof(T))); }
-  void deallocate(T* memory, std::size_t) { free_huge(memory); }
-  friend bool operator==(const HugeAllocator&, const HugeAllocator&) { return true; }
+ private:
+  std::uint64_t* data_;
+  std::size_t size_;
 };
 
 class PagePool;

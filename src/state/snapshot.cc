@@ -56,17 +56,17 @@ std::uint32_t bytes_of(std::uint64_t blocks, std::uint32_t used) {
 }
 
 // What the next image of a page holds.
-std::uint64_t blocks_to_write(const Table::PageEntry& page, std::uint32_t id, bool sparse) {
+std::uint64_t blocks_to_write(const Table::PageEntry& page, std::uint64_t dirty_blocks, std::uint32_t id, bool sparse) {
   if (page.images.empty() || sparse || page.page->bytes != kPageBytes) return kAllBlocks;
-  std::uint64_t bytes = bytes_of(page.dirty_blocks, page.used());
+  std::uint64_t bytes = bytes_of(dirty_blocks, page.used());
   std::size_t later = 0;
   for (std::size_t i = 1; i < page.images.size(); ++i) {
     const Table::PageImage& image = page.images[i];
-    if ((image.blocks & ~page.dirty_blocks) == 0) continue;  // no longer needed
+    if ((image.blocks & ~dirty_blocks) == 0) continue;  // no longer needed
     ++later;
     bytes += bytes_of(image.blocks, image.used);
   }
-  return later + 2 > kImagesMin + id % kImagesSpread || bytes * 2 > page.used() ? kAllBlocks : page.dirty_blocks;
+  return later + 2 > kImagesMin + id % kImagesSpread || bytes * 2 > page.used() ? kAllBlocks : dirty_blocks;
 }
 
 }  // namespace
@@ -188,15 +188,15 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
         Table::PageEntry& page = pages[id];
         if (page.page == nullptr || page.live == 0) continue;
         if (stands_alone) {
-          page.page->retain();
+          Page* const shared = e->table->share(id);
           if (rows != nullptr) {
-            Table::PageEntry shared;
-            shared.page = page.page;
-            shared.slot_bytes = page.slot_bytes;
-            shared.slots = page.slots;
-            rows->adopt(id, std::move(shared));
+            Table::PageEntry same;
+            same.page = shared;
+            same.slot_bytes = page.slot_bytes;
+            same.slots = page.slots;
+            rows->adopt(id, std::move(same), kAllBlocks);
           } else {
-            job->images_.push_back({page.page, kAllBlocks, page.used()});
+            job->images_.push_back({shared, kAllBlocks, page.used()});
             record.pages.push_back({id, page.slot_bytes, page.slots, page.page->bytes, {{0, file->bytes, kAllBlocks, page.used()}}});
             file->bytes += sizeof(PageImageHeader) + page.used();
           }
@@ -205,17 +205,17 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
         const bool sparse = form == SnapshotForm::kFull || std::ranges::any_of(page.images, [&](const Table::PageImage& image) {
           return live[image.file.get()] * 100 < image.file->bytes * kLivePercentMin;
         });
-        if (page.dirty_blocks != 0 || sparse) {
-          const std::uint64_t blocks = blocks_to_write(page, id, sparse);
+        const std::uint64_t dirty = e->table->dirty_blocks(id);
+        if (dirty != 0 || sparse) {
+          const std::uint64_t blocks = blocks_to_write(page, dirty, id, sparse);
           if (blocks == kAllBlocks) page.images.clear();
           // The whole image stays below, however much lies over it.
           for (std::size_t i = page.images.size(); i-- > 1;) {
             if ((page.images[i].blocks & ~blocks) == 0) page.images.erase(page.images.begin() + static_cast<std::ptrdiff_t>(i));
           }
-          page.page->retain();
-          job->images_.push_back({page.page, blocks, page.used()});
+          job->images_.push_back({e->table->share(id), blocks, page.used()});
+          e->table->make_clean(id);
           page.images.push_back({file, file->bytes, blocks, page.used()});
-          page.dirty_blocks = 0;
           file->bytes += sizeof(PageImageHeader) + bytes_of(blocks, page.used());
         }
         PageRecord stored{id, page.slot_bytes, page.slots, page.page->bytes, {}};
@@ -251,10 +251,12 @@ void TaskState::discard(std::int64_t checkpoint_id) {
   if (found == file_of_checkpoint_.end()) return;
   for (const auto& [name, e] : entries_) {
     if (e->table == nullptr) continue;
-    for (Table::PageEntry& page : e->table->pages()) {
+    auto& pages = e->table->pages();
+    for (std::uint32_t id = 1; id < pages.size(); ++id) {
+      Table::PageEntry& page = pages[id];
       for (std::size_t i = page.images.size(); i-- > 0;) {
         if (page.images[i].file != found->second) continue;
-        page.dirty_blocks |= page.images[i].blocks;
+        e->table->make_dirty(id, page.images[i].blocks);
         if (i == 0) {
           page.images.clear();
         } else {
@@ -433,7 +435,6 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
       entry.page = pool_.allocate(page.page_bytes);
       entry.slot_bytes = page.slot_bytes;
       entry.slots = page.slots;
-      entry.dirty_blocks = own ? 0 : kAllBlocks;
       for (const ImageRecord& image : page.images) {
         if (!own) break;
         const auto& file = page_files[image.file];
@@ -442,7 +443,7 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
         file->bytes = std::max(file->bytes, image.offset + sizeof(PageImageHeader) + bytes_of(image.blocks, image.used));
       }
       char* memory = entry.page->memory;
-      table.adopt(page.id, std::move(entry));
+      table.adopt(page.id, std::move(entry), own ? 0 : kAllBlocks);
       DREY_TRY(reader.read(manifest.files, page, memory));
     }
     if (budget_.used_bytes > budget_.bytes_max) {
@@ -471,7 +472,7 @@ Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files) 
       entry.slot_bytes = page.slot_bytes;
       entry.slots = page.slots;
       char* memory = entry.page->memory;
-      source.adopt(1, std::move(entry));
+      source.adopt(1, std::move(entry), 0);
       DREY_TRY(reader.read(manifest.files, page, memory));
       Status status;
       source.for_each([&](Address row) {

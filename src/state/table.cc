@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,25 +13,48 @@
 namespace drey::state {
 namespace {
 
-constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << 48) - 1;
-constexpr std::uint64_t kErased = 1;
-constexpr std::size_t kIndexMin = 64;
+// Slots come in steps of 16 bytes up to 256, then in four sizes a power of two; a page holds at least two of them. What
+// is larger has pages of its own.
+constexpr std::uint32_t kSlotBytesMax = kPageBytes / 2;
 
-// Bits that neither the key group (top) nor the position in the index (bottom) uses.
-std::uint64_t tag_of(std::uint64_t hash) { return (hash >> 32) & 0xffff; }
+std::size_t size_class_of(std::uint32_t bytes) {
+  if (bytes <= 256) return (bytes + 15) / 16;
+  const auto top = static_cast<std::uint32_t>(std::bit_width(bytes - 1));  // 9: up to 512
+  return 16 + (top - 9) * 4 + ((bytes - 1) >> (top - 3)) - 3;
+}
+std::uint32_t slot_bytes_of(std::size_t size_class) {
+  if (size_class <= 16) return static_cast<std::uint32_t>(size_class) * 16;
+  const auto step = static_cast<std::uint32_t>(size_class - 17);
+  return (64u << step / 4) * (step % 4 + 5);
+}
 
-// 16-byte steps up to 256, then four sizes a power of two; at least 2 slots a page, else a page of its own.
-std::uint64_t slot_size_for(std::uint64_t bytes) {
-  if (bytes <= 256) return (bytes + 15) & ~std::uint64_t{15};
-  const auto top = std::bit_width(bytes - 1);
-  const std::uint64_t step = std::uint64_t{1} << (top - 3);
-  return (bytes + step - 1) & ~(step - 1);
+std::uint64_t word_at(const char* bytes) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, 8);
+  return word;
+}
+
+// `stored`: the bytes of a key in a row, followed by zeroes up to a multiple of 8.
+bool equal_keys(const char* stored, const data::View& key) {
+  if (data::is_inline(key)) {
+    const data::ViewWords words = data::words_of(key);
+    if (key.size != 0 && word_at(stored) != (words.low >> 32 | words.high << 32)) return false;
+    return key.size <= 8 || word_at(stored + 8) == words.high >> 32;
+  }
+  // In words, the last two overlapping: most keys are short.
+  const char* bytes = key.u.far.data;
+  if (key.size > 64) return std::memcmp(stored, bytes, key.size) == 0;
+  for (std::uint32_t at = 0; at + 8 < key.size; at += 8) {
+    if (word_at(stored + at) != word_at(bytes + at)) return false;
+  }
+  return word_at(stored + key.size - 8) == word_at(bytes + key.size - 8);
 }
 
 }  // namespace
 
 Table::Table(std::string owner, TableSpec spec, PagePool& pool, Budget& budget)
-    : owner_(std::move(owner)), spec_(spec), pool_(pool), budget_(budget), pages_(1), index_(kIndexMin) {}
+    : owner_(std::move(owner)), spec_(spec), pool_(pool), budget_(budget), pages_(1), heads_(1),
+      size_classes_(size_class_of(kSlotBytesMax) + 1) {}
 
 Table::~Table() {
   for (PageEntry& entry : pages_) {
@@ -39,51 +63,23 @@ Table::~Table() {
   budget_.used_bytes.fetch_sub(page_bytes_, std::memory_order_relaxed);
 }
 
-std::uint64_t Table::mix_group(std::uint64_t hash, std::int64_t group) {
-  return hash ^ mix64(static_cast<std::uint64_t>(group));
+std::uint64_t Table::group_hash(std::int64_t group) const {
+  return spec_.grouped ? mix64(static_cast<std::uint64_t>(group)) : 0;
 }
 
-bool Table::matches(Address row, const data::View& key, std::int64_t group) const {
+inline bool Table::matches(Address row, const data::View& key, std::int64_t group) const {
   char* at = row_at(row);
   if (header(at).key_size != stored_size(key)) return false;
   if (spec_.grouped && group_part(at).group != group) return false;
-  const char* bytes = key_bytes(at);
-  if (key.size == 8) return std::memcmp(bytes, key.u.inlined, 8) == 0;
-  return std::memcmp(bytes, data::data_of(key), key.size) == 0;
+  return equal_keys(key_bytes(at), key);
 }
 
 Address Table::find(const data::View& key, std::uint64_t hash, std::int64_t group) const {
-  const std::uint64_t h = index_hash(hash, group);
-  const std::uint64_t tag = tag_of(h);
-  const std::size_t mask = index_.size() - 1;
-  for (std::size_t at = h & mask;; at = (at + 1) & mask) {
-    const std::uint64_t entry = index_[at];
-    if (entry == 0) return kNoRow;
-    if (entry != kErased && entry >> 48 == tag && matches(entry & kAddressMask, key, group)) return entry & kAddressMask;
-  }
+  return index_.find(index_hash(hash, group), [&](Address row) { return matches(row, key, group); });
 }
 
-void Table::index_insert(std::uint64_t h, Address row) {
-  const std::size_t mask = index_.size() - 1;
-  std::size_t at = h & mask;
-  while (index_[at] > kErased) at = (at + 1) & mask;
-  if (index_[at] == 0) ++index_used_;
-  index_[at] = tag_of(h) << 48 | row;
-}
-
-std::uint64_t* Table::locate(std::uint64_t h, Address row) {
-  const std::size_t mask = index_.size() - 1;
-  const std::uint64_t wanted = tag_of(h) << 48 | row;
-  for (std::size_t at = h & mask;; at = (at + 1) & mask) {
-    if (index_[at] == wanted) return &index_[at];
-    DREY_CHECK(index_[at] != 0);
-  }
-}
-
-void Table::reindex(std::size_t capacity) {
-  auto old = std::move(index_);
-  index_.assign(capacity, 0);
-  index_used_ = 0;
+void Table::reindex() {
+  const RowIndex old = std::exchange(index_, RowIndex(rows_));
   // The hash is worked out again from the key; rows are visited in blocks so that their misses overlap.
   constexpr std::size_t kBlock = 64;
   Address block[kBlock];
@@ -92,42 +88,21 @@ void Table::reindex(std::size_t capacity) {
     std::uint64_t hashes[kBlock];
     for (std::size_t i = 0; i < count; ++i) {
       hashes[i] = index_hash(data::hash_of(key_of(block[i])), group_of(block[i]));
-      __builtin_prefetch(&index_[hashes[i] & (capacity - 1)], 1);
+      index_.prefetch(hashes[i]);
     }
-    for (std::size_t i = 0; i < count; ++i) index_insert(hashes[i], block[i]);
+    for (std::size_t i = 0; i < count; ++i) index_.insert(hashes[i], block[i]);
     count = 0;
   };
-  for (const std::uint64_t entry : old) {
-    if (entry <= kErased) continue;
-    block[count] = entry & kAddressMask;
-    __builtin_prefetch(row_at(block[count]));
+  old.for_each([&](Address row) {
+    __builtin_prefetch(row_at(row));
+    block[count] = row;
     if (++count == kBlock) flush();
-  }
+  });
   flush();
 }
 
-Result<Address> Table::allocate_slot(std::uint64_t bytes) {
-  const std::uint64_t wanted = slot_size_for(bytes);
-  const bool own_page = wanted > kPageBytes / 2;
-  const std::uint64_t page_bytes = own_page ? (wanted + kPageBytes - 1) / kPageBytes * kPageBytes : kPageBytes;
-  const auto slot_bytes = static_cast<std::uint32_t>(own_page ? page_bytes : wanted);
-  if (!own_page) {
-    auto& free = free_slots_[slot_bytes];
-    if (!free.empty()) {
-      const Address row = free.back();
-      free.pop_back();
-      ++pages_[row >> 16].live;
-      return row;
-    }
-    std::uint32_t& open = open_page_[slot_bytes];
-    if (open != 0 && pages_[open].slots < kPageBytes / slot_bytes) {
-      PageEntry& entry = pages_[open];
-      ++entry.live;
-      return Address{open} << 16 | entry.slots++;
-    }
-  }
-  if (page_bytes > UINT32_MAX ||
-      budget_.used_bytes.load(std::memory_order_relaxed) + page_bytes > budget_.bytes_max) {
+Result<std::uint32_t> Table::add_page(std::uint32_t page_bytes, std::uint32_t slot_bytes) {
+  if (budget_.used_bytes.load(std::memory_order_relaxed) + page_bytes > budget_.bytes_max) {
     return fail(Code::kResourceExhausted,
                 fmt::format("State has outgrown its managed memory: {} needs {} more bytes, it holds {} bytes in {} rows, the "
                             "slot has {} bytes. Raise taskmanager.memory.managed.size, or give the job more slots",
@@ -139,17 +114,42 @@ Result<Address> Table::allocate_slot(std::uint64_t bytes) {
   if (free_ids_.empty()) {
     id = static_cast<std::uint32_t>(pages_.size());
     pages_.emplace_back();
+    heads_.emplace_back();
   } else {
     id = free_ids_.back();
     free_ids_.pop_back();
   }
-  PageEntry& entry = pages_[id];
-  entry = {};
-  entry.page = pool_.allocate(static_cast<std::uint32_t>(page_bytes));
-  entry.slot_bytes = slot_bytes;
-  entry.slots = 1;
-  entry.live = 1;
-  if (!own_page) open_page_[slot_bytes] = id;
+  Page* page = pool_.allocate(page_bytes);
+  pages_[id] = {page, slot_bytes, 1, 1, {}};
+  heads_[id] = {page->memory, kAllBlocks, std::min(slot_bytes, kPageBytes), false};
+  return id;
+}
+
+Result<Address> Table::allocate_slot(std::uint64_t bytes) {
+  if (bytes > kSlotBytesMax) {
+    const std::uint64_t page_bytes = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+    if (page_bytes > UINT32_MAX) {
+      return fail(Code::kResourceExhausted, fmt::format("A value is too large: {}, {} bytes", owner_, bytes));
+    }
+    DREY_TRY_ASSIGN(const std::uint32_t id, add_page(static_cast<std::uint32_t>(page_bytes), static_cast<std::uint32_t>(page_bytes)));
+    return Address{id} << 16;
+  }
+  const std::size_t number = size_class_of(static_cast<std::uint32_t>(bytes));
+  SizeClass& sizes = size_classes_[number];
+  if (!sizes.free.empty()) {
+    const Address row = sizes.free.back();
+    sizes.free.pop_back();
+    ++pages_[row >> 16].live;
+    return row;
+  }
+  const std::uint32_t slot_bytes = slot_bytes_of(number);
+  if (sizes.open_page != 0 && pages_[sizes.open_page].slots < kPageBytes / slot_bytes) {
+    PageEntry& entry = pages_[sizes.open_page];
+    ++entry.live;
+    return Address{sizes.open_page} << 16 | entry.slots++ * slot_bytes;
+  }
+  DREY_TRY_ASSIGN(const std::uint32_t id, add_page(kPageBytes, slot_bytes));
+  sizes.open_page = id;
   return Address{id} << 16;
 }
 
@@ -162,26 +162,30 @@ void Table::free_slot(Address row) {
     budget_.used_bytes.fetch_sub(entry.page->bytes, std::memory_order_relaxed);
     entry.page->release();
     entry = {};
+    heads_[id] = {};
     free_ids_.push_back(id);
     return;
   }
   --entry.live;
-  free_slots_[entry.slot_bytes].push_back(row);
+  size_classes_[size_class_of(entry.slot_bytes)].free.push_back(row);
 }
 
-char* Table::for_write(Address row) {
-  PageEntry& entry = pages_[row >> 16];
+void Table::unshare(std::uint32_t id) {
+  PageEntry& entry = pages_[id];
   if (entry.page->is_shared()) {
     Page* copy = pool_.allocate(entry.page->bytes);
-    std::memcpy(copy->memory, entry.page->memory, std::size_t{entry.slots} * entry.slot_bytes);
+    std::memcpy(copy->memory, entry.page->memory, entry.used());
     entry.page->release();
     entry.page = copy;
+    heads_[id].memory = copy->memory;
   }
-  const std::uint64_t begin = (row & 0xffff) * entry.slot_bytes;
-  // The last block of a page larger than kPageBytes is beyond the bits: it has one slot, whose bits are all set here.
-  const std::uint64_t last = std::min<std::uint64_t>((begin + entry.slot_bytes - 1) / kBlockBytes, 63);
-  entry.dirty_blocks |= kAllBlocks >> (63 - last) & kAllBlocks << begin / kBlockBytes;
-  return entry.page->memory + begin;
+  heads_[id].maybe_shared = false;
+}
+
+Page* Table::share(std::uint32_t id) {
+  heads_[id].maybe_shared = true;
+  pages_[id].page->retain();
+  return pages_[id].page;
 }
 
 Result<Address> Table::upsert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_size,
@@ -197,50 +201,48 @@ Result<Address> Table::upsert(const data::View& key, std::uint64_t hash, std::in
     group_part(at) = {group, static_cast<std::uint32_t>(members.size()), 0};
     members.push_back(row);
   }
+  char* const value = value_bytes(at);
+  if (key.size != 0) std::memset(value - 8, 0, 8);  // the zeroes behind the key
   std::memcpy(key_bytes(at), data::data_of(key), key.size);
-  std::memset(value_bytes(at), 0, value_size);
+  std::memset(value, 0, value_size);
   ++rows_;
-  if ((index_used_ + 1) * 8 > index_.size() * 5) {
-    // Grows when rows fill it, else only sweeps out the erased.
-    reindex(std::bit_ceil(std::max<std::size_t>(kIndexMin, rows_ * 3)));
-  }
-  index_insert(index_hash(hash, group), row);
+  // Grows when rows fill it, else only sweeps out the erased.
+  if (!index_.has_room()) reindex();
+  index_.insert(index_hash(hash, group), row);
   if (fresh != nullptr) *fresh = true;
   return row;
 }
 
 Status Table::values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::int64_t group,
                      bool upsert_rows, void** out, std::uint8_t* fresh) {
-  // Index lines first, then rows: the misses of a whole block overlap (engine.md 2.2).
-  constexpr std::size_t kBlock = 64;
+  // Three stages, kAhead rows apart: fetch the index line, fetch the row it leads to, match. So the misses of many rows
+  // are under way at once, and work goes on meanwhile (engine.md 2.2).
+  constexpr std::size_t kAhead = 32;
+  Address likely[kAhead];  // of the rows between the second and the third stage
   const std::uint64_t span = row_bytes(8, spec_.fixed_bytes) - 1;  // a row may straddle two cache lines
-  for (std::size_t begin = 0; begin < keys.size(); begin += kBlock) {
-    const std::size_t end = std::min(begin + kBlock, keys.size());
-    const std::size_t mask = index_.size() - 1;
-    for (std::size_t i = begin; i < end; ++i) __builtin_prefetch(&index_[index_hash(hashes[i], group) & mask]);
-    // The row that a key's tag leads to, past the entries of other keys; nearly always the right one.
-    Address likely[kBlock];
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::uint64_t h = index_hash(hashes[i], group);
-      const std::uint64_t tag = tag_of(h);
-      std::size_t at = h & mask;
-      while (index_[at] != 0 && (index_[at] == kErased || index_[at] >> 48 != tag)) at = (at + 1) & mask;
-      likely[i - begin] = index_[at] & kAddressMask;
-      if (likely[i - begin] == kNoRow) continue;
-      const char* row = row_at(likely[i - begin]);
-      __builtin_prefetch(row, 1);
-      __builtin_prefetch(row + span, 1);
-    }
-    for (std::size_t i = begin; i < end; ++i) {
+  const std::uint64_t mixed = group_hash(group);
+  const std::size_t n = keys.size();
+  for (std::size_t step = 0; step < n + 2 * kAhead; ++step) {
+    if (step < n) index_.prefetch(hashes[step] ^ mixed);
+    if (const std::size_t i = step - 2 * kAhead; i < n) {
       // Rows do not move here, so a match is the key's row whatever was added meanwhile.
-      Address row = likely[i - begin];
-      if (row == kNoRow || !matches(row, keys[i], group)) row = find(keys[i], hashes[i], group);
+      Address row = likely[i % kAhead];
       bool is_fresh = false;
-      if (row == kNoRow && upsert_rows) {
-        DREY_TRY_ASSIGN(row, upsert(keys[i], hashes[i], group, spec_.fixed_bytes, &is_fresh));
+      if (row == kNoRow || !matches(row, keys[i], group)) [[unlikely]] {
+        row = find(keys[i], hashes[i], group);
+        if (row == kNoRow && upsert_rows) {
+          DREY_TRY_ASSIGN(row, upsert(keys[i], hashes[i], group, spec_.fixed_bytes, &is_fresh));
+        }
       }
       if (fresh != nullptr) fresh[i] = is_fresh ? 1 : 0;
       out[i] = row == kNoRow ? nullptr : value_bytes(for_write(row));
+    }
+    if (const std::size_t i = step - kAhead; i < n) {
+      const Address row = index_.likely(hashes[i] ^ mixed);
+      likely[i % kAhead] = row;
+      if (row == kNoRow) continue;
+      __builtin_prefetch(row_at(row), 1);
+      __builtin_prefetch(row_at(row) + span, 1);
     }
   }
   // An address handed out early may belong to a page that a later row's first write copied. That cannot be:
@@ -278,8 +280,7 @@ Result<Address> Table::resize(Address row, std::uint32_t value_size) {
   const std::uint32_t kept = std::min(header(from).value_size, value_size);
   std::memcpy(to, from, row_bytes(key_size, kept));
   header(to).value_size = value_size;
-  const std::uint64_t h = index_hash(data::hash_of(key_of(row)), group_of(row));
-  *locate(h, row) = tag_of(h) << 48 | moved;
+  index_.replace(index_hash(data::hash_of(key_of(row)), group_of(row)), row, moved);
   if (spec_.grouped) groups_[group_part(to).group][group_part(to).position] = moved;
   free_slot(row);
   return moved;
@@ -299,7 +300,7 @@ void Table::leave_group(Address row) {
 }
 
 void Table::erase(Address row) {
-  *locate(index_hash(data::hash_of(key_of(row)), group_of(row)), row) = kErased;
+  index_.erase(index_hash(data::hash_of(key_of(row)), group_of(row)), row);
   if (spec_.grouped) leave_group(row);
   free_slot(row);
   --rows_;
@@ -309,7 +310,7 @@ void Table::erase_group(std::int64_t group) {
   const auto found = groups_.find(group);
   if (found == groups_.end()) return;
   for (const Address row : found->second) {
-    *locate(index_hash(data::hash_of(key_of(row)), group), row) = kErased;
+    index_.erase(index_hash(data::hash_of(key_of(row)), group), row);
     free_slot(row);
   }
   rows_ -= found->second.size();
@@ -319,17 +320,21 @@ void Table::erase_group(std::int64_t group) {
 void Table::for_each(const std::function<void(Address)>& visit) const {
   for (std::size_t id = 1; id < pages_.size(); ++id) {
     for (std::uint32_t slot = 0; slot < pages_[id].slots; ++slot) {
-      const Address row = Address{id} << 16 | slot;
+      const Address row = Address{id} << 16 | std::uint64_t{slot} * pages_[id].slot_bytes;
       if (header(row_at(row)).key_size != kFree) visit(row);
     }
   }
 }
 
-void Table::adopt(std::uint32_t id, PageEntry entry) {
-  if (id >= pages_.size()) pages_.resize(id + 1);
+void Table::adopt(std::uint32_t id, PageEntry entry, std::uint64_t dirty_blocks) {
+  if (id >= pages_.size()) {
+    pages_.resize(id + 1);
+    heads_.resize(id + 1);
+  }
   DREY_CHECK(pages_[id].page == nullptr);
   page_bytes_ += entry.page->bytes;
   budget_.used_bytes.fetch_add(entry.page->bytes, std::memory_order_relaxed);
+  heads_[id] = {entry.page->memory, dirty_blocks, std::min(entry.slot_bytes, kPageBytes), false};
   pages_[id] = std::move(entry);
 }
 
@@ -342,11 +347,12 @@ void Table::rebuild() {
       continue;
     }
     entry.live = 0;
+    const bool own_page = entry.slot_bytes > kSlotBytesMax;
     for (std::uint32_t slot = 0; slot < entry.slots; ++slot) {
-      const Address row = Address{id} << 16 | slot;
+      const Address row = Address{id} << 16 | std::uint64_t{slot} * entry.slot_bytes;
       char* at = row_at(row);
       if (header(at).key_size == kFree) {
-        free_slots_[entry.slot_bytes].push_back(row);
+        if (!own_page) size_classes_[size_class_of(entry.slot_bytes)].free.push_back(row);
         continue;
       }
       ++entry.live;
@@ -357,22 +363,21 @@ void Table::rebuild() {
         members.push_back(row);
       }
     }
-    if (entry.slot_bytes < kPageBytes && entry.slots < kPageBytes / entry.slot_bytes) open_page_[entry.slot_bytes] = id;
+    if (!own_page && entry.slots < kPageBytes / entry.slot_bytes) size_classes_[size_class_of(entry.slot_bytes)].open_page = id;
   }
-  index_.assign(std::bit_ceil(std::max<std::size_t>(kIndexMin, rows_ * 2)), 0);
-  index_used_ = 0;
+  index_ = RowIndex(rows_);
   // As reindex(), but from the pages.
   constexpr std::size_t kBlock = 64;
   Address block[kBlock];
   std::uint64_t hashes[kBlock];
   std::size_t count = 0;
   const auto flush = [&] {
-    for (std::size_t i = 0; i < count; ++i) index_insert(hashes[i], block[i]);
+    for (std::size_t i = 0; i < count; ++i) index_.insert(hashes[i], block[i]);
     count = 0;
   };
   for_each([&](Address row) {
     hashes[count] = index_hash(data::hash_of(key_of(row)), group_of(row));
-    __builtin_prefetch(&index_[hashes[count] & (index_.size() - 1)], 1);
+    index_.prefetch(hashes[count]);
     block[count] = row;
     if (++count == kBlock) flush();
   });

@@ -1,6 +1,6 @@
 // Table: rows by key in pages, with an index that is rebuilt, never stored.
 //
-//   row := u32 key_size, u32 value_size, [i64 group, u32 position, u32 0], key, padding to 8, value
+//   row := u32 key_size, u32 value_size, [i64 group, u32 position, u32 0], key, zeroes to a multiple of 8, value
 //
 // key_size 0xffffffff marks a free slot, 0xfffffffe the null key. Rows lie in slots of one size per page; a row that grows moves to a larger
 // slot. A grouped table keeps, beside the index, the rows of each group (a window, a timer's time, the key of a map
@@ -23,11 +23,9 @@
 #include "base/status.h"
 #include "data/key.h"
 #include "state/page.h"
+#include "state/row_index.h"
 
 namespace drey::state {
-
-using Address = std::uint64_t;  // page << 16 | slot; 0: none
-inline constexpr Address kNoRow = 0;
 
 struct TableSpec {
   std::uint32_t fixed_bytes = 0;  // 0: values have their own sizes
@@ -100,13 +98,19 @@ class Table {
     std::uint32_t slot_bytes = 0;
     std::uint32_t slots = 0;   // handed out so far; later ones were never used
     std::uint32_t live = 0;
-    std::uint64_t dirty_blocks = kAllBlocks;  // written since the last image
-    std::vector<PageImage> images;            // oldest first: one of all blocks, then what changed
+    std::vector<PageImage> images;  // oldest first: one of all blocks, then what changed
     std::uint32_t used() const { return slots * slot_bytes; }
   };
   std::vector<PageEntry>& pages() { return pages_; }
+  // Blocks written since the last image.
+  std::uint64_t dirty_blocks(std::uint32_t id) const { return heads_[id].dirty_blocks; }
+  void make_clean(std::uint32_t id) { heads_[id].dirty_blocks = 0; }
+  void make_dirty(std::uint32_t id, std::uint64_t blocks) { heads_[id].dirty_blocks |= blocks; }
+  // A reference on the page as it is now, the caller's to release: while it is held, the next write copies the page.
+  // The only way to take one.
+  Page* share(std::uint32_t id);
   // Takes over a page image (with its rows) at this id. REQUIRES: the id is free.
-  void adopt(std::uint32_t id, PageEntry entry);
+  void adopt(std::uint32_t id, PageEntry entry, std::uint64_t dirty_blocks);
   // After the last adopt: counts rows, free slots, groups, and builds the index.
   void rebuild();
 
@@ -127,10 +131,20 @@ class Table {
   }
   static std::uint32_t key_length(const Row& row) { return row.key_size == kNull ? 0 : row.key_size; }
 
-  char* row_at(Address row) const {
-    const PageEntry& entry = pages_[row >> 16];
-    return entry.page->memory + (row & 0xffff) * entry.slot_bytes;
-  }
+  // What every access needs of a page, side by side: those of thousands of pages stay in the cache.
+  struct PageHead {
+    char* memory = nullptr;
+    std::uint64_t dirty_blocks = kAllBlocks;
+    std::uint32_t slot_bytes = 0;  // at most kPageBytes
+    bool maybe_shared = false;     // with a snapshot; only share() sets it
+  };
+  // Free slots of one size.
+  struct SizeClass {
+    std::vector<Address> free;
+    std::uint32_t open_page = 0;  // has slots that were never used
+  };
+
+  char* row_at(Address row) const { return heads_[row >> 16].memory + (row & 0xffff); }
   Row& header(char* row) const { return *reinterpret_cast<Row*>(row); }
   GroupPart& group_part(char* row) const { return *reinterpret_cast<GroupPart*>(row + sizeof(Row)); }
   char* key_bytes(char* row) const { return row + sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0); }
@@ -139,17 +153,24 @@ class Table {
     return sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0) + ((std::uint64_t{key_size} + 7) & ~std::uint64_t{7}) + value_size;
   }
   // Makes the row's page private and dirty. Every write goes through here.
-  char* for_write(Address row);
-  bool matches(Address row, const data::View& key, std::int64_t group) const;
-  std::uint64_t index_hash(std::uint64_t hash, std::int64_t group) const {
-    return spec_.grouped ? mix_group(hash, group) : hash;
+  char* for_write(Address row) {
+    PageHead& head = heads_[row >> 16];
+    if (head.maybe_shared) [[unlikely]] unshare(static_cast<std::uint32_t>(row >> 16));
+    const auto begin = static_cast<std::uint32_t>(row & 0xffff);
+    const std::uint32_t last = (begin + head.slot_bytes - 1) / kBlockBytes;
+    head.dirty_blocks |= (std::uint64_t{2} << last) - (std::uint64_t{1} << begin / kBlockBytes);
+    return head.memory + begin;
   }
-  static std::uint64_t mix_group(std::uint64_t hash, std::int64_t group);
-  std::uint64_t* locate(std::uint64_t index_hash_value, Address row);
-  void index_insert(std::uint64_t index_hash_value, Address row);
-  void reindex(std::size_t capacity);
+  void unshare(std::uint32_t id);
+  bool matches(Address row, const data::View& key, std::int64_t group) const;
+  // Of the index: rows of one key in several groups must not crowd.
+  std::uint64_t index_hash(std::uint64_t hash, std::int64_t group) const { return hash ^ group_hash(group); }
+  std::uint64_t group_hash(std::int64_t group) const;
+  void reindex();
   Result<Address> allocate_slot(std::uint64_t bytes);
   void free_slot(Address row);
+  // A page of its own id, with one slot handed out.
+  Result<std::uint32_t> add_page(std::uint32_t page_bytes, std::uint32_t slot_bytes);
   void leave_group(Address row);
 
   const std::string owner_;  // "operator 'x', state 'y'" for messages
@@ -157,11 +178,10 @@ class Table {
   PagePool& pool_;
   Budget& budget_;
   std::vector<PageEntry> pages_;  // [0] is never used
+  std::vector<PageHead> heads_;   // of the same pages
   std::vector<std::uint32_t> free_ids_;
-  std::map<std::uint32_t, std::vector<Address>> free_slots_;  // by slot size
-  std::map<std::uint32_t, std::uint32_t> open_page_;          // by slot size: page with slots never used
-  std::vector<std::uint64_t, HugeAllocator<std::uint64_t>> index_;  // tag << 48 | address; 0 empty, 1 erased
-  std::size_t index_used_ = 0;                                // entries that are not empty
+  std::vector<SizeClass> size_classes_;
+  RowIndex index_;
   std::uint64_t rows_ = 0;
   std::uint64_t page_bytes_ = 0;
   std::map<std::int64_t, std::vector<Address>> groups_;

@@ -74,7 +74,7 @@ struct EntryRecord {
 };
 static_assert(wire::EveryMemberHasARow<EntryRecord>);
 
-inline constexpr std::uint32_t kFormat = 3;
+inline constexpr std::uint32_t kFormat = 4;
 
 struct TaskState::Manifest {
   std::uint32_t format = kFormat;
