@@ -189,24 +189,30 @@ class TimeWindows final : public Operator {
   Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows,
              std::int64_t slice_end, Emitter& out) {
     const std::size_t n = rows.size();
-    part_keys_.resize(n);
-    part_hashes_.resize(n);
-    part_ids_.resize(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      part_keys_[i] = keys_.keys()[rows[i]];
-      part_hashes_[i] = keys_.hashes()[rows[i]];
-      part_ids_[i] = batch->physical(rows[i]);
+    std::span<const data::View> keys = keys_.keys();
+    std::span<const std::uint64_t> hashes = keys_.hashes();
+    if (n != batch->rows()) {  // most batches lie in one slice
+      part_keys_.resize(n);
+      part_hashes_.resize(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        part_keys_[i] = keys[rows[i]];
+        part_hashes_[i] = hashes[rows[i]];
+      }
+      keys = part_keys_;
+      hashes = part_hashes_;
     }
+    part_ids_.resize(n);
+    for (std::size_t i = 0; i < n; ++i) part_ids_[i] = batch->physical(rows[i]);
     if (accumulators_.form() == Accumulators::Form::kFixed) {
       values_.resize(n);
       fresh_.resize(n);
       DREY_TRY(
-          table_->values(part_keys_, part_hashes_, slice_end, true, values_.data(), fresh_.data()));
+          table_->values(keys, hashes, slice_end, true, values_.data(), fresh_.data()));
       return accumulators_.add(batch, static_cast<std::uint32_t>(n), part_ids_.data(), values_.data(), fresh_.data(), out);
     }
     for (std::size_t i = 0; i < n; ++i) {
       DREY_TRY_ASSIGN(state::Address row,
-                      table_->upsert(part_keys_[i], part_hashes_[i], slice_end, 0));
+                      table_->upsert(keys[i], hashes[i], slice_end, 0));
       DREY_TRY(accumulators_.add_to_row(*table_, row, 0, batch, part_ids_[i], out));
     }
     return {};
