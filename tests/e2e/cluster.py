@@ -37,6 +37,10 @@ def until(what, seconds, probe):
 class Cluster:
     def __init__(self, name, *properties):
         self.base = os.path.join(ROOT, "build", "e2e", name)
+        # A run that was killed may have left a small disk mounted there.
+        with open("/proc/mounts", encoding="utf-8") as mounts:
+            for place in [line.split()[1] for line in mounts if line.split()[1].startswith(self.base + "/")]:
+                subprocess.run(["umount", "-l", place], check=False)
         shutil.rmtree(self.base, ignore_errors=True)
         os.makedirs(self.base)
         self.directory = os.path.join(self.base, "cluster")
