@@ -54,6 +54,9 @@ void put_name(std::string& out, const ChannelName& name) {
   out.append(bytes, kNameBytes);
 }
 
+// Damage on the way is the network's; kCorrupt is for what a task reads back of its own.
+Code code_of(const Status& why) { return why.code() == Code::kCorrupt ? Code::kIo : why.code(); }
+
 ChannelName name_at(const char* bytes) {
   ChannelName name;
   std::memcpy(&name.edge, bytes, 4);
@@ -419,7 +422,7 @@ void DataExchange::lose(Outgoing& link, const Status& why) {
     if (output->has_ended) continue;
     const auto on_lost = std::exchange(output->end.on_lost, nullptr);
     if (on_lost == nullptr) continue;
-    on_lost(fail(why.code(), fmt::format("The connection that sends rows to the TaskManager at {} is lost: {}", link.name, why.message())));
+    on_lost(fail(code_of(why), fmt::format("The connection that sends rows to the TaskManager at {} is lost: {}", link.name, why.message())));
     is_told = true;
   }
   if (is_told) env::log_warn("data", "Lost the connection that sends rows to {}: {}", link.name, why.message());
@@ -602,7 +605,7 @@ void DataExchange::lose(Incoming& link, const Status& why) {
     if (input->has_ended) continue;
     const auto on_lost = std::exchange(input->end.on_lost, nullptr);
     if (on_lost == nullptr) continue;
-    on_lost(fail(why.code(), fmt::format("The connection that brings rows from the TaskManager at {} is lost: {}", link.name, why.message())));
+    on_lost(fail(code_of(why), fmt::format("The connection that brings rows from the TaskManager at {} is lost: {}", link.name, why.message())));
     is_told = true;
   }
   if (is_told) env::log_warn("data", "Lost the connection that brings rows from {}: {}", link.name, why.message());
