@@ -1,60 +1,129 @@
 #include "runtime/channel.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace drey::runtime {
 
+// Two questions are asked against the other side's stores: "is it asleep, so that I must wake it?" and "is there anything
+// left, or may I sleep?". Each side stores what it did before it loads what the other did, all sequentially consistent: of
+// two that do so at the same time at least one sees the other.
+
+Channel::~Channel() {
+  delete ahead_.load();
+  for (Ring* ring = read_.load(); ring != nullptr;) delete std::exchange(ring, ring->next.load());
+}
+
 void Channel::set_consumer(std::function<void()> wake) {
+  auto waker = std::make_shared<const std::function<void()>>(std::move(wake));
   std::lock_guard lock(mutex_);
-  wake_consumer_ = std::move(wake);
+  wake_consumer_ = std::move(waker);
 }
 
 void Channel::set_producer(std::function<void()> wake) {
+  auto waker = std::make_shared<const std::function<void()>>(std::move(wake));
   std::lock_guard lock(mutex_);
-  wake_producer_ = std::move(wake);
+  wake_producer_ = std::move(waker);
+}
+
+void Channel::call(const Waker& waker) {
+  Waker kept;
+  {
+    std::lock_guard lock(mutex_);
+    kept = waker;
+  }
+  if (kept != nullptr && *kept) (*kept)();
 }
 
 void Channel::push(Item item) {
-  if (item.batch) bytes_.fetch_add(item.batch->bytes(), std::memory_order_acq_rel);
-  std::function<void()> wake;
-  {
-    std::lock_guard lock(mutex_);
-    items_.push_back(std::move(item));
-    if (size_.fetch_add(1, std::memory_order_acq_rel) == 0) wake = wake_consumer_;
+  if (item.batch) {
+    // Before the item shows: the consumer never finishes more than was pushed.
+    pushed_bytes_.store(pushed_bytes_.load(std::memory_order_relaxed) + item.batch->bytes(), std::memory_order_release);
   }
-  if (wake) wake();
+  const std::uint64_t number = pushed_.load(std::memory_order_relaxed);
+  if (write_ == nullptr) {
+    write_ = new Ring(number, kSlots);
+    read_.store(write_, std::memory_order_release);
+  } else if (number - std::max(write_->first, popped_.load(std::memory_order_acquire)) == write_->items.size()) {
+    // More than one step was meant to make: the old ring is left to the consumer.
+    auto* larger = new Ring(number, write_->items.size() * 2);
+    write_->next.store(larger, std::memory_order_release);
+    write_ = larger;
+  }
+  write_->at(number) = std::move(item);
+  pushed_.store(number + 1);
+  if (popped_.load() == number) call(wake_consumer_);
 }
 
-bool Channel::wait(std::uint64_t enough, std::uint64_t level) {
-  wake_level_.store(static_cast<std::int64_t>(level), std::memory_order_seq_cst);
-  if (bytes_.load(std::memory_order_seq_cst) > enough) return true;
-  wake_level_.store(kNobodyWaits, std::memory_order_relaxed);
+bool Channel::push_ahead(Item& item) {
+  if (ahead_.load() != nullptr) return false;
+  if (item.batch) {
+    pushed_bytes_.store(pushed_bytes_.load(std::memory_order_relaxed) + item.batch->bytes(), std::memory_order_release);
+  }
+  ahead_.store(new Item(std::move(item)));
+  call(wake_consumer_);
+  return true;
+}
+
+bool Channel::is_due(std::int64_t waits) const {
+  if (waits == kForCredit) return queued_bytes() <= bytes_max_ / 2 && queued_items() <= kSlots / 2;
+  return queued_bytes() <= static_cast<std::uint64_t>(waits);
+}
+
+bool Channel::wait_for_credit() {
+  waits_.store(kForCredit);
+  if (!has_credit()) return true;
+  waits_.store(kNobodyWaits);
   return false;
 }
 
-// Half empty before the producer is woken: fewer wake-ups, and it finds room for a while.
-bool Channel::wait_for_credit() { return wait(bytes_max_ - 1, bytes_max_ / 2); }
-
-bool Channel::wait_for_level(std::uint64_t level) { return wait(level, level); }
+bool Channel::wait_for_level(std::uint64_t level) {
+  waits_.store(static_cast<std::int64_t>(level));
+  if (queued_bytes() > level) return true;
+  waits_.store(kNobodyWaits);
+  return false;
+}
 
 bool Channel::pop(Item& item) {
-  if (is_empty()) return false;
-  std::lock_guard lock(mutex_);
-  item = std::move(items_.front());
-  items_.pop_front();
-  size_.fetch_sub(1, std::memory_order_acq_rel);
+  if (ahead_.load(std::memory_order_acquire) != nullptr) {
+    const std::unique_ptr<Item> first(ahead_.exchange(nullptr));
+    item = std::move(*first);
+    return true;
+  }
+  const std::uint64_t number = popped_.load(std::memory_order_relaxed);
+  if (number == pushed_.load()) return false;
+  Ring* ring = read_.load(std::memory_order_acquire);
+  if (Ring* next = ring->next.load(std::memory_order_acquire); next != nullptr && number == next->first) {
+    read_.store(next, std::memory_order_release);
+    delete ring;
+    ring = next;
+  }
+  item = std::move(ring->at(number));
+  popped_.store(number + 1);
+  wake_producer_if_due();
   return true;
 }
 
 void Channel::finish(std::uint64_t bytes) {
-  const std::uint64_t left = bytes_.fetch_sub(bytes, std::memory_order_seq_cst) - bytes;
-  const std::int64_t level = wake_level_.load(std::memory_order_seq_cst);
-  if (level == kNobodyWaits || left > static_cast<std::uint64_t>(level)) return;
-  if (wake_level_.exchange(kNobodyWaits, std::memory_order_seq_cst) == kNobodyWaits) return;
-  std::function<void()> wake;
-  {
-    std::lock_guard lock(mutex_);
-    wake = wake_producer_;
-  }
-  if (wake) wake();
+  finished_bytes_.store(finished_bytes_.load(std::memory_order_relaxed) + bytes);
+  wake_producer_if_due();
+}
+
+void Channel::wake_producer_if_due() {
+  std::int64_t waits = waits_.load();
+  if (waits == kNobodyWaits || !is_due(waits)) return;
+  if (waits_.compare_exchange_strong(waits, kNobodyWaits)) call(wake_producer_);
+}
+
+std::uint64_t Channel::queued_bytes() const {
+  // What is finished was pushed before: in this order the difference is never negative.
+  const std::uint64_t finished = finished_bytes_.load();
+  return pushed_bytes_.load() - finished;
+}
+
+std::size_t Channel::queued_items() const {
+  const std::uint64_t popped = popped_.load();
+  return static_cast<std::size_t>(pushed_.load() - popped);
 }
 
 }  // namespace drey::runtime

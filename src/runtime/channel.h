@@ -1,16 +1,20 @@
 // Channel: FIFO of batches and control items from one producer subtask to one consumer subtask of the same process.
 //
-// Bounded in bytes: the producer looks at has_credit() before it takes more input, so that the bound is exceeded by at
-// most what one step makes; push never fails and an empty channel takes one batch of any size. Bytes count from push
-// until the consumer says finish(). Threading: one producer, one consumer; wakers may run on either's thread.
+// A ring with one producer and one consumer; neither takes a lock, but to call the other's waker. Bounded twice: bytes
+// count from push until the consumer says finish(), items from push until pop(). The producer looks at has_credit()
+// before it takes more input, so that a bound is exceeded by at most what one step makes: push never fails (the ring
+// grows), and an empty channel takes one batch of any size.
+//
+// Threading: one producer, one consumer; set_* any thread; wakers run on the other's thread. Lifetime: a waker may be
+// called once more after it was replaced.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <utility>
+#include <vector>
 
 #include "control/checkpoint/barrier_aligner.h"
 #include "data/row_batch.h"
@@ -35,15 +39,27 @@ struct Item {
 
 class Channel {
  public:
-  explicit Channel(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  // Slots of a ring at first, and items at which credit ends (engine.md 1.4).
+  static constexpr std::size_t kSlots = 16;
 
+  explicit Channel(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  // Called when the channel stops being empty.
   void set_consumer(std::function<void()> wake);
+  // Called when what one of the wait functions asked for is there.
   void set_producer(std::function<void()> wake);
 
   // Producer.
   void push(Item item);
-  bool has_credit() const { return bytes_.load(std::memory_order_acquire) < bytes_max_; }
-  // Asks to be woken when there is credit again. Returns false, asking nothing, when there is already.
+  // Overtakes everything in the ring: the lane of barriers that do not wait behind data. Holds one item: returns false,
+  // leaving `item` as it is, while the one before has not been taken.
+  bool push_ahead(Item& item);
+  bool has_credit() const { return queued_bytes() < bytes_max_ && queued_items() < kSlots; }
+  // Asks to be woken when there is credit again: when half of both bounds is free. Returns false, asking nothing, when
+  // there is credit already.
   bool wait_for_credit();
   // Asks to be woken when at most `level` bytes are left. Returns false, asking nothing, when that is so already. The last
   // of these two calls counts.
@@ -51,24 +67,50 @@ class Channel {
 
   // Consumer.
   bool pop(Item& item);
-  bool is_empty() const { return size_.load(std::memory_order_acquire) == 0; }
+  bool is_empty() const {
+    return popped_.load() == pushed_.load() && ahead_.load() == nullptr;
+  }
   void finish(std::uint64_t bytes);
 
-  std::uint64_t queued_bytes() const { return bytes_.load(std::memory_order_relaxed); }
-  std::size_t queued_items() const { return size_.load(std::memory_order_relaxed); }
+  // Any thread; what was true at some moment of the call.
+  std::uint64_t queued_bytes() const;
+  std::size_t queued_items() const;
 
  private:
+  // Holds the items [first, next->first). Made by the producer when the one before is full, dropped by the consumer.
+  struct Ring {
+    Ring(std::uint64_t begin, std::size_t slots) : first(begin), items(slots) {}
+    Item& at(std::uint64_t number) { return items[(number - first) & (items.size() - 1)]; }
+    const std::uint64_t first;
+    std::vector<Item> items;  // a power of two
+    std::atomic<Ring*> next{nullptr};
+  };
   static constexpr std::int64_t kNobodyWaits = -1;
-  bool wait(std::uint64_t enough, std::uint64_t level);
+  static constexpr std::int64_t kForCredit = -2;  // else: a level of bytes
+
+  using Waker = std::shared_ptr<const std::function<void()>>;
+  void call(const Waker& waker);
+  void wake_producer_if_due();
+  bool is_due(std::int64_t waits) const;
 
   const std::uint64_t bytes_max_;
-  std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::size_t> size_{0};
-  std::atomic<std::int64_t> wake_level_{kNobodyWaits};  // bytes at which the producer is woken
-  std::mutex mutex_;
-  std::deque<Item> items_;              // guarded by mutex_
-  std::function<void()> wake_consumer_; // guarded by mutex_
-  std::function<void()> wake_producer_; // guarded by mutex_
+
+  // Written by the producer.
+  alignas(64) std::atomic<std::uint64_t> pushed_{0};
+  std::atomic<std::uint64_t> pushed_bytes_{0};
+  std::atomic<Item*> ahead_{nullptr};  // owned; taken by the consumer
+  Ring* write_ = nullptr;              // producer only
+  // Bytes that the producer waits for, or one of the constants above. Taken by whoever wakes it.
+  std::atomic<std::int64_t> waits_{kNobodyWaits};
+
+  // Written by the consumer.
+  alignas(64) std::atomic<std::uint64_t> popped_{0};
+  std::atomic<std::uint64_t> finished_bytes_{0};
+  std::atomic<Ring*> read_{nullptr};  // the first one is set by the producer, before its first item shows
+
+  alignas(64) std::mutex mutex_;
+  Waker wake_consumer_;  // guarded by mutex_
+  Waker wake_producer_;  // guarded by mutex_
 };
 
 }  // namespace drey::runtime

@@ -1,32 +1,99 @@
 #include "runtime/gate.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace drey::runtime {
 
-Gate::Gate(std::vector<InputChannel> channels, bool exactly_once)
-    : channels_(std::move(channels)), sides_(channels_.size()), aligner_(channels_.size(), exactly_once) {}
+// A stack of channel numbers that many threads push to and one takes as a whole. A channel is pushed once until the
+// gate says that it may be again.
+class Gate::ReadyList {
+ public:
+  ReadyList(std::size_t channels, std::function<void()> wake) : nodes_(channels), wake_(std::move(wake)) {}
 
-bool Gate::has_input() const {
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    if (!aligner_.is_blocked(i) && !channels_[i].channel->is_empty()) return true;
+  // Any thread: the channel has an item.
+  void announce(std::uint32_t channel) {
+    Node& node = nodes_[channel];
+    if (node.is_listed.exchange(true)) return;
+    node.next = first_.load(std::memory_order_relaxed);
+    while (!first_.compare_exchange_weak(node.next, channel, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+    wake_();
+  }
+  // The gate: moves the channels to the end of `turn`, in the order in which they came.
+  void take_all(std::deque<std::uint32_t>& turn) {
+    if (first_.load(std::memory_order_relaxed) == kNone) return;
+    const auto end = static_cast<std::ptrdiff_t>(turn.size());
+    for (std::uint32_t at = first_.exchange(kNone, std::memory_order_acquire); at != kNone; at = nodes_[at].next) {
+      turn.push_back(at);
+    }
+    std::reverse(turn.begin() + end, turn.end());
+  }
+  // The gate has found the channel empty: the next item announces it again. Look once more after this.
+  void unlist(std::uint32_t channel) { nodes_[channel].is_listed.store(false); }
+  // Takes back unlist(). False: a producer was faster and has announced it.
+  bool relist(std::uint32_t channel) { return !nodes_[channel].is_listed.exchange(true); }
+
+ private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  struct Node {
+    std::atomic<bool> is_listed{false};
+    std::uint32_t next = kNone;  // whoever set is_listed, then the gate
+  };
+  std::vector<Node> nodes_;
+  std::atomic<std::uint32_t> first_{kNone};
+  const std::function<void()> wake_;
+};
+
+Gate::Gate(std::vector<InputChannel> channels, bool exactly_once, std::function<void()> wake)
+    : channels_(std::move(channels)),
+      sides_(channels_.size()),
+      aligner_(channels_.size(), exactly_once),
+      ready_(std::make_shared<ReadyList>(channels_.size(), std::move(wake))) {
+  for (std::uint32_t i = 0; i < channels_.size(); ++i) {
+    channels_[i].channel->set_consumer([ready = ready_, i] { ready->announce(i); });
+    // What was pushed before woke nobody.
+    if (!channels_[i].channel->is_empty()) ready_->announce(i);
+  }
+}
+
+// Blocked channels become free together: when their checkpoint is complete, was aborted or given up.
+void Gate::list_unblocked() {
+  if (held_.empty() || aligner_.is_blocked(held_.front())) return;
+  const auto still = std::stable_partition(held_.begin(), held_.end(), [&](std::uint32_t i) { return !aligner_.is_blocked(i); });
+  turn_.insert(turn_.end(), held_.begin(), still);
+  held_.erase(held_.begin(), still);
+}
+
+bool Gate::take(std::size_t* channel, Item* item) {
+  list_unblocked();
+  ready_->take_all(turn_);
+  while (!turn_.empty()) {
+    const std::uint32_t at = turn_.front();
+    turn_.pop_front();
+    if (aligner_.is_blocked(at)) {
+      held_.push_back(at);
+      continue;
+    }
+    Channel& from = *channels_[at].channel;
+    if (from.pop(*item)) {
+      turn_.push_back(at);
+      *channel = at;
+      return true;
+    }
+    // Empty only if it still is after producers could know that they must announce it (engine.md, trap 24).
+    ready_->unlist(at);
+    if (!from.is_empty() && ready_->relist(at)) turn_.push_back(at);
   }
   return false;
 }
 
 Gate::Event Gate::next(Ticks now) {
   // Items that ask for nothing of the task (a watermark that does not move the minimum) are passed over.
-  std::size_t empty = 0;
-  while (empty < channels_.size()) {
-    const std::size_t at = next_;
-    next_ = next_ + 1 == channels_.size() ? 0 : next_ + 1;
-    Item item;
-    if (aligner_.is_blocked(at) || !channels_[at].channel->pop(item)) {
-      ++empty;
-      continue;
-    }
-    empty = 0;
-    Event event = on_item(at, std::move(item), now);
+  std::size_t channel = 0;
+  Item item;
+  while (take(&channel, &item)) {
+    Event event = on_item(channel, std::move(item), now);
     if (event.kind != Event::Kind::kNone) return event;
   }
   return {};

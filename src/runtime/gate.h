@@ -1,10 +1,12 @@
 // Gate: merges the channels of all inputs of a task: watermarks, idleness, barriers, ends.
 //
-// Threading: task thread. Order: items of one channel in order; channels in turn.
+// Threading: task thread; `wake` is called on the producers' threads. Order: items of one channel in order; channels that
+// have items in turn. Looking for the next one costs by the number of those, not by the number of channels.
 #pragma once
 
+#include <deque>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "control/checkpoint/barrier_aligner.h"
@@ -20,7 +22,9 @@ struct InputChannel {
 
 class Gate {
  public:
-  Gate(std::vector<InputChannel> channels, bool exactly_once);
+  // Becomes the consumer of the channels. `wake`: a channel that next() found empty has an item; may be called after the
+  // gate has gone.
+  Gate(std::vector<InputChannel> channels, bool exactly_once, std::function<void()> wake);
 
   struct Event {
     enum class Kind : std::uint8_t { kNone, kBatch, kWatermark, kIdle, kBarrier, kInputEnd, kEnd };
@@ -36,7 +40,6 @@ class Gate {
   Event next(Ticks now);
   // Gives the credit of a batch back.
   void finish(const Event& event);
-  bool has_input() const;
 
   control::BarrierAligner& aligner() { return aligner_; }
   std::int64_t watermark() const { return watermark_; }
@@ -51,13 +54,20 @@ class Gate {
     bool data_ended = false;
     bool ended = false;
   };
+  // Channels that producers have put items into since the gate last looked. Each channel is in one place: on this list,
+  // in turn_, in held_, or (empty) nowhere.
+  class ReadyList;
+  void list_unblocked();
+  bool take(std::size_t* channel, Item* item);
   Event on_item(std::size_t channel, Item item, Ticks now);
   Event merged_watermark();
 
   std::vector<InputChannel> channels_;
   std::vector<Side> sides_;
   control::BarrierAligner aligner_;
-  std::size_t next_ = 0;
+  std::shared_ptr<ReadyList> ready_;
+  std::deque<std::uint32_t> turn_;   // channels with items, the next one first
+  std::vector<std::uint32_t> held_;  // channels with items that are blocked
   std::int64_t watermark_ = kMinWatermark;
   bool idle_ = false;
 };

@@ -128,15 +128,14 @@ Status Task::build_chain() {
     for (const std::string& mark : marks->elements()) watermark_ = std::min<std::int64_t>(watermark_, std::stoll(mark));
   }
   std::vector<InputChannel> channels;
-  const auto consumer_wake = [link = link_] { link->wake(); };
+  const auto wake = [link = link_] { link->wake(); };
   for (const TaskInputEdge& edge : spec_.inputs) {
     for (const auto& channel : edge.channels) {
-      channel->set_consumer(consumer_wake);
       channels.push_back({channel, graph.edges[edge.edge].input, edge.edge});
     }
   }
   if (!channels.empty()) {
-    gate_ = std::make_unique<Gate>(std::move(channels), spec_.exactly_once);
+    gate_ = std::make_unique<Gate>(std::move(channels), spec_.exactly_once, wake);
     gate_->restore_watermark(watermark_);
   }
   std::map<std::uint32_t, Runner*> runners;
@@ -155,7 +154,7 @@ Status Task::build_chain() {
     options.consumer_parallelism = out.consumer_parallelism;
     options.max_parallelism = static_cast<std::uint32_t>(graph.operators[edge.to].max_parallelism);
     if (edge.partitioner == graph::Partitioner::kCustom) options.custom = spec_.code->edges.at(out.edge);
-    for (const auto& channel : out.channels) channel->set_producer(consumer_wake);
+    for (const auto& channel : out.channels) channel->set_producer(wake);
     outputs_.push_back(std::make_unique<Output>(from->output_schema(edge.output), options, out.channels, around_.blocks));
     if (options.custom.functions != nullptr) DREY_TRY(outputs_.back()->open_custom(*from));
     from->routes.push_back({edge.output, nullptr, outputs_.back().get(), 0});
