@@ -81,15 +81,6 @@ TEST(RowBatch, SelectionSharesColumnsAndAppendGathersThem) {
   EXPECT_EQ(text_of(static_cast<const View*>(tags.children[0]->buffers[1])[1]), "something longer than twelve");
 }
 
-TEST(BlockPool, RecyclesBlocksAndTrims) {
-  BlockPool pool;
-  const char* first = pool.allocate(5000)->data();
-  EXPECT_EQ(pool.allocate(5000)->data(), first);
-  EXPECT_GT(pool.kept_bytes(), 0u);
-  pool.trim();
-  EXPECT_EQ(pool.kept_bytes(), 0u);
-}
-
 TEST(Key, NullsEmptyTextAndZeroesAreWhatTheHeaderSays) {
   BlockPool pool;
   const Schema schema = *Schema::parse("t:vu?;d:g");
