@@ -1,35 +1,15 @@
 #include "connectors/files/csv_parser.h"
 
-#include <bit>
+#include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
 
 namespace drey::connectors::files {
 namespace {
 
-// Bit i is set when byte i of the 64 at p is ',', '\n' or '"'.
-inline std::uint64_t structural_bits(const char* p) {
-#ifdef __AVX2__
-  auto half = [](const char* q) -> std::uint64_t {
-    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
-    const __m256i comma = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(','));
-    const __m256i line = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\n'));
-    const __m256i quote = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('"'));
-    return static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(comma, line), quote)));
-  };
-  return half(p) | half(p + 32) << 32;
-#else
-  std::uint64_t bits = 0;
-  for (unsigned i = 0; i < 64; ++i) {
-    bits |= std::uint64_t{p[i] == ',' || p[i] == '\n' || p[i] == '"'} << i;
-  }
-  return bits;
-#endif
-}
+// So many rows are indexed at once: index and input stay in the first cache.
+constexpr std::size_t kIndexRowsMax = 128;
 
 std::string_view shorten(std::string_view text) { return text.substr(0, 64); }
 
@@ -41,7 +21,7 @@ Status CsvParser::set_header(std::string_view header) {
   std::vector<std::string> names;
   const char* problem = nullptr;
   const std::string line(header);
-  if (split_row_with_quotes(line.data(), line.data() + line.size(), true, &problem) == nullptr || problem != nullptr) {
+  if (split_row(line.data(), line.data() + line.size(), true, &problem) == nullptr || problem != nullptr) {
     return fail(Code::kInvalidArgument, fmt::format("Cannot read the header line: {}", problem ? problem : "it is empty"));
   }
   for (const FieldSpan& f : fields_) names.emplace_back(f.begin, f.end);
@@ -75,29 +55,6 @@ void CsvParser::set_header_by_position() {
 }
 
 const char* CsvParser::split_row(const char* begin, const char* end, bool is_last, const char** problem) {
-  fields_.clear();
-  const char* field = begin;
-  const char* p = begin;
-  while (end - p >= 64) {
-    std::uint64_t bits = structural_bits(p);
-    while (bits != 0) {
-      const char* at = p + std::countr_zero(bits);
-      bits &= bits - 1;
-      if (*at == '"') return split_row_with_quotes(begin, end, is_last, problem);
-      fields_.push_back({field, at, false, false});
-      field = at + 1;
-      if (*at == '\n') {
-        FieldSpan& last = fields_.back();
-        if (last.end != last.begin && last.end[-1] == '\r') --last.end;
-        return at + 1;
-      }
-    }
-    p += 64;
-  }
-  return split_row_with_quotes(begin, end, is_last, problem);
-}
-
-const char* CsvParser::split_row_with_quotes(const char* begin, const char* end, bool is_last, const char** problem) {
   fields_.clear();
   const char* p = begin;
   while (true) {
@@ -186,12 +143,44 @@ bool CsvParser::store_row(const char* row, const char* base, data::BatchBuilder&
   return true;
 }
 
+std::size_t CsvParser::parse_plain(std::string_view input, data::BatchBuilder& builder) {
+  std::size_t consumed = 0;
+  while (!builder.is_full()) {
+    const std::size_t wanted = std::min<std::size_t>(index_rows_, builder.capacity() - builder.rows());
+    const std::size_t found = index_.find(input.substr(consumed), field_count_, wanted);
+    const std::uint32_t at = builder.rows();
+    std::size_t good = found;
+    for (std::size_t c = 0; c < field_of_column_.size() && good > 0; ++c) {
+      good = values_.parse_column(index_.column(field_of_column_[c]), good, schema_[c], options_.null_text,
+                                  builder.abi().columns[c], at);
+    }
+    if (good < found) {
+      // Columns before the one that stopped have gone further: rows that do not count yet must leave no nulls behind.
+      for (std::size_t c = 0; c < field_of_column_.size(); ++c) {
+        for (std::size_t row = at + good; row < at + found; ++row) {
+          data::set_bit(builder.abi().columns[c].validity, static_cast<std::uint32_t>(row), true);
+        }
+      }
+    }
+    builder.abi().rows = at + static_cast<std::uint32_t>(good);
+    if (good > 0) consumed += index_.bytes(good);
+    if (good < wanted) {
+      index_rows_ = std::clamp<std::size_t>(good * 2, 1, kIndexRowsMax);
+      break;
+    }
+    index_rows_ = std::min(index_rows_ * 2, kIndexRowsMax);
+  }
+  return consumed;
+}
+
 CsvParser::Outcome CsvParser::parse(std::string_view input, bool is_last, data::BatchBuilder& builder) {
   const char* const base = input.data();
   const char* const end = base + input.size();
   const char* row = base;
   Outcome outcome;
   while (row != end && !builder.is_full()) {
+    row += parse_plain({row, static_cast<std::size_t>(end - row)}, builder);
+    if (row == end || builder.is_full()) break;
     const char* problem = nullptr;
     const char* next = split_row(row, end, is_last, &problem);
     if (next == nullptr) {

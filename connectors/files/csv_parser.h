@@ -1,8 +1,9 @@
 // CsvParser: rows of CSV (RFC 4180) into columns.
 //
-// Fields are found by scanning 64 bytes at a time for commas, line ends and quotes; only the fields that the
-// schema names are parsed. Text becomes views into the input, unless a doubled quote makes a copy
-// necessary. "\r\n" ends a line as "\n" does.
+// Plain rows go the fast way: CsvIndex finds their fields, and the columns that the schema names are parsed one after
+// the other, each for many rows at once. A row that is not plain, or has a value that the fast way does not take, goes the
+// slow way alone, which knows all cases and all errors. Text becomes views into the input, unless a doubled quote makes a
+// copy necessary. "\r\n" ends a line as "\n" does.
 // Threading: one owner. Errors: a bad row is described by CsvError; the caller decides to fail or to skip.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "connectors/files/csv_index.h"
 #include "connectors/files/value_parser.h"
 #include "data/row_batch.h"
 
@@ -57,14 +59,17 @@ class CsvParser {
     bool quoted;
     bool doubled;  // holds "" pairs
   };
+  // Appends plain rows from the begin of the input, as many as there are and the builder takes. Returns their bytes.
+  std::size_t parse_plain(std::string_view input, data::BatchBuilder& builder);
   // One row into fields_; returns the byte after it, or null when the input ends first.
   const char* split_row(const char* begin, const char* end, bool is_last, const char** problem);
-  const char* split_row_with_quotes(const char* begin, const char* end, bool is_last, const char** problem);
   bool store_row(const char* row, const char* base, data::BatchBuilder& builder, CsvError* error);
 
   const data::Schema& schema_;
   CsvOptions options_;
   ValueParser values_;
+  CsvIndex index_;
+  std::size_t index_rows_ = 1;  // how far to look ahead: little where many rows go the slow way
   std::size_t field_count_ = 0;
   std::vector<std::int32_t> column_of_field_;  // -1: not wanted
   std::vector<std::uint32_t> field_of_column_;

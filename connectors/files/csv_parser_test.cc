@@ -141,6 +141,127 @@ TEST(CsvParser, EmptyLinesAreNoRows) {
   EXPECT_THAT(parse("a:l;b:l", "a,b", "\n1,2\n\r\n\n3,4\n\n").rows, ElementsAre("1|2", "3|4"));
 }
 
+// Rows of a builder as text, with the bits of numbers, so that -0 and 0 differ.
+std::vector<std::string> dump(data::BatchBuilder& builder, const data::Schema& schema) {
+  std::vector<std::string> rows;
+  for (std::uint32_t i = 0; i < builder.rows(); ++i) {
+    std::string row;
+    for (std::size_t c = 0; c < schema.size(); ++c) {
+      const drey_builder_column& column = builder.abi().columns[c];
+      row += '|';
+      if (!data::get_bit(column.validity, i)) {
+        row += "<null>";
+      } else if (schema[c].type.kind == data::TypeKind::kText) {
+        row += data::text_of(static_cast<const data::View*>(column.values)[i]);
+      } else if (schema[c].type.kind == data::TypeKind::kBool) {
+        row += data::get_bit(column.values, i) ? "true" : "false";
+      } else {
+        const auto* bytes = static_cast<const unsigned char*>(column.values);
+        const std::size_t width = schema[c].type.width();
+        for (std::size_t b = 0; b < width; ++b) row += fmt::format("{:02x}", bytes[i * width + b]);
+      }
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+struct Dumped {
+  std::vector<std::string> rows;
+  std::vector<std::pair<std::uint64_t, std::string>> errors;
+};
+
+// Lines given one at a time, each as an input of its own, are too short for the index: they go the
+// slow way.
+Dumped parse_all(const data::Schema& schema, const std::string& header, const std::string& text,
+                 const CsvOptions& options, bool line_by_line) {
+  data::BlockPool pool;
+  CsvParser parser(schema, options);
+  EXPECT_TRUE(parser.set_header(header).ok());
+  Dumped out;
+  for (std::size_t begin = 0; begin < text.size();) {
+    data::BatchBuilder builder(schema, 300, pool);
+    std::string_view input = std::string_view(text).substr(begin);
+    if (line_by_line) input = input.substr(0, input.find('\n') + 1);
+    const std::string copy(input);  // what is read behind the end is found by the sanitizer
+    const CsvParser::Outcome outcome = parser.parse(copy, true, builder);
+    for (std::string& row : dump(builder, schema)) out.rows.push_back(std::move(row));
+    if (outcome.error)
+      out.errors.emplace_back(begin + outcome.error->offset,
+                              outcome.error->column + " " + outcome.error->what);
+    begin += outcome.consumed;
+  }
+  return out;
+}
+
+TEST(CsvParser, ManyRowsAtOnceGiveWhatOneRowAtATimeGives) {
+  Prng random(11);
+  const std::string header = "i8,skipped,i16,i32,i64,f32,f64,t,n,b,at";
+  const auto schema =
+      *data::Schema::parse("i64:l;i8:c?;i16:s;i32:i?;f32:f?;f64:g;t:vu;n:vu?;b:b;at:tsm:UTC?");
+  const auto pick = [&](std::initializer_list<const char*> values) {
+    return std::string(
+        *(values.begin() + static_cast<std::ptrdiff_t>(random.below(values.size()))));
+  };
+  for (int round = 0; round < 60; ++round) {
+    // One value in `odd` is a rare one; the first rounds have few, so that long runs of plain rows
+    // happen.
+    const std::uint64_t odd = round < 20 ? 2000 : round < 40 ? 100 : 6;
+    const auto whole = [&](std::uint64_t below) {
+      if (random.below(odd) == 0) {
+        return pick({"",          "-",          "+5",
+                     "-0",        "007",        "12345678",
+                     "123456789", "-12345678",  "99999999999999999999",
+                     "1x",        " 1",         "NA",
+                     "\"3\"",     "128",        "-129",
+                     "40000",     "2147483648", "1.0",
+                     "0x1",       "12/4",       "1:2",
+                     "\xff"});
+      }
+      return fmt::format("{}{}", random.chance(0.3) ? "-" : "", random.below(below));
+    };
+    const auto real = [&] {
+      if (random.below(odd) == 0) {
+        return pick({"",          "-",          ".5",          "5.",
+                     "-.5",       "1e3",        "inf",         "nan",
+                     "0.1234567", "1.12345678", "16777217",    "99999999",
+                     "-0",        "-0.0",       "1.2.3",       "3.40282347e38",
+                     "1e400",     "NA",         "123456789.5", "1234.56789012345",
+                     "."});
+      }
+      return random.chance(0.5) ? fmt::format("{}", random.below(100'000))
+                                : fmt::format("-{}.{}", random.below(1000), random.below(10'000));
+    };
+    const auto words = [&] {
+      if (random.below(odd) == 0) {
+        return pick({"", "NA", "\xc3\xa9t\xc3\xa9", "\xff", "exactly twelv", "twelve bytes",
+                     "a text of more than thirty-two bytes, no", "\"quo,ted\"", "un\"quoted",
+                     "\"\"", "long with \xc3\xa9 in it somewhere"});
+      }
+      return std::string(random.below(20), static_cast<char>('a' + random.below(26)));
+    };
+    CsvOptions options;
+    if (round % 3 == 1) options.null_text = "NA";
+    if (round % 3 == 2) options.null_text = pick({"0", "-", "a null of many bytes", ""});
+    std::string text;
+    for (int row = 0; row < 700; ++row) {
+      text += whole(100) + ',' + words() + ',' + whole(30'000) + ',' + whole(100'000'000) + ',' +
+              whole(1'000'000'000'000) + ',' + real() + ',' + real() + ',' + words() + ',' +
+              words() + ',' + (random.below(odd) == 0 ? "maybe" : pick({"true", "false"})) + ',' +
+              (random.below(odd) == 0 ? whole(10)
+                                      : fmt::format("2013-01-{:02}T10:00:{:02}Z",
+                                                    random.below(28) + 1, random.below(60)));
+      if (random.below(odd) == 0) text += pick({",one more", "\n", "\r", "\n\r\n"});
+      text += random.chance(0.2) ? "\r\n" : "\n";
+    }
+    const Dumped fast = parse_all(schema, header, text, options, false);
+    const Dumped slow = parse_all(schema, header, text, options, true);
+    ASSERT_EQ(fast.rows, slow.rows) << round;
+    ASSERT_EQ(fast.errors, slow.errors) << round;
+    ASSERT_GT(slow.rows.size(), round < 40 ? 300u : 0u) << round;
+  }
+}
+
 TEST(AppendCsv, QuotesOnlyWhereNeeded) {
   const auto text = [](std::string_view value) {
     std::string out;
