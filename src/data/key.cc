@@ -85,6 +85,18 @@ void KeyVector::encode(const RowBatch& batch, std::span<const KeyColumn> columns
   }
 }
 
+void KeyVector::hash(const RowBatch& batch, std::span<const KeyColumn> columns) {
+  const KeyColumn& column = columns[0];
+  if (columns.size() > 1 || column.width != 8 || column.kind == TypeKind::kDouble || batch.validity(column.index) != nullptr) {
+    encode(batch, columns);
+    return;
+  }
+  // The usual case: the key is never written down.
+  const auto* values = batch.values<std::uint64_t>(column.index);
+  hashes_.resize(batch.rows());
+  for (std::uint32_t i = 0; i < batch.rows(); ++i) hashes_[i] = hash_of(fixed_key(values[batch.physical(i)], 8));
+}
+
 void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
   const std::uint64_t* valid = batch.validity(column.index);
   View* const keys = keys_.data();

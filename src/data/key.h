@@ -69,6 +69,8 @@ std::vector<KeyColumn> key_columns(const Schema& schema, std::span<const std::ui
 class KeyVector {
  public:
   void encode(const RowBatch& batch, std::span<const KeyColumn> columns);
+  // The hashes alone; what keys() is afterwards is not said.
+  void hash(const RowBatch& batch, std::span<const KeyColumn> columns);
   std::span<const View> keys() const { return keys_; }
   std::span<const std::uint64_t> hashes() const { return hashes_; }
   drey_keys abi() const { return {keys_.data(), hashes_.data()}; }

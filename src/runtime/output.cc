@@ -17,7 +17,6 @@ constexpr std::size_t kSharedTargetsMax = 4;
 Output::Output(const data::Schema& schema, OutputOptions options, std::vector<std::shared_ptr<Channel>> channels,
                data::BlockPool& pool)
     : schema_(schema), options_(std::move(options)), channels_(std::move(channels)), pool_(pool) {
-  rows_of_.resize(channels_.size());
   builders_.resize(channels_.size());
   next_ = channels_.empty() ? 0 : options_.subtask % channels_.size();
   if (options_.partitioner == graph::Partitioner::kHash) {
@@ -71,7 +70,7 @@ Status Output::emit(const data::BatchRef& batch) {
       return {};
     }
     case Partitioner::kHash: {
-      keys_.encode(*batch, options_.key_columns);
+      keys_.hash(*batch, options_.key_columns);
       targets_.resize(batch->rows());
       const auto hashes = keys_.hashes();
       for (std::uint32_t i = 0; i < batch->rows(); ++i) {
@@ -95,16 +94,48 @@ Status Output::emit(const data::BatchRef& batch) {
     case Partitioner::kBroadcast: break;
   }
   scatter(batch);
+  if (options_.buffer_timeout == Nanos(0)) flush();
   return {};
 }
 
+// rows_ becomes the physical rows for target 0, then those for target 1 and so on; begins_[t] is where those of t begin.
+void Output::sort_by_target(const data::RowBatch& batch) {
+  const std::uint32_t count = batch.rows();
+  const auto physical = [&](auto&& put) {
+    if (const std::uint32_t* selection = batch.selection(); selection != nullptr) {
+      for (std::uint32_t i = 0; i < count; ++i) put(i, selection[i]);
+    } else {
+      for (std::uint32_t i = 0; i < count; ++i) put(i, i);
+    }
+  };
+  const std::size_t targets = channels_.size();
+  rows_.resize(std::size_t{count} + 1);  // one more: what is written before it is known whether it counts
+  begins_.assign(targets + 1, 0);
+  if (targets <= kSharedTargetsMax) {
+    // A pass for each target: without a branch, and without a counter in memory that the next row would wait for.
+    std::uint32_t* out = rows_.data();
+    for (std::uint32_t target = 0; target < targets; ++target) {
+      physical([&](std::uint32_t i, std::uint32_t row) {
+        *out = row;
+        out += targets_[i] == target ? 1 : 0;
+      });
+      begins_[target + 1] = static_cast<std::uint32_t>(out - rows_.data());
+    }
+    return;
+  }
+  for (std::uint32_t i = 0; i < count; ++i) ++begins_[targets_[i] + 1];
+  for (std::size_t target = 0; target < targets; ++target) begins_[target + 1] += begins_[target];
+  next_of_.assign(begins_.begin(), begins_.end() - 1);
+  physical([&](std::uint32_t i, std::uint32_t row) { rows_[next_of_[targets_[i]]++] = row; });
+}
+
 void Output::scatter(const data::BatchRef& batch) {
-  for (auto& rows : rows_of_) rows.clear();
-  for (std::uint32_t i = 0; i < batch->rows(); ++i) rows_of_[targets_[i]].push_back(batch->physical(i));
+  sort_by_target(*batch);
   for (std::size_t target = 0; target < channels_.size(); ++target) {
-    std::span<const std::uint32_t> rows = rows_of_[target];
+    std::span<const std::uint32_t> rows(rows_.data() + begins_[target], begins_[target + 1] - begins_[target]);
     if (rows.empty()) continue;
     if (rows.size() == batch->rows()) {
+      send_held(target);  // came before
       send(target, batch);
       return;
     }
@@ -114,24 +145,38 @@ void Output::scatter(const data::BatchRef& batch) {
     }
     while (!rows.empty()) {
       auto& builder = builders_[target];
-      if (builder == nullptr) builder = std::make_unique<data::BatchBuilder>(schema_, data::kBatchRows, pool_);
+      if (builder == nullptr) {
+        builder = std::make_unique<data::BatchBuilder>(schema_, data::kBatchRows, pool_);
+        ++held_;
+      }
       const std::size_t taken = std::min<std::size_t>(rows.size(), builder->capacity() - builder->rows());
       builder->append(*batch, rows.first(taken));
       rows = rows.subspan(taken);
-      if (builder->is_full()) {
-        send(target, builder->build());
-        builder.reset();
-      }
+      if (builder->is_full()) send_held(target);
     }
   }
 }
 
+void Output::send_held(std::size_t target) {
+  if (builders_[target] == nullptr) return;
+  send(target, builders_[target]->build());
+  builders_[target].reset();
+  --held_;
+}
+
 void Output::flush() {
-  for (std::size_t target = 0; target < builders_.size(); ++target) {
-    if (builders_[target] == nullptr) continue;
-    send(target, builders_[target]->build());
-    builders_[target].reset();
-  }
+  held_since_.reset();
+  for (std::size_t target = 0; target < builders_.size() && held_ > 0; ++target) send_held(target);
+}
+
+void Output::flush_if_due(Ticks now) {
+  if (held_ == 0 || !options_.buffer_timeout) return;
+  if (!held_since_) held_since_ = now;
+  if (now - *held_since_ >= *options_.buffer_timeout) flush();
+}
+
+void Output::on_idle() {
+  if (options_.buffer_timeout) flush();
 }
 
 void Output::broadcast(const Item& item) {

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "base/time.h"
 #include "data/key.h"
 #include "graph/job_graph.h"
 #include "runtime/channel.h"
@@ -21,6 +23,8 @@ struct OutputOptions {
   std::uint32_t max_parallelism = 128;
   std::uint32_t consumer_parallelism = 1;
   UserFunctions custom;  // only for kCustom
+  // How long rows may wait in a builder while the task is busy; zero: no longer than emit() takes; absent: until it is full.
+  std::optional<Nanos> buffer_timeout;
 };
 
 class Output {
@@ -34,8 +38,12 @@ class Output {
   // kCustom: makes the instance of the user's partitioner, in the surroundings of the operator before it.
   Status open_custom(operators::OperatorContext& context);
   Status emit(const data::BatchRef& batch);
-  // Rows that wait in builders are sent.
+  // Rows that wait in builders are sent: now, when the timeout has passed since the first look after they came, or because
+  // the task has nothing else to do.
   void flush();
+  void flush_if_due(Ticks now);
+  void on_idle();
+  bool holds_rows() const { return held_ > 0; }
   void broadcast(const Item& item);
   bool has_credit() const;
   // See Channel::wait_for_credit; true when some channel has none.
@@ -46,6 +54,8 @@ class Output {
  private:
   void send(std::size_t target, data::BatchRef batch);
   void scatter(const data::BatchRef& batch);
+  void sort_by_target(const data::RowBatch& batch);
+  void send_held(std::size_t target);
 
   const data::Schema& schema_;
   const OutputOptions options_;
@@ -57,9 +67,12 @@ class Output {
   std::uint64_t batches_ = 0;
   data::KeyVector keys_;
   std::vector<std::uint16_t> target_of_group_;
-  std::vector<std::uint32_t> targets_;               // of each row
-  std::vector<std::vector<std::uint32_t>> rows_of_;  // physical rows for each target
-  std::vector<std::unique_ptr<data::BatchBuilder>> builders_;
+  // Of the batch that is being sent.
+  std::vector<std::uint32_t> targets_;  // of each row
+  std::vector<std::uint32_t> rows_, begins_, next_of_;
+  std::vector<std::unique_ptr<data::BatchBuilder>> builders_;  // made at first use, gone when sent
+  std::size_t held_ = 0;                                       // of them with rows
+  std::optional<Ticks> held_since_;
 };
 
 }  // namespace drey::runtime
