@@ -483,7 +483,9 @@ class Environment {
     return set("execution.checkpointing.interval", detail::ms(interval) + " ms");
   }
   Environment& at_least_once() { return set("execution.checkpointing.mode", "AT_LEAST_ONCE"); }
+  // How long a row may wait for its batch to fill; 0: not at all; negative: until it is full.
   Environment& buffer_timeout(Millis d) {
+    if (d < Millis(0)) return set("execution.buffer-timeout.enabled", "false");
     return set("execution.buffer-timeout.interval", detail::ms(d) + " ms");
   }
   Environment& restart(const RestartStrategy& strategy) {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "base/time.h"
 #include "config/option.h"
 
 namespace drey::graph {
@@ -14,6 +15,8 @@ struct PipelineOptions {
   std::int32_t parallelism = 1;
   std::int32_t max_parallelism = 0;
   bool chaining = true;
+  bool has_buffer_timeout = true;
+  Millis buffer_timeout{100};
 
   static constexpr std::string_view kTitle = "Jobs";
   static constexpr auto options() {
@@ -28,6 +31,11 @@ struct PipelineOptions {
             .between(0, 32'768),
         option("pipeline.operator-chaining.enabled", &M::chaining,
                "Whether operators that can pass rows by a call do so."),
+        option("execution.buffer-timeout.enabled", &M::has_buffer_timeout,
+               "Whether rows are sent before a batch is full; if not, they may wait for ever."),
+        option("execution.buffer-timeout.interval", &M::buffer_timeout,
+               "How long a row may wait for its batch to fill while its task is busy; an idle task "
+               "sends at once. 0: every batch is sent as it is."),
     };
   }
 };

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "env/log.h"
+#include "graph/pipeline_options.h"
 #include "runtime/runner.h"
 
 namespace drey::runtime {
@@ -144,6 +145,7 @@ Status Task::build_chain() {
     chain_.push_back(std::make_unique<Runner>(*this, number, *operator_metrics_[i]));
     runners[number] = chain_.back().get();
   }
+  DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(graph.settings));
   for (const TaskOutputEdge& out : spec_.outputs) {
     const graph::OperatorEdge& edge = graph.edges[out.edge];
     Runner* from = runners.at(edge.from);
@@ -153,6 +155,7 @@ Status Task::build_chain() {
     options.subtask = spec_.subtask;
     options.consumer_parallelism = out.consumer_parallelism;
     options.max_parallelism = static_cast<std::uint32_t>(graph.operators[edge.to].max_parallelism);
+    if (pipeline.has_buffer_timeout) options.buffer_timeout = pipeline.buffer_timeout;
     if (edge.partitioner == graph::Partitioner::kCustom) options.custom = spec_.code->edges.at(out.edge);
     for (const auto& channel : out.channels) channel->set_producer(wake);
     outputs_.push_back(std::make_unique<Output>(from->output_schema(edge.output), options, out.channels, around_.blocks));
@@ -219,9 +222,14 @@ Task::Step Task::step() {
   }
   if (!status.ok() && state_ == TaskState::kRunning) end(TaskState::kFailed, status);
   if (state_ != TaskState::kRunning) return {Progress::kDone};
-  if (did) return {Progress::kBusy};
+  if (did) {
+    for (auto& output : outputs_) {
+      if (output->holds_rows()) output->flush_if_due(around_.env.clock.ticks());
+    }
+    return {Progress::kBusy};
+  }
   // Nothing left to do: rows that wait for company go now.
-  for (auto& output : outputs_) output->flush();
+  for (auto& output : outputs_) output->on_idle();
   if (woken_.load(std::memory_order_acquire)) return {Progress::kBusy};
   const std::int64_t wake = stops_after_ < 0 ? next_wake() : INT64_MAX;
   if (wake == INT64_MAX) return {Progress::kIdle, Ticks{INT64_MAX}};
@@ -417,6 +425,15 @@ void Task::read_own_metrics(
       visit(metrics->name, name, cell.first, __atomic_load_n(cell.second.get(), __ATOMIC_RELAXED));
     }
   }
+}
+
+TaskRates Task::rates(Ticks now) {
+  const TaskTimes::Totals t = times_.totals(now);
+  std::lock_guard lock(rates_mutex_);
+  const auto r = rates_.update(now, {t.busy.count(), t.idle.count(), t.back_pressured.count(), t.delay.count(), metrics_.records_in.get(),
+                                     metrics_.records_out.get(), metrics_.bytes_in.get(), metrics_.bytes_out.get()});
+  const auto ms = [](std::int64_t nanos) { return std::clamp<std::int64_t>(nanos / 1'000'000, 0, 1000); };
+  return {ms(r[0]), ms(r[1]), ms(r[2]), ms(r[3]), r[4], r[5], r[6], r[7]};
 }
 
 std::map<std::string, AccumulatorValue> Task::accumulators() {

@@ -28,6 +28,7 @@
 #include "runtime/gate.h"
 #include "runtime/module.h"
 #include "runtime/output.h"
+#include "runtime/task_times.h"
 #include "state/task_state.h"
 
 namespace drey::runtime {
@@ -44,8 +45,13 @@ struct Cell {
 
 struct TaskMetrics {
   Cell records_in, records_out, bytes_in, bytes_out, batches_in, batches_out;
-  Cell busy_nanos, idle_nanos, backpressured_nanos;
   Cell watermark, fired_timers, checkpoint_start_delay_nanos, alignment_nanos;
+};
+
+// Averages per second over the last minute.
+struct TaskRates {
+  std::int64_t busy_ms, idle_ms, back_pressured_ms, delay_ms;
+  std::int64_t records_in, records_out, bytes_in, bytes_out;
 };
 
 struct OperatorMetrics {
@@ -158,6 +164,9 @@ class Task {
 
   // --- any thread ---
   const TaskMetrics& metrics() const { return metrics_; }
+  // Written by who steps the task.
+  TaskTimes& times() { return times_; }
+  TaskRates rates(Ticks now);
   const std::vector<std::unique_ptr<OperatorMetrics>>& operator_metrics() const { return operator_metrics_; }
   // Copies names and values that operators registered.
   void read_own_metrics(const std::function<void(const std::string& op, const std::string& name, drey_metric_kind, std::int64_t)>& visit);
@@ -202,6 +211,9 @@ class Task {
   std::uint32_t ended_inputs_ = 0;                 // bit per input
 
   TaskMetrics metrics_;
+  TaskTimes times_;
+  std::mutex rates_mutex_;
+  RateWindow<8> rates_;  // guarded by rates_mutex_
   std::vector<std::unique_ptr<OperatorMetrics>> operator_metrics_;
   std::mutex registry_mutex_;  // own metrics and accumulators: names
   std::map<std::string, AccumulatorValue> accumulators_;

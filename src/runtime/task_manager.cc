@@ -325,9 +325,22 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   add("numBytesIn", m.bytes_in.get());
   add("numBytesOut", m.bytes_out.get());
   add("numBuffersIn", m.batches_in.get());
-  add("accumulateBusyTimeMs", m.busy_nanos.get() / 1'000'000);
-  add("accumulateIdleTimeMs", m.idle_nanos.get() / 1'000'000);
-  add("accumulateBackPressuredTimeMs", m.backpressured_nanos.get() / 1'000'000);
+  const Ticks now = env_.clock.ticks();
+  const TaskTimes::Totals times = task.times().totals(now);
+  add("accumulateBusyTimeMs", times.busy.count() / 1'000'000);
+  add("accumulateIdleTimeMs", times.idle.count() / 1'000'000);
+  add("accumulateBackPressuredTimeMs", times.back_pressured.count() / 1'000'000);
+  const TaskRates rates = task.rates(now);
+  add("busyTimeMsPerSecond", rates.busy_ms);
+  add("idleTimeMsPerSecond", rates.idle_ms);
+  add("backPressuredTimeMsPerSecond", rates.back_pressured_ms);
+  add("softBackPressuredTimeMsPerSecond", rates.back_pressured_ms);
+  add("hardBackPressuredTimeMsPerSecond", 0);  // a task never blocks inside an operator: it takes no input instead
+  add("schedDelayTimeMsPerSecond", rates.delay_ms);
+  add("numRecordsInPerSecond", rates.records_in);
+  add("numRecordsOutPerSecond", rates.records_out);
+  add("numBytesInPerSecond", rates.bytes_in);
+  add("numBytesOutPerSecond", rates.bytes_out);
   if (!task.is_source()) add("currentInputWatermark", m.watermark.get());
   add("checkpointStartDelayNanos", m.checkpoint_start_delay_nanos.get());
   add("checkpointAlignmentTime", m.alignment_nanos.get());

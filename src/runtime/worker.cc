@@ -22,9 +22,11 @@ class WorkerPool::Worker {
   void add(std::shared_ptr<Task> task) {
     auto entry = std::make_shared<Entry>();
     entry->task = std::move(task);
-    entry->ready = std::make_shared<std::atomic<bool>>(true);
+    entry->ready = std::make_shared<Ready>();
     entry->task->set_waker([this, ready = entry->ready] {
-      if (!ready->exchange(true, std::memory_order_acq_rel)) driver_->wake();
+      if (ready->is_set.exchange(true, std::memory_order_acq_rel)) return;
+      ready->since.store(env_.clock.ticks().nanos, std::memory_order_relaxed);
+      driver_->wake();
     });
     {
       std::lock_guard lock(mutex_);
@@ -35,11 +37,16 @@ class WorkerPool::Worker {
   }
 
  private:
+  // That a task has been woken, and when. Shared with its waker.
+  struct Ready {
+    std::atomic<bool> is_set{true};
+    std::atomic<std::int64_t> since{INT64_MIN};
+  };
   struct Entry {
     std::shared_ptr<Task> task;
-    std::shared_ptr<std::atomic<bool>> ready;
-    Task::Progress last = Task::Progress::kIdle;
-    Ticks since{};   // of the state `last`
+    std::shared_ptr<Ready> ready;
+    bool is_runnable = true;  // since its last step
+    Ticks since{};            // when that was
     Ticks wake_at{INT64_MAX};
   };
 
@@ -49,6 +56,7 @@ class WorkerPool::Worker {
       std::lock_guard lock(mutex_);
       for (auto& entry : added_) {
         entry->since = env_.clock.ticks();
+        entry->task->times().enter(TaskTimes::State::kBusy, entry->since);
         entries_.push_back(std::move(entry));
       }
       added_.clear();
@@ -59,29 +67,34 @@ class WorkerPool::Worker {
     // Consumers were added after producers: from the back, so that what is there drains first.
     for (std::size_t i = entries_.size(); i-- > 0;) {
       Entry& entry = *entries_[i];
-      if (!entry.ready->load(std::memory_order_acquire) && entry.wake_at > now) {
+      if (!entry.ready->is_set.load(std::memory_order_acquire) && entry.wake_at > now) {
         next = std::min(next, entry.wake_at);
         continue;
       }
+      account_wait(entry, now);
       // Ready is cleared before the step: a wake during it leads to another one.
-      entry.ready->store(false, std::memory_order_release);
-      account(entry, now);
+      entry.ready->is_set.store(false, std::memory_order_release);
       t_current.store(entry.task.get(), std::memory_order_relaxed);
       const Task::Step result = entry.task->step();
       t_current.store(nullptr, std::memory_order_relaxed);
-      entry.last = Task::Progress::kBusy;
       now = env_.clock.ticks();
-      account(entry, now);
-      entry.last = result.progress;
+      entry.since = now;
+      entry.is_runnable = result.progress == Task::Progress::kBusy;
       entry.wake_at = result.progress == Task::Progress::kIdle ? result.wake_at : Ticks{INT64_MAX};
+      if (result.progress == Task::Progress::kDone) {
+        entry.task->times().stop(now);
+      } else if (!entry.is_runnable) {
+        entry.task->times().enter(
+            result.progress == Task::Progress::kBlocked ? TaskTimes::State::kBackPressured : TaskTimes::State::kIdle, now);
+      }
       if (result.progress == Task::Progress::kBusy) {
-        entry.ready->store(true, std::memory_order_release);
+        entry.ready->is_set.store(true, std::memory_order_release);
         busy = true;
       } else if (result.progress == Task::Progress::kDone) {
         entry.task->set_waker(nullptr);
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
-        busy = busy || entry.ready->load(std::memory_order_acquire);
+        busy = busy || entry.ready->is_set.load(std::memory_order_acquire);
         next = std::min(next, entry.wake_at);
       }
     }
@@ -90,16 +103,17 @@ class WorkerPool::Worker {
     return std::max<Nanos>(next - env_.clock.ticks(), Nanos(1));
   }
 
-  static void account(Entry& entry, Ticks now) {
-    const std::int64_t nanos = (now - entry.since).count();
-    entry.since = now;
-    auto& metrics = const_cast<TaskMetrics&>(entry.task->metrics());
-    switch (entry.last) {
-      case Task::Progress::kBusy:
-      case Task::Progress::kDone: metrics.busy_nanos.add(nanos); break;
-      case Task::Progress::kIdle: metrics.idle_nanos.add(nanos); break;
-      case Task::Progress::kBlocked: metrics.backpressured_nanos.add(nanos); break;
+  // Before a step: the time since the last one. From when the task could have stepped it counts as busy.
+  static void account_wait(Entry& entry, Ticks now) {
+    Ticks runnable = entry.since;
+    if (!entry.is_runnable) {
+      runnable = std::min(now, entry.wake_at);
+      // A waker stores the time after it has set the flag: an older one than the last step is none.
+      const Ticks woken{entry.ready->since.load(std::memory_order_relaxed)};
+      if (entry.ready->is_set.load(std::memory_order_acquire) && woken >= entry.since) runnable = std::min(runnable, woken);
+      entry.task->times().enter(TaskTimes::State::kBusy, runnable);
     }
+    entry.task->times().add_delay(now - runnable);
   }
 
   env::Env& env_;

@@ -47,23 +47,6 @@ Metrics job_metrics(const JobModel& job) {
       {"lastCompletedCheckpointId", last != nullptr ? last->id : -1}};
 }
 
-// Flink's derived gauges from totals since the attempt began.
-Metrics subtask_metrics(const gateway::AttemptModel& a) {
-  Metrics out = a.metrics;
-  if (out.empty()) return out;
-  const std::int64_t busy = a.metric("accumulateBusyTimeMs");
-  const std::int64_t idle = a.metric("accumulateIdleTimeMs");
-  const std::int64_t pressed = a.metric("accumulateBackPressuredTimeMs");
-  const std::int64_t total = std::max<std::int64_t>(busy + idle + pressed, 1);
-  out.emplace_back("busyTimeMsPerSecond", busy * 1000 / total);
-  out.emplace_back("idleTimeMsPerSecond", idle * 1000 / total);
-  out.emplace_back("backPressuredTimeMsPerSecond", pressed * 1000 / total);
-  for (const char* name : {"numRecordsIn", "numRecordsOut", "numBytesIn", "numBytesOut"}) {
-    out.emplace_back(fmt::format("{}PerSecond", name), a.metric(name) * 1000 / total);
-  }
-  return out;
-}
-
 struct MetricQuery {
   std::optional<std::vector<std::string>> get;
   static constexpr auto fields() {
@@ -241,7 +224,7 @@ struct GetVertexMetrics : PlainCall {
         [reply, query = call.query](const gateway::VertexModel& vertex) {
           Metrics all;
           for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-            for (const auto& [name, value] : subtask_metrics(vertex.subtasks[i].back()))
+            for (const auto& [name, value] : vertex.subtasks[i].back().metrics)
               all.emplace_back(fmt::format("{}.{}", i, name), value);
           }
           reply(plain(query, all));
@@ -285,7 +268,7 @@ struct GetMetricsOverSubtasks : AggregatedCall {
                            std::vector<Metrics> components;
                            for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
                              if (chosen[i])
-                               components.push_back(subtask_metrics(vertex.subtasks[i].back()));
+                               components.push_back(vertex.subtasks[i].back().metrics);
                            }
                            reply(aggregate(query.get, query.agg, components));
                          });
@@ -303,7 +286,7 @@ struct GetSubtaskMetrics : PlainCall {
     with_vertex_or_empty(call.path.jobid, call.path.vertexid, cluster, reply,
                          [reply, query = call.query, index](const gateway::VertexModel& vertex) {
                            reply(index < vertex.subtasks.size()
-                                     ? plain(query, subtask_metrics(vertex.subtasks[index].back()))
+                                     ? plain(query, vertex.subtasks[index].back().metrics)
                                      : Response());
                          });
   }
