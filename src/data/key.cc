@@ -19,6 +19,9 @@ View null_key() {
   return v;
 }
 
+// The view of a value of `width` bytes; `bits` are its little-endian ones, zero-extended.
+ViewWords fixed_words(std::uint64_t bits, std::uint32_t width) { return {bits << 32 | width, bits >> 32}; }
+
 // Calls body(i, physical row of row i).
 template <typename Body>
 void for_rows(const RowBatch& batch, Body&& body) {
@@ -94,7 +97,8 @@ void KeyVector::hash(const RowBatch& batch, std::span<const KeyColumn> columns) 
   // The usual case: the key is never written down.
   const auto* values = batch.values<std::uint64_t>(column.index);
   hashes_.resize(batch.rows());
-  for (std::uint32_t i = 0; i < batch.rows(); ++i) hashes_[i] = hash_of(fixed_key(values[batch.physical(i)], 8));
+  std::uint64_t* const hashes = hashes_.data();
+  for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { hashes[i] = hash_of(fixed_words(values[row], 8)); });
 }
 
 void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
@@ -105,10 +109,10 @@ void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
     keys[i] = key;
     hashes[i] = hash_of(key);
   };
-  // `bits`: the value's little-endian bytes, zero-extended. Both halves of the view are stored as words: put together
-  // in memory first, they could only be read back after the stores.
+  // Both halves of the view are stored as words: put together in memory first, they could only be read back after the
+  // stores.
   const auto put_fixed = [&](std::uint32_t i, std::uint64_t bits, std::uint32_t width) {
-    const ViewWords words{bits << 32 | width, bits >> 32};
+    const ViewWords words = fixed_words(bits, width);
     std::memcpy(&keys[i], &words.low, 8);
     std::memcpy(reinterpret_cast<char*>(&keys[i]) + 8, &words.high, 8);
     hashes[i] = hash_of(words);
