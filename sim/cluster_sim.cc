@@ -52,9 +52,9 @@ struct Ledger {
 
   // The subtask goes on from this checkpoint. What it committed after it will be written again: as file sinks do, it takes
   // that back; but a checkpoint that was complete may be left only when it could not be read.
-  void go_on_from(std::uint32_t subtask, std::int64_t checkpoint) {
+  void go_on_from(std::uint32_t subtask, std::uint32_t parallelism, std::int64_t checkpoint) {
     const auto gone = std::erase_if(transactions, [&](const auto& t) {
-      return t.second.subtask == subtask && t.second.checkpoint > checkpoint && !commits_early;
+      return t.second.subtask % parallelism == subtask && t.second.checkpoint > checkpoint && !commits_early;
     });
     if (gone != 0 && !may_roll_back) problem = fmt::format("restored checkpoint {} though a later one was complete", checkpoint);
   }
@@ -91,40 +91,48 @@ class SimSource final : public operators::Source {
   explicit SimSource(operators::OperatorContext& context) : context_(context) {}
   Status open(operators::OperatorContext& context) override {
     DREY_TRY_ASSIGN(position_, context.state().operator_list(context.operator_id(), "position", false));
-    next_ = context.subtask() * kRowsPerSource;
-    end_ = next_ + kRowsPerSource;
-    if (context.state().is_restored()) next_ = std::stoll(position_->elements().at(0));
+    if (!context.state().is_restored()) {
+      const std::int64_t first = context.subtask() * kRowsPerSource;
+      ranges_ = {{first, first + kRowsPerSource}};
+    }
+    for (const std::string& element : position_->elements()) {
+      DREY_TRY_ASSIGN(const auto range, (wire::decode<std::pair<std::int64_t, std::int64_t>>(element)));
+      ranges_.push_back(range);
+    }
     return {};
   }
   Result<operators::Progress> poll(operators::Emitter& out, operators::Budget) override {
-    if (next_ == end_) return operators::Progress::kDone;
+    while (!ranges_.empty() && ranges_.back().first == ranges_.back().second) ranges_.pop_back();
+    if (ranges_.empty()) return operators::Progress::kDone;
+    auto& [next, end] = ranges_.back();
     const std::int64_t now = context_.processing_time();
     if (now < not_before_) {
       context_.wake_at(not_before_);
       return operators::Progress::kIdle;
     }
     not_before_ = now + 2;
-    const std::int64_t count = std::min(kRowsPerPoll, end_ - next_);
+    const std::int64_t count = std::min(kRowsPerPoll, end - next);
     data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(count), context_.pool());
     for (std::int64_t i = 0; i < count; ++i) {
-      builder.values<std::int64_t>(0)[i] = key_of(next_ + i);
-      builder.values<std::int64_t>(1)[i] = value_of(next_ + i);
+      builder.values<std::int64_t>(0)[i] = key_of(next + i);
+      builder.values<std::int64_t>(1)[i] = value_of(next + i);
     }
     builder.abi().rows = static_cast<std::uint32_t>(count);
-    next_ += count;
+    next += count;
     DREY_TRY(out.emit(builder.build()));
     return operators::Progress::kBusy;
   }
   Status snapshot(std::int64_t) override {
-    position_->assign({fmt::format("{}", next_)});
+    std::vector<std::string> elements;
+    for (const auto& range : ranges_) elements.push_back(wire::encode(range));
+    position_->assign(std::move(elements));
     return {};
   }
 
  private:
   operators::OperatorContext& context_;
   state::OperatorList* position_ = nullptr;
-  std::int64_t next_ = 0;
-  std::int64_t end_ = 0;
+  std::vector<std::pair<std::int64_t, std::int64_t>> ranges_;  // next row, end; several after a restore with fewer subtasks
   std::int64_t not_before_ = 0;
 };
 
@@ -206,7 +214,7 @@ class LedgerSink final : public operators::Operator {
   }
   Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
     // After a restore the first call names the checkpoint that was restored.
-    if (!goes_on_ && context_.state().is_restored()) ledger_.go_on_from(context_.subtask(), checkpoint_id);
+    if (!goes_on_ && context_.state().is_restored()) ledger_.go_on_from(context_.subtask(), context_.parallelism(), checkpoint_id);
     goes_on_ = true;
     for (const PendingTransaction& pending : pending_) {
       if (pending.checkpoint <= checkpoint_id) commit(pending);
@@ -249,7 +257,7 @@ operators::Registry registry_of(Ledger& ledger) {
   return registry;
 }
 
-graph::JobGraph job_graph() {
+graph::JobGraph job_graph(std::int32_t parallelism) {
   graph::JobGraph graph;
   graph.name = "simulated";
   const auto node = [&](const char* kind, const char* name, std::vector<std::string> outputs) {
@@ -257,7 +265,7 @@ graph::JobGraph job_graph() {
     n.kind = kind;
     n.name = name;
     n.uid = name;
-    n.parallelism = kParallelism;
+    n.parallelism = parallelism;
     n.max_parallelism = 16;
     n.outputs = std::move(outputs);
     graph.operators.push_back(std::move(n));
@@ -306,7 +314,7 @@ class ClusterSim {
     });
     start_job_manager();
     for (const char* name : kTaskManagers) start_task_manager(name);
-    manager()->submit(job_graph(), "", job_, "", [this](Result<JobId> id) {
+    manager()->submit(job_graph(kParallelism), "", job_, "", [this](Result<JobId> id) {
       if (!id.ok()) result_.problem = "submit: " + id.status().to_string();
     });
     // Safety: anything may happen, nothing may go wrong.
@@ -395,7 +403,34 @@ class ClusterSim {
     const auto pause = [&](std::int64_t longest = 60) {
       world_.run_for(Millis(1 + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(longest)))));
     };
-    switch (prng.below(15)) {
+    switch (prng.below(19)) {
+      case 15:
+      case 16: {
+        const auto parallelism = static_cast<std::int32_t>(1 + prng.below(4));
+        what = fmt::format("rescale to {}", parallelism);
+        trigger(gateway::RescaleRequest{parallelism});
+        if (prng.chance(0.5)) return note(what);  // the next fault meets it
+        await(what);
+        break;
+      }
+      case 17: {
+        gateway::SavepointRequest request{"/savepoints", prng.chance(0.5), false, false, false};
+        what = request.canonical ? "canonical savepoint" : "native savepoint";
+        trigger(request);
+        if (prng.chance(0.5)) return note(what);
+        await(what);
+        break;
+      }
+      case 18: {
+        gateway::SavepointRequest request{"/savepoints", prng.chance(0.5), false, false, false};
+        request.stop = prng.chance(0.7);
+        request.cancel_job = !request.stop;
+        const auto parallelism = static_cast<std::int32_t>(1 + prng.below(4));
+        what = fmt::format("{} with savepoint and go on at {}", request.stop ? "stop" : "cancel", parallelism);
+        trigger(request);
+        if (const auto operation = await(what); operation && operation->failure_class.empty()) go_on_from(operation->location, parallelism);
+        break;
+      }
       case 0:
         what = "kill " + tm;
         world_.kill(tm);
@@ -498,8 +533,53 @@ class ClusterSim {
         start_task_manager(tm);
         break;
     }
+    note(what);
+  }
+
+  void note(const std::string& what) {
     ++result_.faults;
     result_.fault_list += (result_.fault_list.empty() ? "" : ", ") + what;
+  }
+
+  using Action = decltype(gateway::OperationRequest::action);
+  void trigger(Action action) {
+    if (manager() == nullptr) return;
+    operation_ = TriggerId::from_halves(9, ++operations_);
+    kind_ = static_cast<gateway::OperationKind>(std::holds_alternative<gateway::RescaleRequest>(action) ? 3 : 0);
+    manager()->trigger({job_, operation_, std::move(action)}).then([this](Result<TriggerId> id) {
+      if (!id.ok()) result_.problem = "trigger: " + id.status().to_string();
+    });
+  }
+
+  // What came of it. It must come: checkpoints expire, tasks that do not answer are given up.
+  std::optional<gateway::OperationModel> await(const std::string& what) {
+    // Answers may come after this call.
+    const auto found = std::make_shared<std::optional<gateway::OperationModel>>();
+    const bool came = world_.run_until(
+        [&] {
+          if (manager() == nullptr) return true;
+          manager()->operation(kind_, job_, operation_).then([found](Result<gateway::OperationModel> operation) {
+            if (operation.ok() && operation->done) *found = std::move(*operation);
+          });
+          return found->has_value();
+        },
+        std::chrono::seconds(20));
+    if (!came && result_.problem.empty()) result_.problem = what + ": nothing came of it within 20 s";
+    return *found;
+  }
+
+  // The same program from its savepoint, as another job.
+  void go_on_from(const std::string& savepoint, std::int32_t parallelism) {
+    if (!world_.run_until([this] { next_look_ = {}; return ended(); }, std::chrono::seconds(20))) {
+      result_.problem = "the stopped job does not end";
+      return;
+    }
+    job_ = JobId::from_halves(1, ++jobs_);
+    last_state_.clear();
+    forget_jobmanager();
+    manager()->submit(job_graph(parallelism), "", job_, savepoint, [this](Result<JobId> id) {
+      if (!id.ok()) result_.problem = "resume: " + id.status().to_string();
+    });
   }
 
   // Another JobManager counts from its own beginning.
@@ -520,7 +600,11 @@ class ClusterSim {
 
   ClusterSimResult result_;
   Ledger ledger_;
-  const JobId job_ = JobId::from_halves(1, 2);
+  JobId job_ = JobId::from_halves(1, 2);
+  std::uint64_t jobs_ = 2;
+  TriggerId operation_;
+  gateway::OperationKind kind_ = gateway::OperationKind::kSavepoint;
+  std::uint64_t operations_ = 0;
   std::string last_state_;
   Ticks next_look_{};
   std::int64_t checkpoints_here_ = 0;
