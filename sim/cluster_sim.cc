@@ -383,8 +383,8 @@ class ClusterSim {
     // The record is large: a look now and then is enough.
     if (world_.now() < next_look_) return has_ended();
     next_look_ = world_.now() + Millis(5);
-    jm->job(job_).then([this](Result<gateway::JobModelRef> model) {
-      if (!model.ok()) return;
+    jm->job(job_).then([this, asked = job_](Result<gateway::JobModelRef> model) {
+      if (!model.ok() || asked != job_) return;
       last_state_ = (*model)->state;
       const std::int64_t done = (*model)->checkpoints.completed;
       if (done < checkpoints_here_) checkpoints_before_ += checkpoints_here_;
