@@ -328,7 +328,7 @@ class ClusterSim {
     if (!world_.run_until([this] { return ended(); }, std::chrono::seconds(60))) {
       result_.problem = "the job did not end within 60 s of virtual time after the faults";
     } else if (result_.problem.empty() && last_state_ != "FINISHED") {
-      result_.problem = "the job is " + last_state_;
+      result_.problem = "the job is " + last_state_ + ": " + last_failure_;
     }
     world_.run_for(Millis(200));
     count_checkpoints();
@@ -386,6 +386,7 @@ class ClusterSim {
     jm->job(job_).then([this, asked = job_](Result<gateway::JobModelRef> model) {
       if (!model.ok() || asked != job_) return;
       last_state_ = (*model)->state;
+      last_failure_ = (*model)->failure.stacktrace;
       const std::int64_t done = (*model)->checkpoints.completed;
       if (done < checkpoints_here_) checkpoints_before_ += checkpoints_here_;
       checkpoints_here_ = done;
@@ -508,8 +509,9 @@ class ClusterSim {
         what = "bit flip on read-back";
         ledger_.may_roll_back = true;
         disk_->flip_next_read(".state");
-        world_.kill(tm);
-        start_task_manager(tm);
+        // Both: a narrow job may have no task on one of them, and the flip would meet a later restore.
+        for (const char* name : kTaskManagers) world_.kill(name);
+        for (const char* name : kTaskManagers) start_task_manager(name);
         // A flip that nobody has read yet must not meet the next fault: two of them may leave no checkpoint.
         world_.run_until([this] { return !disk_->has_flip_to_come() || ended(); }, std::chrono::seconds(2));
         world_.run_for(Millis(10));
@@ -606,6 +608,7 @@ class ClusterSim {
   gateway::OperationKind kind_ = gateway::OperationKind::kSavepoint;
   std::uint64_t operations_ = 0;
   std::string last_state_;
+  std::string last_failure_;
   Ticks next_look_{};
   std::int64_t checkpoints_here_ = 0;
   std::int64_t checkpoints_at_flip_ = 0;
