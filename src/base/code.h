@@ -31,6 +31,8 @@ enum class Code : std::uint8_t {
 };
 
 enum class Blame : std::uint8_t { kNobody, kCaller, kExternal, kEngine };
+// Whether a job that failed so may be healed by another start: a file may come, a permission be given; an option, a row or a
+// program that is wrong stays wrong.
 enum class Retry : std::uint8_t { kNo, kBackoff };
 
 struct CodeRow {
@@ -44,11 +46,11 @@ struct CodeRow {
 inline constexpr std::array kCodeTable{
     CodeRow{Code::kOk, "ok", 200, Blame::kNobody, Retry::kNo},
     CodeRow{Code::kInvalidArgument, "invalid_argument", 400, Blame::kCaller, Retry::kNo},
-    CodeRow{Code::kNotFound, "not_found", 404, Blame::kCaller, Retry::kNo},
-    CodeRow{Code::kAlreadyExists, "already_exists", 409, Blame::kCaller, Retry::kNo},
+    CodeRow{Code::kNotFound, "not_found", 404, Blame::kCaller, Retry::kBackoff},
+    CodeRow{Code::kAlreadyExists, "already_exists", 409, Blame::kCaller, Retry::kBackoff},
     CodeRow{Code::kConflict, "conflict", 409, Blame::kCaller, Retry::kNo},
     CodeRow{Code::kUnauthorized, "unauthorized", 401, Blame::kCaller, Retry::kNo},
-    CodeRow{Code::kForbidden, "forbidden", 403, Blame::kCaller, Retry::kNo},
+    CodeRow{Code::kForbidden, "forbidden", 403, Blame::kCaller, Retry::kBackoff},
     CodeRow{Code::kPayloadTooLarge, "payload_too_large", 413, Blame::kCaller, Retry::kNo},
     CodeRow{Code::kUriTooLong, "uri_too_long", 414, Blame::kCaller, Retry::kNo},
     CodeRow{Code::kExpectationFailed, "expectation_failed", 417, Blame::kCaller, Retry::kNo},

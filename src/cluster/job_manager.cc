@@ -217,6 +217,7 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
 // --- slots ---------------------------------------------------------------------------------------
 
 void JobManager::request_slots(JobId job, std::int32_t slots) {
+  std::erase_if(requests_, [&](const SlotRequest& r) { return r.job == job; });
   requests_.push_back({job, slots, env_.clock.ticks() + options_.cluster.slot_timeout, env_.clock.ticks()});
   loop_->post([this] { match_slots(); });
 }

@@ -34,6 +34,11 @@ gateway::ExceptionModel exception_model(const control::ExceptionEntry& entry) {
   return model;
 }
 
+bool has_committing_sinks(const graph::JobGraph& graph) {
+  return std::any_of(graph.operators.begin(), graph.operators.end(),
+                     [](const graph::OperatorNode& node) { return node.kind == "sink.files" || node.kind == "sink.ledger"; });
+}
+
 gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
   gateway::CheckpointModel model;
   model.id = c.id;
@@ -75,7 +80,22 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
   for (const graph::Vertex& vertex : plan.vertices) tasks.push_back(static_cast<std::uint32_t>(vertex.parallelism));
   control::CheckpointCoordinator coordinator(options, std::move(tasks), job.next_checkpoint);
   coordinator.restore(job.checkpoints);
-  control::ExecutionGraph graph(std::move(plan), std::move(strategy), env.clock.wall());
+  control::ExecutionOptions execution;
+  const auto failover = job.graph.settings.find("jobmanager.execution.failover-strategy");
+  if (failover == job.graph.settings.end() || failover->second == "region") {
+    // Edges that stop being forward with a parallelism stay so.
+    execution.regions = [graph = job.graph](const graph::Plan& wanted) mutable {
+      graph::Plan scaled = wanted;
+      std::vector<std::int32_t> widths;
+      for (const graph::Vertex& vertex : scaled.vertices) widths.push_back(vertex.parallelism);
+      graph::set_parallelism(graph, scaled, widths);
+      return graph::regions_of(graph, scaled);
+    };
+  } else if (failover->second != "full") {
+    return fail(Code::kInvalidArgument, fmt::format("Option jobmanager.execution.failover-strategy is region or full: value={}", failover->second));
+  }
+  execution.restarts_finished = options.interval.count() > 0 || has_committing_sinks(job.graph);
+  control::ExecutionGraph graph(std::move(plan), std::move(strategy), env.clock.wall(), std::move(execution));
   return std::shared_ptr<JobMaster>(new JobMaster(std::move(job), std::move(checkpoint_root), env, host, std::move(graph),
                                                   std::move(coordinator), text));
 }
@@ -84,11 +104,6 @@ JobMaster::JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, 
                      control::CheckpointCoordinator coordinator, std::string restart_text)
     : job_(std::move(job)), checkpoint_root_(std::move(checkpoint_root)), env_(env), host_(host), graph_(std::move(graph)),
       coordinator_(std::move(coordinator)), restart_text_(std::move(restart_text)) {}
-
-bool JobMaster::has_committing_sinks() const {
-  return std::any_of(job_.graph.operators.begin(), job_.graph.operators.end(),
-                     [](const graph::OperatorNode& node) { return node.kind == "sink.files" || node.kind == "sink.ledger"; });
-}
 
 std::vector<std::int32_t> JobMaster::parallelism() const {
   std::vector<std::int32_t> out;
@@ -136,8 +151,27 @@ void JobMaster::suspend() {
   carry_out(graph_.suspend(now()));
 }
 
+// Deploys at once when no slot is missing.
+void JobMaster::request_slots() {
+  // The parallelisms may be others than before.
+  slots_.resize(static_cast<std::size_t>(slots_needed()));
+  incarnations_.resize(graph_.executions().size());
+  for (std::size_t v = 0; v < incarnations_.size(); ++v) incarnations_[v].resize(graph_.executions()[v].size());
+  const auto missing = std::count_if(slots_.begin(), slots_.end(), [](const SlotOffer& s) { return s.task_manager.empty(); });
+  if (missing == 0) return place();
+  host_.request_slots(job_.id, static_cast<std::int32_t>(missing));
+}
+
 void JobMaster::on_slots(const std::vector<SlotOffer>& slots) {
-  slots_ = slots;
+  auto next = slots.begin();
+  for (SlotOffer& slot : slots_) {
+    if (slot.task_manager.empty() && next != slots.end()) slot = *next++;
+  }
+  // Others may have been lost meanwhile.
+  request_slots();
+}
+
+void JobMaster::place() {
   // Groups one after another; subtask i of each vertex of a group lies in the group's slot i.
   std::map<std::string, std::size_t> first;
   std::size_t next = 0;
@@ -169,11 +203,19 @@ void JobMaster::take_fewer_slots(std::vector<std::int32_t> widths) { carry_out(g
 void JobMaster::on_slots_failed(const Status& why) { carry_out(graph_.on_slots_failed(why, now())); }
 
 void JobMaster::on_task_manager_lost(const std::string& id, const control::FailureReport& why) {
+  for (SlotOffer& slot : slots_) {
+    if (slot.task_manager == id) slot = {};
+  }
   carry_out(graph_.on_task_manager_lost(id, why, now()));
 }
 
+bool JobMaster::is_current(const control::TaskAddress& task) const {
+  return task.vertex < incarnations_.size() && task.subtask < incarnations_[task.vertex].size() &&
+         task.incarnation == incarnations_[task.vertex][task.subtask];
+}
+
 void JobMaster::on_message(const std::string&, const control::TaskStateChanged& message) {
-  if (message.task.incarnation != job_.incarnation) return;
+  if (!is_current(message.task)) return;
   if (message.state == control::AttemptState::kFailed && message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) &&
       restored_id_ >= 0 && !graph_.all_running()) {
     // Not to be tried again: the restart takes the one before.
@@ -196,12 +238,12 @@ void JobMaster::on_message(const std::string&, const control::TaskStateChanged& 
 }
 
 void JobMaster::on_message(const control::EndOfData& message) {
-  if (message.task.incarnation != job_.incarnation) return;
+  if (!is_current(message.task)) return;
   carry_out(graph_.on_end_of_data(message.task.vertex, message.task.subtask, message.task.attempt));
 }
 
 void JobMaster::on_message(const control::SnapshotAck& message) {
-  if (message.task.incarnation != job_.incarnation) {
+  if (!is_current(message.task)) {
     control::SnapshotAck stale = message;
     stale.checkpoint_id = -1;  // nobody's: only its file is cleaned up
     carry_out(coordinator_.on_ack(stale, now()));
@@ -211,7 +253,7 @@ void JobMaster::on_message(const control::SnapshotAck& message) {
 }
 
 void JobMaster::on_report(const control::TaskReport& report) {
-  if (report.task.incarnation != job_.incarnation) return;
+  if (!is_current(report.task)) return;
   Seen& seen = reports_[{report.task.vertex, report.task.subtask, report.task.attempt}];
   seen.metrics = report.metrics;
   seen.accumulators.clear();
@@ -222,16 +264,17 @@ void JobMaster::carry_out(control::Actions actions) {
   const auto self = shared_from_this();
   for (control::Action& action : actions) {
     if (std::holds_alternative<control::RequestSlots>(action)) {
-      host_.request_slots(job_.id, slots_needed());
+      request_slots();
     } else if (std::holds_alternative<control::ReleaseSlots>(action)) {
+      slots_.clear();
       host_.release_slots(job_.id);
-    } else if (std::holds_alternative<control::DeployTasks>(action)) {
-      deploy();
+    } else if (const auto* tasks = std::get_if<control::DeployTasks>(&action)) {
+      deploy(tasks->regions);
     } else if (const auto* cancel = std::get_if<control::CancelAttempt>(&action)) {
       host_.send(cancel->task_manager,
-                 control::CancelTask{{job_.id, job_.incarnation, cancel->vertex, cancel->subtask, cancel->attempt}});
+                 control::CancelTask{{job_.id, incarnations_[cancel->vertex][cancel->subtask], cancel->vertex, cancel->subtask, cancel->attempt}});
     } else if (const auto* restart = std::get_if<control::RestartAfter>(&action)) {
-      host_.after(restart->delay, [self] { self->carry_out(self->graph_.on_restart_timer(self->now())); });
+      host_.after(restart->delay, [self, number = restart->number] { self->carry_out(self->graph_.on_restart_timer(number, self->now())); });
     } else if (const auto* moved = std::get_if<control::JobStateMoved>(&action)) {
       env::log_info("jobmaster", "Job {} ({}) is {}", job_.graph.name, job_.id.to_string(), to_text(moved->state));
       if (moved->state != JobState::kRunning && moved->state != JobState::kCreated && tasks_run_) {
@@ -245,7 +288,7 @@ void JobMaster::carry_out(control::Actions actions) {
       if (control::is_globally_terminal(moved->state)) end();
     } else if (std::holds_alternative<control::AllDataEnded>(action)) {
       // Who has nothing to commit and nothing to go back to needs no last checkpoint.
-      if (has_committing_sinks() || coordinator_.options().interval.count() > 0) {
+      if (has_committing_sinks(job_.graph) || coordinator_.options().interval.count() > 0) {
         carry_out(coordinator_.trigger_now(now(), true));
       } else {
         command(control::CheckpointCommand::What::kFinish, {});
@@ -262,7 +305,7 @@ Result<std::optional<control::Checkpoint>> JobMaster::checkpoint_to_restore() {
   return std::optional(std::move(*checkpoint));
 }
 
-void JobMaster::deploy() {
+void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
   const auto checkpoint = checkpoint_to_restore();
   if (!checkpoint.ok()) {
     carry_out(graph_.fail_job({static_cast<std::int32_t>(checkpoint.status().code()), checkpoint.status().to_string(), "", ""}, false, now()));
@@ -276,7 +319,6 @@ void JobMaster::deploy() {
   const bool own = !coordinator_.completed().empty() && !coordinator_.completed().front().keep;
   ++job_.incarnation;
   job_.next_checkpoint = coordinator_.next_id();
-  reports_.clear();
   if (Status stored = host_.store(job_); !stored.ok()) {
     carry_out(graph_.fail_job({static_cast<std::int32_t>(stored.code()), stored.to_string(), "", ""}, true, now()));
     return;
@@ -297,7 +339,13 @@ void JobMaster::deploy() {
   for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
     placement.task_managers.emplace_back();
     for (std::uint32_t s = 0; s < graph_.executions()[v].size(); ++s) {
+      if (!std::binary_search(regions.begin(), regions.end(), graph_.region_of(v, s))) {
+        placement.task_managers.back().push_back(control::Placement::kNotHere);
+        continue;
+      }
+      incarnations_[v][s] = job_.incarnation;
       const control::Attempt& attempt = graph_.executions()[v][s].current();
+      std::erase_if(reports_, [&](const auto& seen) { return std::get<0>(seen.first) == v && std::get<1>(seen.first) == s; });
       const auto [at, added] = host_of.emplace(attempt.task_manager, static_cast<std::uint32_t>(placement.hosts.size()));
       if (added) placement.hosts.emplace_back(attempt.host, attempt.data_port);
       placement.task_managers.back().push_back(at->second);
@@ -329,12 +377,14 @@ void JobMaster::deploy() {
 }
 
 void JobMaster::command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final) {
-  std::set<std::string> told;
-  for (const auto& vertex : graph_.executions()) {
-    for (const control::Execution& e : vertex) {
-      if (!e.current().task_manager.empty() && told.insert(e.current().task_manager).second) {
-        host_.send(e.current().task_manager, control::CheckpointCommand{what, job_.id, job_.incarnation, barrier, is_final});
-      }
+  // Regions that were deployed at different times have incarnations of their own.
+  std::set<std::pair<std::string, std::uint64_t>> told;
+  for (std::size_t v = 0; v < incarnations_.size(); ++v) {
+    for (std::size_t s = 0; s < incarnations_[v].size(); ++s) {
+      const std::string& task_manager = graph_.executions()[v][s].current().task_manager;
+      const std::uint64_t incarnation = incarnations_[v][s];
+      if (task_manager.empty() || incarnation == 0 || !told.emplace(task_manager, incarnation).second) continue;
+      host_.send(task_manager, control::CheckpointCommand{what, job_.id, incarnation, barrier, is_final});
     }
   }
 }

@@ -20,7 +20,8 @@ class JobMasterHost {
  public:
   virtual ~JobMasterHost() = default;
   virtual void send(const std::string& task_manager, const control::ToTaskManager& message) = 0;
-  // Answers with on_slots or on_slots_failed, now or later.
+  // The slots the job wants beside those it has; instead of what it wanted before. Answers with on_slots or
+  // on_slots_failed, later.
   virtual void request_slots(JobId job, std::int32_t slots) = 0;
   virtual void release_slots(JobId job) = 0;
   virtual Status store(const StoredJob& job) = 0;
@@ -92,7 +93,10 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   Instant now() { return env_.clock.wall(); }
   void carry_out(control::Actions actions);
   void carry_out(control::CheckpointDecisions decisions);
-  void deploy();
+  void request_slots();
+  void place();
+  void deploy(const std::vector<std::uint32_t>& regions);
+  bool is_current(const control::TaskAddress& task) const;
   // What a crash left in the job's own directory: files that no complete checkpoint names.
   void remove_orphans();
   Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
@@ -103,7 +107,6 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void schedule_checkpoint_timer();
   void end();
   std::string checkpoint_directory() const { return checkpoint_root_ + "/" + job_.id.to_string(); }
-  bool has_committing_sinks() const;
   void on_wish_ended(const control::WishEnded& ended);
   void end_rescale(Status status);
   void end_stop();
@@ -115,8 +118,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   control::ExecutionGraph graph_;
   control::CheckpointCoordinator coordinator_;
   const std::string restart_text_;
-  std::vector<SlotOffer> slots_;
+  std::vector<SlotOffer> slots_;  // kept over restarts; without a TaskManager: lost, or not there yet
   std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
+  std::vector<std::vector<std::uint64_t>> incarnations_;  // [vertex][subtask] of the deployment that runs it; 0: none
   bool tasks_run_ = false;
   std::uint64_t next_ticket_ = 1;
   std::map<std::uint64_t, SnapshotDone> waiting_;  // by ticket

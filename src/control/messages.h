@@ -189,8 +189,10 @@ struct TaskDeployment {
 };
 static_assert(wire::EveryMemberHasARow<TaskDeployment>);
 
-// Where each subtask of the job runs: [vertex][subtask] -> index into `hosts`.
+// Where each subtask of a deployment runs: [vertex][subtask] -> index into `hosts`, kNotHere when it is no part of it (one of
+// another region, with which no rows are exchanged).
 struct Placement {
+  static constexpr std::uint32_t kNotHere = UINT32_MAX;
   std::vector<std::pair<std::string, std::int32_t>> hosts;  // host, data port
   std::vector<std::vector<std::uint32_t>> task_managers;
   static constexpr auto fields() {

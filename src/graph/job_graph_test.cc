@@ -73,5 +73,20 @@ TEST(JobGraph, IdsFollowUidsAndSurviveEncoding) {
   EXPECT_EQ(back->digest(), g.digest());
 }
 
+TEST(JobGraph, RegionsAreWhatEdgesConnect) {
+  JobGraph g;
+  g.operators = {node("source.generator", "rows"), node("user", "map"), node("sink.discard", "out", 0)};
+  g.operators[1].chaining = Chaining::kHead;
+  g.edges = {{0, 0, 1, 0, Partitioner::kForward, {}}, {1, 0, 2, 0, Partitioner::kForward, {}}};
+  ASSERT_TRUE(resolve(g, 3, 0).ok());
+  EXPECT_EQ(regions_of(g, plan_of(g)), (std::vector<std::vector<std::uint32_t>>{{0, 1, 2}, {0, 1, 2}}));
+  g.edges[0].partitioner = Partitioner::kRescale;
+  g.operators[0].parallelism = 2;
+  g.operators[1].parallelism = g.operators[2].parallelism = 4;
+  EXPECT_EQ(regions_of(g, plan_of(g)), (std::vector<std::vector<std::uint32_t>>{{0, 1}, {0, 0, 1, 1}}));
+  g.edges[0].partitioner = Partitioner::kHash;
+  EXPECT_EQ(regions_of(g, plan_of(g)), (std::vector<std::vector<std::uint32_t>>{{0, 0}, {0, 0, 0, 0}}));
+}
+
 }  // namespace
 }  // namespace drey::graph
