@@ -29,6 +29,10 @@ constexpr const char* kTaskManagers[] = {"tm1", "tm2"};
 constexpr std::uint16_t kRpcPort = 6123;
 constexpr std::int64_t kFaultsMin = 5;
 
+// The second part of the job: each source counts for itself, with its sink a region of its own.
+constexpr std::int64_t kCountedRows = 4000;
+constexpr std::int64_t kCountedKey = 1000;
+
 std::int64_t key_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) % kKeys); }
 std::int64_t value_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) >> 50); }
 
@@ -38,6 +42,7 @@ struct Ledger {
     std::int64_t key, count, sum;
   };
   struct Transaction {
+    std::string sink;
     std::uint32_t subtask = 0;
     std::int64_t checkpoint = 0;
     std::vector<Entry> entries;
@@ -50,11 +55,11 @@ struct Ledger {
   // A transaction of before the crash stays as it is.
   void commit(const std::string& name, Transaction transaction) { transactions.emplace(name, std::move(transaction)); }
 
-  // The subtask goes on from this checkpoint. What it committed after it will be written again: as file sinks do, it takes
+  // The sink goes on from this checkpoint. What it committed after it will be written again: as file sinks do, it takes
   // that back; but a checkpoint that was complete may be left only when it could not be read.
-  void go_on_from(std::uint32_t subtask, std::uint32_t parallelism, std::int64_t checkpoint) {
+  void go_on_from(const std::string& sink, std::uint32_t subtask, std::uint32_t parallelism, std::int64_t checkpoint) {
     const auto gone = std::erase_if(transactions, [&](const auto& t) {
-      return t.second.subtask % parallelism == subtask && t.second.checkpoint > checkpoint && !commits_early;
+      return t.second.sink == sink && t.second.subtask % parallelism == subtask && t.second.checkpoint > checkpoint && !commits_early;
     });
     if (gone != 0 && !may_roll_back) problem = fmt::format("restored checkpoint {} though a later one was complete", checkpoint);
   }
@@ -66,6 +71,7 @@ struct Ledger {
       ++counts[key_of(row)];
       sums[key_of(row)] += value_of(row);
     }
+    for (std::uint32_t s = 0; s < kParallelism; ++s) counts[kCountedKey + s] = sums[kCountedKey + s] = kCountedRows;
     if (!problem.empty()) return problem;
     std::map<std::int64_t, std::map<std::int64_t, std::int64_t>> seen;  // key -> count -> sum
     for (const auto& [name, transaction] : transactions) {
@@ -86,14 +92,15 @@ struct Ledger {
 
 // --- the job's operators -------------------------------------------------------------------------
 
+// Rows key, value of its part of the input; or, counting, rows key, count, sum of its own.
 class SimSource final : public operators::Source {
  public:
-  explicit SimSource(operators::OperatorContext& context) : context_(context) {}
+  SimSource(operators::OperatorContext& context, bool counts) : context_(context), counts_(counts) {}
   Status open(operators::OperatorContext& context) override {
     DREY_TRY_ASSIGN(position_, context.state().operator_list(context.operator_id(), "position", false));
     if (!context.state().is_restored()) {
-      const std::int64_t first = context.subtask() * kRowsPerSource;
-      ranges_ = {{first, first + kRowsPerSource}};
+      const std::int64_t rows = counts_ ? kCountedRows : kRowsPerSource;
+      ranges_ = {{context.subtask() * rows, (context.subtask() + 1) * rows}};
     }
     for (const std::string& element : position_->elements()) {
       DREY_TRY_ASSIGN(const auto range, (wire::decode<std::pair<std::int64_t, std::int64_t>>(element)));
@@ -114,8 +121,10 @@ class SimSource final : public operators::Source {
     const std::int64_t count = std::min(kRowsPerPoll, end - next);
     data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(count), context_.pool());
     for (std::int64_t i = 0; i < count; ++i) {
-      builder.values<std::int64_t>(0)[i] = key_of(next + i);
-      builder.values<std::int64_t>(1)[i] = value_of(next + i);
+      const std::int64_t row = next + i;
+      builder.values<std::int64_t>(0)[i] = counts_ ? kCountedKey + row / kCountedRows : key_of(row);
+      builder.values<std::int64_t>(1)[i] = counts_ ? row % kCountedRows + 1 : value_of(row);
+      if (counts_) builder.values<std::int64_t>(2)[i] = row % kCountedRows + 1;
     }
     builder.abi().rows = static_cast<std::uint32_t>(count);
     next += count;
@@ -131,6 +140,7 @@ class SimSource final : public operators::Source {
 
  private:
   operators::OperatorContext& context_;
+  const bool counts_;
   state::OperatorList* position_ = nullptr;
   std::vector<std::pair<std::int64_t, std::int64_t>> ranges_;  // next row, end; several after a restore with fewer subtasks
   std::int64_t not_before_ = 0;
@@ -197,7 +207,7 @@ class LedgerSink final : public operators::Operator {
   }
   Status prepare_barrier(std::int64_t checkpoint_id, operators::Emitter&) override {
     if (rows_.empty()) return {};
-    PendingTransaction pending{checkpoint_id, fmt::format("{}-{}-{}", context_.subtask(), context_.attempt(), checkpoint_id), std::move(rows_)};
+    PendingTransaction pending{checkpoint_id, fmt::format("{}-{}-{}-{}", context_.node().name, context_.subtask(), context_.attempt(), checkpoint_id), std::move(rows_)};
     rows_.clear();
     if (ledger_.commits_early) {
       commit(pending);
@@ -214,7 +224,9 @@ class LedgerSink final : public operators::Operator {
   }
   Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
     // After a restore the first call names the checkpoint that was restored.
-    if (!goes_on_ && context_.state().is_restored()) ledger_.go_on_from(context_.subtask(), context_.parallelism(), checkpoint_id);
+    if (!goes_on_ && context_.state().is_restored()) {
+      ledger_.go_on_from(context_.node().name, context_.subtask(), context_.parallelism(), checkpoint_id);
+    }
     goes_on_ = true;
     for (const PendingTransaction& pending : pending_) {
       if (pending.checkpoint <= checkpoint_id) commit(pending);
@@ -225,7 +237,7 @@ class LedgerSink final : public operators::Operator {
 
  private:
   void commit(const PendingTransaction& pending) {
-    Ledger::Transaction transaction{context_.subtask(), pending.checkpoint, {}};
+    Ledger::Transaction transaction{context_.node().name, context_.subtask(), pending.checkpoint, {}};
     for (std::size_t i = 0; i + 2 < pending.numbers.size(); i += 3) {
       transaction.entries.push_back({pending.numbers[i], pending.numbers[i + 1], pending.numbers[i + 2]});
     }
@@ -241,9 +253,12 @@ class LedgerSink final : public operators::Operator {
 
 operators::Registry registry_of(Ledger& ledger) {
   operators::Registry registry;
-  registry.add({"source.sim", "", nullptr, [](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Source>> {
-                  return std::unique_ptr<operators::Source>(std::make_unique<SimSource>(c));
-                }});
+  for (const bool counts : {false, true}) {
+    registry.add({counts ? "source.count" : "source.sim", "", nullptr,
+                  [counts](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Source>> {
+                    return std::unique_ptr<operators::Source>(std::make_unique<SimSource>(c, counts));
+                  }});
+  }
   registry.add({"sim.sum", "",
                 [](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Operator>> {
                   return std::unique_ptr<operators::Operator>(std::make_unique<SimSum>(c));
@@ -273,7 +288,11 @@ graph::JobGraph job_graph(std::int32_t parallelism) {
   node("source.sim", "rows", {"key:l;value:l"});
   node("sim.sum", "sum", {"key:l;count:l;sum:l"});
   node("sink.ledger", "ledger", {});
-  graph.edges = {{0, 0, 1, 0, graph::Partitioner::kHash, {0}}, {1, 0, 2, 0, graph::Partitioner::kForward, {}}};
+  node("source.count", "counter", {"key:l;count:l;sum:l"});
+  node("sink.ledger", "counted", {});
+  graph.edges = {{0, 0, 1, 0, graph::Partitioner::kHash, {0}},
+                 {1, 0, 2, 0, graph::Partitioner::kForward, {}},
+                 {3, 0, 4, 0, graph::Partitioner::kForward, {}}};
   graph.settings = {{"execution.checkpointing.interval", "15 ms"},
                     {"execution.checkpointing.timeout", "400 ms"},
                     {"execution.checkpointing.tolerable-failed-checkpoints", "1000000"},

@@ -2,7 +2,8 @@
 // faults drawn from one seed, with a ledger as oracle.
 //
 // Workload: a seeded source -> hash exchange -> running count and sum by key -> a transactional ledger. Each row of the input
-// must be in the committed ledger exactly once: per key the counts 1..n, each once, and the right last sum.
+// must be in the committed ledger exactly once: per key the counts 1..n, each once, and the right last sum. Beside it, in the
+// same job, sources that count into the ledger: regions of one subtask each, which a failure elsewhere leaves running.
 #pragma once
 
 #include <cstdint>

@@ -330,7 +330,10 @@ Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::m
   config::Values settings = graph.settings;
   for (const auto& [key, value] : extra) settings.emplace(key, value);
   for (const auto& [key, value] : options_.configuration) {
-    if (key.starts_with("execution.") || key.starts_with("restart-strategy") || key.starts_with("pipeline.")) settings.emplace(key, value);
+    if (key.starts_with("execution.") || key.starts_with("restart-strategy") || key.starts_with("pipeline.") ||
+        key.starts_with("jobmanager.execution.")) {
+      settings.emplace(key, value);
+    }
   }
   config::Values all = settings;
   if (const auto found = options_.configuration.find("parallelism.default"); found != options_.configuration.end()) all.insert(*found);

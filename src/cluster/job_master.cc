@@ -81,8 +81,8 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
   control::CheckpointCoordinator coordinator(options, std::move(tasks), job.next_checkpoint);
   coordinator.restore(job.checkpoints);
   control::ExecutionOptions execution;
-  const auto failover = job.graph.settings.find("jobmanager.execution.failover-strategy");
-  if (failover == job.graph.settings.end() || failover->second == "region") {
+  DREY_TRY_ASSIGN(const auto restart, config::read<control::RestartOptions>(job.graph.settings));
+  if (restart.failover == control::Failover::kRegion) {
     // Edges that stop being forward with a parallelism stay so.
     execution.regions = [graph = job.graph](const graph::Plan& wanted) mutable {
       graph::Plan scaled = wanted;
@@ -91,8 +91,6 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
       graph::set_parallelism(graph, scaled, widths);
       return graph::regions_of(graph, scaled);
     };
-  } else if (failover->second != "full") {
-    return fail(Code::kInvalidArgument, fmt::format("Option jobmanager.execution.failover-strategy is region or full: value={}", failover->second));
   }
   execution.restarts_finished = options.interval.count() > 0 || has_committing_sinks(job.graph);
   control::ExecutionGraph graph(std::move(plan), std::move(strategy), env.clock.wall(), std::move(execution));

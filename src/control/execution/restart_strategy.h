@@ -27,7 +27,12 @@ constexpr auto enum_table(RestartKind) {
                     EnumRow{K::kExponentialDelay, "exponentialdelay"}};
 }
 
+// What a failure restarts: its region, or all tasks.
+enum class Failover { kRegion, kFull };
+constexpr auto enum_table(Failover) { return std::array{EnumRow{Failover::kRegion, "region"}, EnumRow{Failover::kFull, "full"}}; }
+
 struct RestartOptions {
+  Failover failover = Failover::kRegion;
   RestartKind kind = RestartKind::kByCheckpoints;
   std::int64_t fixed_attempts = 1;
   Millis fixed_delay{1000};
@@ -46,6 +51,7 @@ struct RestartOptions {
     using M = RestartOptions;
     using config::option;
     return std::tuple{
+        option("jobmanager.execution.failover-strategy", &M::failover, "What a failure restarts: the tasks that exchange rows with the failed one, or all."),
         option("restart-strategy.type", &M::kind, "Whether and when a failed job starts again.")
             .renamed_from("restart-strategy")
             .defaults_to("exponential-delay with checkpoints, else none"),
