@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/time.h"
+#include "local_plan.h"
 #include "rest_client.h"
 #include "env/env.h"
 
@@ -20,6 +21,7 @@ using wire::Json;
 constexpr const char* kUsage =
     "drey run [-m HOST:PORT] [-d] [-p N] [-c ENTRY] [-s PATH] [-Dkey=value] [--json] JAR [arguments of the program]\n"
     "  -d, --detached      do not wait for the job\n"
+    "  --plan-here         the program's main runs in this process, not in the cluster\n"
     "  -p, --parallelism   of operators that do not say\n"
     "  -c, --class         entry of the jar\n"
     "  -s, --fromSavepoint a savepoint or retained checkpoint to start from, at any parallelism\n"
@@ -29,7 +31,9 @@ constexpr const char* kUsage =
     "drey info [-p N] [-c ENTRY] JAR [arguments]   the plan, without running it\n"
     "drey cancel|stop|savepoint|checkpoint|rescale --help   for these\n"
     "drey jars [--json]\n"
-    "  -m, --jobmanager HOST:PORT   default: the cluster of the default directory, else localhost:8081\n"
+    "  -m, --jobmanager HOST:PORT   or https://HOST:PORT; default: the cluster of the default directory, else localhost:8081\n"
+    "  environment: FLINK_REST_CLIENT_HEADERS (Name:Value lines, e.g. Authorization: Bearer ...), DREY_REST_CA (PEM file)\n"
+    "exit codes: 0 done or accepted, 1 failed or cancelled, 2 wrong use, 3 no cluster\n"
     "examples:\n"
     "  drey run -d -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"
     "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input /data/flights.csv --output /tmp/out\n";
@@ -37,13 +41,20 @@ constexpr const char* kUsage =
 std::atomic<bool> g_interrupted{false};
 void on_interrupt(int) { g_interrupted = true; }
 
+// The jar's name in the cluster. The file is sent piece by piece.
 Result<std::string> upload(const Target& target, const std::string& jar) {
-  DREY_TRY_ASSIGN(const std::string bytes, env::posix().files.read_all(jar));
-  const std::string boundary = "----drey-4c1f9a7e";
-  std::string body = fmt::format("--{}\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{}\"\r\nContent-Type: application/x-java-archive\r\n\r\n",
-                                 boundary, env::base_name_of(jar));
-  body += bytes + "\r\n--" + boundary + "--\r\n";
-  DREY_TRY_ASSIGN(const Json answer, call(target, "POST", "/jars/upload", std::move(body), {{"content-type", "multipart/form-data; boundary=" + boundary}}));
+  const std::string boundary = fmt::format("drey-{:016x}", env::posix().random.next());
+  std::string name = env::base_name_of(jar);
+  std::erase_if(name, [](char c) { return c == '"' || c == '\r' || c == '\n'; });
+  net::HttpCall request = target.call;
+  request.method = "POST";
+  request.target = "/jars/upload";
+  request.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
+  request.body = fmt::format("--{}\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{}\"\r\nContent-Type: application/x-java-archive\r\n\r\n",
+                             boundary, name);
+  request.file = jar;
+  request.body_end = "\r\n--" + boundary + "--\r\n";
+  DREY_TRY_ASSIGN(const Json answer, call(std::move(request)));
   return env::base_name_of(answer["filename"].text().value_or(""));
 }
 
@@ -150,16 +161,41 @@ int wait_for(const Target& target, const std::string& job, bool json) {
   return 0;
 }
 
+// Makes the graph here and sends it with its jar. The job's id.
+Result<std::string> submit_graph(const Target& target, const Arguments& args) {
+  DREY_TRY_ASSIGN(const std::string graph, plan_here(args));
+  const std::string boundary = fmt::format("drey-{:016x}", env::posix().random.next());
+  const std::string name = "job.jar";
+  const auto part = [&](const std::string& disposition) {
+    return fmt::format("--{}\r\nContent-Disposition: form-data; {}\r\n\r\n", boundary, disposition);
+  };
+  const Json request = Json::object({{"executionPlanFileName", "graph"}, {"jobJarFileNames", Json::array({Json(name)})}, {"jobArtifactFileNames", Json::array()}});
+  net::HttpCall post = target.call;
+  post.method = "POST";
+  post.target = "/jobs";
+  post.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
+  post.body = part("name=\"request\"") + request.to_string() + "\r\n" + part("name=\"file_0\"; filename=\"graph\"") + graph + "\r\n" +
+              part("name=\"file_1\"; filename=\"" + name + "\"");
+  post.file = args.rest[0];
+  post.body_end = "\r\n--" + boundary + "--\r\n";
+  DREY_TRY_ASSIGN(const Json answer, call(std::move(post)));
+  return env::base_name_of(answer["jobUrl"].text().value_or(""));
+}
+
+Result<std::string> submit_jar(const Target& target, const Arguments& args) {
+  DREY_TRY_ASSIGN(const std::string jar, upload(target, args.rest[0]));
+  DREY_TRY_ASSIGN(const Json answer, call(target, "POST", "/jars/" + jar + "/run", run_body(args).to_string()));
+  return answer["jobid"].text().value_or("");
+}
+
 int run(const Target& target, const Arguments& args) {
   if (args.rest.empty()) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  auto jar = upload(target, args.rest[0]);
-  if (!jar.ok()) return failed(jar.status());
-  auto answer = call(target, "POST", "/jars/" + *jar + "/run", run_body(args).to_string());
-  if (!answer.ok()) return failed(answer.status());
-  const std::string job = (*answer)["jobid"].text().value_or("");
+  const auto submitted = args.has("--plan-here") ? submit_graph(target, args) : submit_jar(target, args);
+  if (!submitted.ok()) return failed(submitted.status());
+  const std::string& job = *submitted;
   if (args.has("--detached") && args.has("--json")) {
     fmt::print("{}\n", Json::object({{"jobid", job}}).to_string());
     return 0;
@@ -176,17 +212,20 @@ int list(const Target& target, const Arguments& args) {
     fmt::print("{}\n", overview->to_string());
     return 0;
   }
-  const bool all = args.has("--all");
+  const bool all = args.has("--all") || (args.has("--running") && args.has("--scheduled"));
   std::size_t shown = 0;
   for (const Json& job : (*overview)["jobs"].elements()) {
     const std::string state = job["state"].text().value_or("");
     const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
-    if (ended && !all) continue;
+    const bool waits = state == "CREATED" || state == "INITIALIZING";
+    if (ended && !args.has("--all")) continue;
+    if (!all && args.has("--scheduled") && !waits) continue;
+    if (!all && args.has("--running") && waits) continue;
     ++shown;
     fmt::print("{} : {} : {} ({})\n", format_instant(job["start-time"].whole().value_or(0)), job["jid"].text().value_or(""),
                job["name"].text().value_or(""), state);
   }
-  if (shown == 0) fmt::print("No {}jobs.\n", all ? "" : "running ");
+  if (shown == 0) fmt::print("No {}jobs.\n", all ? "" : args.has("--scheduled") ? "scheduled " : "running ");
   return 0;
 }
 
@@ -196,17 +235,39 @@ Result<Target> target_of(const Arguments& args) {
   std::string text = args.get("--jobmanager");
   if (text.empty()) {
     const auto address = env::posix().files.read_all(default_directory() + "/rest.address");
-    text = address.ok() ? address->substr(address->find("://") + 3) : "localhost:8081";
+    text = address.ok() ? *address : "localhost:8081";
     while (!text.empty() && text.back() == '\n') text.pop_back();
   }
+  Target target;
+  target.call.timeout = Millis(120'000);
+  if (const auto scheme = text.find("://"); scheme != std::string::npos) {
+    target.call.tls = text.starts_with("https");
+    text = text.substr(scheme + 3);
+  }
+  while (!text.empty() && text.back() == '/') text.pop_back();
   const auto colon = text.rfind(':');
-  if (colon == std::string::npos) return fail(Code::kInvalidArgument, fmt::format("-m needs HOST:PORT: {}", text));
-  return Target{text.substr(0, colon), static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1))};
+  const int port = colon == std::string::npos ? 0 : std::atoi(text.c_str() + colon + 1);
+  if (colon == 0 || port < 1 || port > 65'535)
+    return fail(Code::kInvalidArgument, fmt::format("-m needs HOST:PORT or http(s)://HOST:PORT: {}", text));
+  target.call.host = text.substr(0, colon);
+  target.call.port = static_cast<std::uint16_t>(port);
+  target.call.authority = env::environment_variable("DREY_REST_CA");
+  // As Flink's client has it: "Name:Value" lines.
+  std::string headers = env::environment_variable("FLINK_REST_CLIENT_HEADERS");
+  while (!headers.empty()) {
+    const std::size_t end = std::min(headers.find('\n'), headers.size());
+    const std::string line = headers.substr(0, end);
+    headers.erase(0, end + 1);
+    const auto at = line.find(':');
+    if (at != std::string::npos) target.call.headers.emplace_back(line.substr(0, at), line.substr(line.find_first_not_of(' ', at + 1)));
+  }
+  return target;
 }
 
 // The answer's JSON; an "errors" object becomes a Status with its texts.
-Result<Json> call(const Target& target, const std::string& method, const std::string& path, std::string body, const net::Headers& headers) {
-  DREY_TRY_ASSIGN(const net::HttpResponse response, net::http_call(target.host, target.port, method, "/v1" + path, std::move(body), headers, Millis(120'000)));
+Result<Json> call(net::HttpCall call) {
+  call.target = "/v1" + call.target;
+  DREY_TRY_ASSIGN(const net::HttpResponse response, net::http_call(call));
   auto json = Json::parse(response.body);
   if (!json.ok()) return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
   if (json->is_object() && (*json)["errors"].is_array()) {
@@ -215,9 +276,17 @@ Result<Json> call(const Target& target, const std::string& method, const std::st
     for (const char* prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ", "org.apache.flink.runtime.rest.NotFoundException: "}) {
       if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
     }
-    return fail(Code::kInvalidArgument, text);
+    return fail(response.status == 503 ? Code::kUnavailable : Code::kInvalidArgument, text);
   }
   return json;
+}
+
+Result<Json> call(const Target& target, const std::string& method, const std::string& path, std::string body) {
+  net::HttpCall request = target.call;
+  request.method = method;
+  request.target = path;
+  request.body = std::move(body);
+  return call(std::move(request));
 }
 
 int failed(const Status& status) {
@@ -226,8 +295,13 @@ int failed(const Status& status) {
 }
 
 int client(const std::string& command, int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"-m=--jobmanager", "-p=--parallelism", "-c=--class", "-s=--fromSavepoint", "--claimMode"},
-                                         {"-d=--detached", "--json", "-n=--allowNonRestoredState", "-r=--running", "-a=--all", "--help", "-h=--help"}, true);
+  const bool runs = command == "run" || command == "info";
+  std::vector<std::string> with_value{"-m=--jobmanager"};
+  std::vector<std::string> flags{"--json", "--help", "-h=--help"};
+  if (runs) with_value.insert(with_value.end(), {"-p=--parallelism", "-c=--class", "-s=--fromSavepoint", "--claimMode"});
+  if (command == "run") flags.insert(flags.end(), {"-d=--detached", "--plan-here", "-n=--allowNonRestoredState"});
+  if (command == "list") flags.insert(flags.end(), {"-r=--running", "-s=--scheduled", "-a=--all"});
+  const Arguments args = parse_arguments(argc, argv, with_value, flags, runs);
   if (args.has("--help")) {
     std::fputs(kUsage, stdout);
     return 0;

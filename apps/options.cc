@@ -16,9 +16,13 @@ namespace drey::apps {
 
 std::vector<config::OptionGroup> all_options() {
   return {
-      config::describe<cluster::ClusterOptions>(), config::describe<control::CheckpointOptions>(),
-      config::describe<control::RestartOptions>(), config::describe<graph::PipelineOptions>(),
-      config::describe<rest::RestOptions>(),       config::describe<runtime::TaskManagerConfig>(),
+      config::describe<cluster::ClusterOptions>(),
+      config::describe<control::CheckpointOptions>(),
+      config::describe<control::RestartOptions>(),
+      config::describe<graph::PipelineOptions>(),
+      config::describe<rest::RestOptions>(),
+      config::describe<rest::RestSecurityOptions>(),
+      config::describe<runtime::TaskManagerConfig>(),
   };
 }
 

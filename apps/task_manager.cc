@@ -12,6 +12,9 @@
 #include "env/env.h"
 #include "env/log.h"
 #include "runtime/crash.h"
+#include "runtime/inspector.h"
+#include "runtime/process_metrics.h"
+#include "wire/binary/codec.h"
 
 namespace drey::apps {
 namespace {
@@ -51,6 +54,24 @@ int task_manager(int argc, char** argv) {
   options.cancellation_timeout = Millis(std::atoll(args.get("--cancellation-timeout-ms", "180000").c_str()));
   // What user code prints is to be seen when it is printed, not some kilobytes later.
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+  runtime::InspectorOptions inspection;
+  if (const std::string log = args.get("--log"); !log.empty()) {
+    const std::string name = env::base_name_of(log);
+    const std::string stem = name.substr(0, name.rfind('.'));
+    inspection.log_directory = env::directory_of(log);
+    inspection.log_prefix = stem + ".";
+    inspection.log_name = name;
+    inspection.stdout_name = stem + ".out";
+    inspection.profile_directory = inspection.log_directory + "/profiles";
+  }
+  inspection.profile_prefix = options.id;
+  options.process_metrics = runtime::process_metrics;
+  runtime::Inspector inspector(inspection, env::posix());
+  options.inspect = [&inspector](const std::string& question, std::function<void(Result<std::string>)> done) {
+    auto asked = wire::decode<gateway::Inspection>(question);
+    if (!asked.ok()) return done(asked.status());
+    inspector.answer(std::move(*asked), std::move(done));
+  };
   operators::Registry registry;
   operators::add_builtin_kinds(registry);
   connectors::add_connector_kinds(registry);
@@ -69,6 +90,7 @@ int task_manager(int argc, char** argv) {
       return 1;
     }
     g_stop.acquire();
+    inspector.stop();  // its answers go to the manager
     env::log_info("taskmanager", "Ending");
   }
   // User code may have left threads behind that static destructors would surprise.

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <semaphore>
+#include <shared_mutex>
 
 #include "background.h"
 #include "cluster/child_program_runner.h"
@@ -19,9 +20,12 @@
 #include "graph/pipeline_options.h"
 #include "net/http.h"
 #include "options.h"
+#include "rest/gatekeeper.h"
 #include "rest/rest_options.h"
 #include "rest/router.h"
 #include "runtime/crash.h"
+#include "runtime/inspector.h"
+#include "runtime/process_metrics.h"
 #include "runtime/task_manager_config.h"
 
 namespace drey::apps {
@@ -34,8 +38,10 @@ constexpr const char* kUsage =
     "  --config FILE  config.yaml with Flink's option names\n"
     "  -Dkey=value    e.g. -Drest.port=0 (any free port), -Dtaskmanager.numberOfTaskSlots=4; drey "
     "config lists all\n"
-    "  --web-ui PATH  serve Flink's dashboard from a flink-dist or flink-runtime-web jar, or from a "
+    "  --web-ui PATH  serve Flink's dashboard from a flink-dist or flink-runtime-web jar, or from "
+    "a "
     "folder with its files\n"
+    "  --insecure     listen on an address that is not loopback without any login\n"
     "  --daemon       in the background; drey down ends it\n"
     "  example: drey up --dir /tmp/cluster -Drest.port=0\n"
     "drey jobmanager, with the same options, starts no TaskManagers: they join with\n"
@@ -137,6 +143,7 @@ struct Settings {
   config::Configuration configuration;
   cluster::ClusterOptions cluster;
   rest::RestOptions rest;
+  rest::RestSecurityOptions security;
   runtime::TaskManagerConfig task_managers;
   std::string bind;
 };
@@ -147,6 +154,7 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
   DREY_TRY_ASSIGN(s.configuration, load_configuration(args));
   DREY_TRY_ASSIGN(s.cluster, s.configuration.read<cluster::ClusterOptions>());
   DREY_TRY_ASSIGN(s.rest, s.configuration.read<rest::RestOptions>());
+  DREY_TRY_ASSIGN(s.security, s.configuration.read<rest::RestSecurityOptions>());
   DREY_TRY_ASSIGN(s.task_managers, s.configuration.read<runtime::TaskManagerConfig>());
   // What jobs inherit is refused here, not at each submission.
   DREY_TRY(s.configuration.read<control::CheckpointOptions>().status());
@@ -154,10 +162,22 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
   DREY_TRY(s.configuration.read<graph::PipelineOptions>().status());
   s.bind = s.rest.bind_address.value_or(s.rest.address);
   if (s.bind != "127.0.0.1" && s.bind != "localhost" && s.bind != "::1") {
-    return fail(Code::kInvalidArgument,
-                fmt::format("rest.bind-address={} is not loopback: this version has no login and "
-                            "listens on loopback only",
-                            s.bind));
+    if (!s.security.has_logins() && !args.has("--insecure")) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("rest.bind-address={} is not loopback, and everyone there could run "
+                              "code: set drey.rest.auth.htpasswd-file or "
+                              "drey.rest.auth.token-file, or say --insecure",
+                              s.bind));
+    }
+    s.rest.allowed_hosts.push_back(s.bind);
+  }
+  if (s.security.ssl) {
+    for (const auto& [key, file] : {std::pair{"drey.rest.ssl.certificate", s.security.certificate},
+                                    std::pair{"drey.rest.ssl.key", s.security.key}}) {
+      if (file.empty())
+        return fail(Code::kInvalidArgument,
+                    fmt::format("security.ssl.rest.enabled needs {}: a PEM file", key));
+    }
   }
   if (s.cluster.secret.empty()) {
     env::Random& random = env::posix().random;
@@ -203,7 +223,7 @@ class Front {
  public:
   void handle(net::HttpRequest request, net::Responder respond) {
     {
-      std::lock_guard guard(mutex_);
+      std::shared_lock guard(mutex_);
       if (router_ != nullptr) return router_->handle(std::move(request), std::move(respond));
     }
     net::HttpResponse starting;
@@ -214,13 +234,17 @@ class Front {
         "refresh.\"]}";
     respond(std::move(starting));
   }
+  bool keeps_files(const net::HttpRequest& head) {
+    std::shared_lock guard(mutex_);
+    return router_ != nullptr && router_->keeps_files(head);
+  }
   void set(std::unique_ptr<rest::Router> router) {
     std::lock_guard guard(mutex_);
     router_ = std::move(router);
   }
 
  private:
-  std::mutex mutex_;
+  std::shared_mutex mutex_;
   std::unique_ptr<rest::Router> router_;
 };
 
@@ -253,17 +277,32 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
     env::log_info("up", "Removed {} files that a crash had left", directory.orphans());
   DREY_TRY_ASSIGN(auto store, cluster::open_sqlite_store(dir + "/jobs.db"));
   DREY_TRY(env.files.write_atomic(dir + "/secret", s.cluster.secret));
+  std::shared_ptr<rest::Gatekeeper> gatekeeper;
+  if (s.security.has_logins()) {
+    gatekeeper = std::make_shared<rest::Gatekeeper>(
+        rest::GatekeeperOptions{s.security.htpasswd_file, s.security.token_file, s.security.roles},
+        env);
+    DREY_TRY(gatekeeper->load());
+  }
   DREY_TRY_ASSIGN(auto web_ui, web_ui_of(s.rest, dir, env.files));
   // The port is taken before anything starts; 0 says which.
   Front front;
   net::HttpServerOptions http;
   http.host = s.bind;
   http.port = s.rest.port;
+  http.body_bytes_max = s.rest.max_content_length.count;
+  http.upload_bytes_max = s.rest.max_upload.count;
+  http.connections_max = s.rest.max_connections;
+  http.files = &env.files;
+  http.spool_directory = dir + "/tmp";
+  http.keeps_files = [&front](const net::HttpRequest& head) { return front.keeps_files(head); };
+  if (s.security.ssl)
+    http.tls = net::TlsFiles{s.security.certificate, s.security.key, s.security.client_authority};
   DREY_TRY_ASSIGN(auto server, net::start_http_server(http, [&front](net::HttpRequest request,
                                                                      net::Responder respond) {
                     front.handle(std::move(request), std::move(respond));
                   }));
-  const std::string url = fmt::format("http://{}:{}",
+  const std::string url = fmt::format("{}://{}:{}", s.security.ssl ? "https" : "http",
                                       s.bind == "127.0.0.1" ? "localhost"
                                       : s.bind == "::1"     ? "[::1]"
                                                             : s.bind,
@@ -276,6 +315,22 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
       fmt::format("{}", *s.task_managers.slots);
   options.configuration["rest.port"] = fmt::format("{}", server->port());
   options.configuration["drey.rest.address"] = url;
+  options.configuration["drey.spool.dir"] = dir + "/tmp";
+  options.configuration["drey.version"] = fmt::format("Drey {} (GCC {})", kVersion, __VERSION__);
+  runtime::InspectorOptions inspection;
+  inspection.log_directory = dir + "/log";
+  inspection.log_name = "jobmanager.log";
+  inspection.stdout_name = "jobmanager.out";
+  inspection.profile_directory = inspection.log_directory + "/profiles";
+  inspection.profile_prefix = "JobManager";
+  inspection.samples_tasks = false;
+  runtime::Inspector inspector(inspection, env);
+  options.inspect = [&inspector](gateway::Inspection question,
+                                 std::function<void(Result<std::string>)> done) {
+    inspector.answer(std::move(question), std::move(done));
+  };
+  options.process_metrics = runtime::process_metrics;
+  options.end_cluster = [] { g_stop.release(); };
   options.crash_report = [&directory](const std::string& id) {
     // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name becomes a path.
     return id.find('/') == std::string::npos ? runtime::take_crash_report(directory.log(id + ".crash")) : runtime::CrashReport();
@@ -288,12 +343,13 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
                               cluster::make_child_runner(env, dir + "/tmp", limits));
   DREY_TRY(manager.start());
   rest::RouterOptions router_options;
-  router_options.upload_directory = dir + "/tmp";
+  router_options.compat = s.rest.compat;
+  router_options.access_log = s.rest.access_log;
+  router_options.gatekeeper = std::move(gatekeeper);
   router_options.allow_origin = s.rest.allow_origin;
   router_options.allowed_hosts = s.rest.allowed_hosts;
   router_options.web_ui = std::move(web_ui);
-  front.set(
-      std::make_unique<rest::Router>(rest::all_endpoints(), manager, env.files, router_options));
+  front.set(std::make_unique<rest::Router>(rest::all_endpoints(), manager, router_options));
 
   const std::string rpc = fmt::format("127.0.0.1:{}", manager.rpc_port());
   auto loop = env.threads.make_loop("supervisor");
@@ -327,6 +383,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   static_cast<void>(suspended.try_acquire_for(std::chrono::seconds(5)));
   end_children(supervisor, *loop);
   server.reset();
+  inspector.stop();
   front.set(nullptr);
   loop.reset();
   static_cast<void>(env.files.remove(dir + "/rest.address"));
@@ -335,7 +392,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
 
 int start(const std::string& command, int argc, char** argv) {
   const Arguments args = parse_arguments(argc, argv, {"--dir", "--config", "--web-ui"},
-                                         {"--daemon", "--help", "-h=--help"}, false);
+                                         {"--daemon", "--insecure", "--help", "-h=--help"}, false);
   if (args.has("--help")) {
     std::fputs(kUsage, stdout);
     return 0;
@@ -390,10 +447,15 @@ int status(int argc, char** argv) {
     return 3;
   }
   const std::string url = address->substr(0, address->find('\n'));
+  const auto scheme = url.find("://");
   const auto colon = url.rfind(':');
-  auto overview =
-      net::http_call("127.0.0.1", static_cast<std::uint16_t>(std::atoi(url.c_str() + colon + 1)),
-                     "GET", "/overview", "", {}, Millis(5000));
+  net::HttpCall call;
+  call.host = url.substr(scheme + 3, colon - scheme - 3);
+  call.port = static_cast<std::uint16_t>(std::atoi(url.c_str() + colon + 1));
+  call.target = "/overview";
+  call.timeout = Millis(5000);
+  call.tls = url.starts_with("https");
+  const auto overview = net::http_call(call);
   if (!overview.ok()) {
     fmt::print(stderr, "The cluster of {} does not answer: {}\n", dir,
                overview.status().to_string());

@@ -128,12 +128,8 @@ std::string short_name(const std::string& id) {
 }  // namespace
 
 Result<std::string> Jars::resolve(const std::string& id) const {
-  const bool safe = !id.empty() && id != "." && id != ".." && id.find('/') == std::string::npos && id.find('\\') == std::string::npos &&
-                    id.find('\0') == std::string::npos;
-  const std::string path = directory_ + "/" + id;
-  if (!safe || !env_.files.stat(path).ok()) {
-    return fail(Code::kInvalidArgument, fmt::format("File {} does not exist in {}.", id, directory_));
-  }
+  auto path = env::path_beneath(env_.files, directory_, id);
+  if (!path.ok()) return fail(Code::kInvalidArgument, fmt::format("File {} does not exist in {}.", id, directory_));
   return path;
 }
 

@@ -17,6 +17,9 @@ namespace {
 
 constexpr Millis kTick{100};
 constexpr std::size_t kEndedJobsMax = 1000;
+constexpr std::chrono::seconds kQuestionDeadline{30};
+constexpr std::chrono::minutes kDeletionsKept{5};
+constexpr std::size_t kDeletionsMax = 10'000;
 
 Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} not found", id.to_string())); }
 
@@ -70,6 +73,7 @@ void JobManager::tick() {
     on_lost(id, fmt::format("The heartbeat of TaskManager with id {} timed out.", id));
   }
   match_slots();
+  expire(now);
   if (now >= adapt_after_) adapt();
   loop_->after(kTick, [this] { tick(); });
 }
@@ -135,6 +139,14 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
     if (auto m = master(ended->task)) m->on_message(*ended);
   } else if (auto* ack = std::get_if<control::SnapshotAck>(&*message)) {
     if (auto m = master(ack->task)) m->on_message(*ack);
+  } else if (auto* told = std::get_if<control::Told>(&*message)) {
+    const auto question = questions_.find(told->id);
+    if (question == questions_.end() || question->second.task_manager != *id) return;
+    const gateway::Promise<std::string> promise = question->second.promise;
+    questions_.erase(question);
+    const bool known_code = told->code >= 0 && told->code <= static_cast<std::int32_t>(Code::kInternal);
+    const Code code = known_code ? static_cast<Code>(told->code) : Code::kInternal;
+    promise.set(code == Code::kOk ? Result<std::string>(std::move(told->text)) : Result<std::string>(fail(code, told->text)));
   } else if (auto* beat = std::get_if<control::Heartbeat>(&*message)) {
     entry->second.model.last_heartbeat = env_.clock.wall().millis;
     if (!beat->metrics.empty()) entry->second.model.metrics = beat->metrics;
@@ -212,6 +224,86 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
     const auto master = masters_.find(job);
     if (master != masters_.end()) master->second->on_task_manager_lost(id, failure);
   }
+}
+
+// --- questions about processes -------------------------------------------------------------------
+
+gateway::Future<std::string> JobManager::inspect(std::string task_manager, gateway::Inspection question) {
+  gateway::Promise<std::string> promise;
+  if (task_manager.empty()) {
+    if (!options_.inspect) return Result<std::string>(fail(Code::kUnavailable, "This JobManager answers no questions."));
+    options_.inspect(std::move(question), [promise](Result<std::string> answer) { promise.set(std::move(answer)); });
+    return promise.future();
+  }
+  loop_->post([this, task_manager, question = std::move(question), promise] {
+    const auto entry = task_managers_.find(task_manager);
+    if (entry == task_managers_.end()) {
+      return promise.set(fail(Code::kNotFound, fmt::format("No TaskExecutor registered under {}.", task_manager)));
+    }
+    const std::uint64_t id = next_question_++;
+    questions_.emplace(id, Question{task_manager, env_.clock.ticks() + kQuestionDeadline, promise});
+    entry->second.connection->send(wire::encode(control::ToTaskManager(control::Ask{id, wire::encode(question)})));
+  });
+  return promise.future();
+}
+
+void JobManager::expire(Ticks now) {
+  for (auto it = questions_.begin(); it != questions_.end();) {
+    const bool gone = !task_managers_.contains(it->second.task_manager);
+    if (!gone && now < it->second.deadline) {
+      ++it;
+      continue;
+    }
+    it->second.promise.set(fail(gone ? Code::kNotFound : Code::kTimeout,
+                                fmt::format("TaskManager {} {}", it->second.task_manager, gone ? "has gone" : "did not answer in time")));
+    it = questions_.erase(it);
+  }
+  const std::int64_t wall = env_.clock.wall().millis;
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    const auto master = masters_.find(it->first);
+    const bool ended = master == masters_.end() || master->second->is_ended();
+    if (!ended && wall < it->second) {
+      ++it;
+      continue;
+    }
+    if (!ended) {
+      env::log_warn("jobmanager", "Cancelling job {}: its client did not come again in time", it->first.to_string());
+      const auto keep = master->second;
+      keep->cancel();
+    }
+    it = clients_.erase(it);
+  }
+  std::erase_if(dataset_deletions_, [now](const auto& entry) { return now - entry.second > kDeletionsKept; });
+}
+
+void JobManager::heartbeat(JobId id, std::int64_t expires) {
+  loop_->post([this, id, expires] {
+    if (masters_.contains(id)) clients_[id] = expires;
+  });
+}
+
+gateway::Future<TriggerId> JobManager::delete_dataset(std::string) {
+  gateway::Promise<TriggerId> promise;
+  loop_->post([this, promise] {
+    const TriggerId trigger = env_.random.id<struct TriggerTag>();
+    if (dataset_deletions_.size() >= kDeletionsMax) dataset_deletions_.clear();
+    dataset_deletions_[trigger] = env_.clock.ticks();
+    promise.set(trigger);
+  });
+  return promise.future();
+}
+
+gateway::Future<bool> JobManager::dataset_deletion(TriggerId trigger) {
+  gateway::Promise<bool> promise;
+  loop_->post([this, trigger, promise] {
+    if (dataset_deletions_.contains(trigger)) return promise.set(true);
+    promise.set(fail(Code::kNotFound, fmt::format("Operation not found under key: {}", trigger.to_string())));
+  });
+  return promise.future();
+}
+
+void JobManager::end_cluster() {
+  if (options_.end_cluster) options_.end_cluster();
 }
 
 // --- slots ---------------------------------------------------------------------------------------
@@ -643,6 +735,27 @@ gateway::Future<bool> JobManager::set_resource_requirements(JobId id, gateway::R
   return promise.future();
 }
 
+gateway::Future<JobId> JobManager::submit(gateway::SubmitRequest request) {
+  gateway::Promise<JobId> promise;
+  auto graph = wire::decode<graph::JobGraph>(request.graph);
+  if (!graph.ok()) return Result<JobId>(fail(Code::kInvalidArgument, "Failed to deserialize ExecutionPlan. It is no graph of this version of Drey."));
+  add_jar(request.jar_path, request.jar_name).then([this, promise, graph = std::move(*graph)](Result<std::string> path) mutable {
+    if (!path.ok()) return promise.set(path.status());
+    graph.jar = env::base_name_of(*path);
+    env_.io.post([this, promise, graph = std::move(graph)]() mutable {
+      auto program = jars_->open(graph.jar, graph.entry);
+      if (!program.ok()) {
+        static_cast<void>(jars_->remove(graph.jar, false));
+        return promise.set(program.status());
+      }
+      loop_->post([this, promise, graph = std::move(graph), module = program->module]() mutable {
+        submit(std::move(graph), module, std::nullopt, "", [promise](Result<JobId> id) { promise.set(std::move(id)); });
+      });
+    });
+  });
+  return promise.future();
+}
+
 gateway::Future<gateway::JobModelRef> JobManager::plan_jar(gateway::RunRequest request) {
   gateway::Promise<gateway::JobModelRef> promise;
   loop_->post([this, request, promise] {
@@ -765,11 +878,14 @@ gateway::Future<gateway::Metrics> JobManager::metrics() {
       free += std::count(entry.slots.begin(), entry.slots.end(), JobId());
     }
     for (const auto& [id, master] : masters_) running += master->is_ended() ? 0 : 1;
-    promise.set(gateway::Metrics{{"numRunningJobs", running},
+    gateway::Metrics all = options_.process_metrics ? options_.process_metrics() : gateway::Metrics();
+    const gateway::Metrics own{{"numRunningJobs", running},
                                  {"numRegisteredTaskManagers", static_cast<std::int64_t>(task_managers_.size())},
                                  {"taskSlotsTotal", total},
                                  {"taskSlotsAvailable", free},
-                                 {"Status.Drey.refusedPeers", refused_.load()}});
+                                 {"Status.Drey.refusedPeers", refused_.load()}};
+    all.insert(all.begin(), own.begin(), own.end());
+    promise.set(std::move(all));
   });
   return promise.future();
 }

@@ -46,6 +46,12 @@ struct JobManagerOptions {
   std::map<std::string, std::string> configuration;  // as configured, Flink's names; jobs inherit theirs from it
   // What is known of the end of a TaskManager's process; an empty summary when nothing is.
   std::function<runtime::CrashReport(const std::string& id)> crash_report;
+  // Answers questions about this process; unset: none is answered.
+  std::function<void(gateway::Inspection, std::function<void(Result<std::string>)>)> inspect;
+  // What the system measures of this process; unset: nothing.
+  std::function<gateway::Metrics()> process_metrics;
+  // What DELETE /cluster does. Any thread.
+  std::function<void()> end_cluster;
 };
 
 class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
@@ -65,6 +71,12 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void shut_down(std::function<void()> done);
   std::int64_t refused() const { return refused_; }
 
+  gateway::Future<std::string> inspect(std::string task_manager, gateway::Inspection question) override;
+  gateway::Future<JobId> submit(gateway::SubmitRequest request) override;
+  void heartbeat(JobId id, std::int64_t expires) override;
+  gateway::Future<TriggerId> delete_dataset(std::string id) override;
+  gateway::Future<bool> dataset_deletion(TriggerId trigger) override;
+  void end_cluster() override;
   gateway::Future<std::vector<gateway::JobModelRef>> jobs() override;
   gateway::Future<gateway::JobModelRef> job(JobId id) override;
   gateway::Future<bool> cancel(JobId id) override;
@@ -110,6 +122,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void on_lost(const std::string& id, const std::string& why);
   void match_slots();
   void tick();
+  // Questions and clients that are late, and deletions that are old.
+  void expire(Ticks now);
   void start_master(StoredJob job, std::function<void(Result<JobId>)> done);
   // Both lead to a new job: the graph is fitted to what it starts from, resolved, stored, started.
   void start_new(StoredJob job, const gateway::RunRequest& request, std::function<void(Result<JobId>)> done);
@@ -142,6 +156,15 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::vector<SlotRequest> requests_;
   std::map<std::string, int> planning_;  // jars whose programs are being planned, how often
   std::set<env::ConnectionRef> unregistered_;
+  struct Question {
+    std::string task_manager;
+    Ticks deadline{};
+    gateway::Promise<std::string> promise;
+  };
+  std::map<std::uint64_t, Question> questions_;
+  std::uint64_t next_question_ = 1;
+  std::map<JobId, std::int64_t> clients_;  // until when a job's client lives, epoch ms
+  std::map<TriggerId, Ticks> dataset_deletions_;
   std::atomic<std::int64_t> refused_{0};
   bool stopping_ = false;
   Ticks adapt_after_{};

@@ -158,7 +158,19 @@ struct Heartbeat {
 };
 static_assert(wire::EveryMemberHasARow<Heartbeat>);
 
-using ToJobManager = std::variant<Register, TaskStateChanged, EndOfData, SnapshotAck, Heartbeat>;
+// The answer to an Ask.
+struct Told {
+  std::uint64_t id = 0;
+  std::int32_t code = 0;  // drey::Code
+  std::string text;       // the answer, or why there is none
+  static constexpr auto fields() {
+    using M = Told;
+    return std::tuple{field("id", &M::id), field("code", &M::code), field("text", &M::text)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Told>);
+
+using ToJobManager = std::variant<Register, TaskStateChanged, EndOfData, SnapshotAck, Heartbeat, Told>;
 
 // --- JobManager -> TaskManager -------------------------------------------------------------------
 
@@ -255,6 +267,16 @@ struct HeartbeatAnswer {
 };
 static_assert(wire::EveryMemberHasARow<HeartbeatAnswer>);
 
-using ToTaskManager = std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand, HeartbeatAnswer>;
+// A question about the TaskManager's process.
+struct Ask {
+  std::uint64_t id = 0;
+  std::string question;  // gateway::Inspection, encoded: control need not know it
+  static constexpr auto fields() {
+    return std::tuple{field("id", &Ask::id), field("question", &Ask::question)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Ask>);
+
+using ToTaskManager = std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand, HeartbeatAnswer, Ask>;
 
 }  // namespace drey::control

@@ -1,5 +1,7 @@
 #include "env/file_system.h"
 
+#include <fmt/format.h>
+
 namespace drey::env {
 
 Result<std::string> FileSystem::read_all(const std::string& path) {
@@ -20,6 +22,17 @@ Status FileSystem::write_atomic(const std::string& path, std::string_view bytes)
   }
   DREY_TRY(rename(temporary, path));
   return sync_directory(directory_of(path));
+}
+
+Result<std::string> path_beneath(FileSystem& files, const std::string& directory,
+                                 const std::string& name) {
+  const bool plain = !name.empty() && name != "." && name != ".." &&
+                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  if (plain) {
+    const auto stat = files.stat(directory + "/" + name);
+    if (stat.ok() && !stat->is_link) return directory + "/" + name;
+  }
+  return fail(Code::kNotFound, fmt::format("There is no file {} in {}", name, directory));
 }
 
 std::string directory_of(const std::string& path) {

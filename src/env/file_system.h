@@ -38,6 +38,7 @@ struct FileStat {
   Instant modified{};
   bool is_directory = false;
   std::uint32_t mode = 0;
+  bool is_link = false;  // the rest is of what it leads to
 };
 
 class FileSystem {
@@ -62,6 +63,12 @@ class FileSystem {
   Result<std::string> read_all(const std::string& path);
   Status write_atomic(const std::string& path, std::string_view bytes);
 };
+
+// The one way from a name that came from outside to a path: of a file or folder directly in
+// `directory`. Names with '/', '\\' or NUL, "", "." and ".." name nothing, nor does what is not there
+// or is a symbolic link. FAILS WITH: kNotFound.
+Result<std::string> path_beneath(FileSystem& files, const std::string& directory,
+                                 const std::string& name);
 
 // "/a/b/c.txt" -> "/a/b", "c.txt".
 std::string directory_of(const std::string& path);

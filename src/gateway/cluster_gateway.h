@@ -11,6 +11,7 @@
 
 #include "gateway/future.h"
 #include "gateway/model.h"
+#include "gateway/process_model.h"
 
 namespace drey::gateway {
 
@@ -24,6 +25,13 @@ struct RunRequest {
   bool allow_non_restored = false;      // state that fits no operator is left out instead of refused
   bool claim = false;                   // the savepoint becomes the job's: deleted when it is not needed any more
   std::map<std::string, std::string> configuration;
+};
+
+// A graph of Drey's own with the jar that holds its code.
+struct SubmitRequest {
+  std::string graph;  // as `drey program` writes it
+  std::string jar_path;
+  std::string jar_name;
 };
 
 struct ConfigEntry {
@@ -56,6 +64,17 @@ struct OperationRequest {
 class ClusterGateway {
  public:
   virtual ~ClusterGateway() = default;
+  // A question to the process of a TaskManager, or with an empty id to the JobManager's; the answer
+  // is what process_model.h says. FAILS WITH: kNotFound, kTimeout.
+  virtual Future<std::string> inspect(std::string task_manager, Inspection question) = 0;
+  virtual Future<JobId> submit(SubmitRequest request) = 0;
+  // A job whose client does not come again until then is cancelled. Unknown jobs are fine.
+  virtual void heartbeat(JobId id, std::int64_t expires) = 0;
+  // There are no cached data sets, so their deletion is done at once.
+  virtual Future<TriggerId> delete_dataset(std::string id) = 0;
+  virtual Future<bool> dataset_deletion(TriggerId trigger) = 0;  // kNotFound
+  // Ends all processes of the cluster in order; jobs resume at the next start.
+  virtual void end_cluster() = 0;
   virtual Future<std::vector<JobModelRef>> jobs() = 0;                  // newest first
   virtual Future<JobModelRef> job(JobId id) = 0;                        // kNotFound
   virtual Future<bool> cancel(JobId id) = 0;                            // kNotFound, kConflict (already terminal)

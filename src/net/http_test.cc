@@ -1,51 +1,382 @@
 #include "net/http.h"
 
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <future>
+#include <mutex>
+
+#include "env/env.h"
 
 namespace drey::net {
 namespace {
 
-std::unique_ptr<HttpServer> echo() {
-  HttpServerOptions options;
-  options.body_bytes_max = 1000;
-  auto server = start_http_server(options, [](HttpRequest request, Responder respond) {
-    HttpResponse response;
-    response.headers.emplace_back("x-what", request.method + " " + request.target);
-    response.body = request.body;
-    respond(std::move(response));
-  });
-  EXPECT_TRUE(server.ok());
-  return std::move(*server);
+using testing::HasSubstr;
+using testing::StartsWith;
+
+HttpResponse echoed(const HttpRequest& request) {
+  HttpResponse response;
+  response.headers.emplace_back("content-type", "text/plain");
+  response.headers.emplace_back("x-what", request.method + " " + request.target);
+  response.body = request.body;
+  for (const Part& part : request.parts) {
+    response.body += part.name + "=" + part.file_name.value_or("-") + ":" +
+                     std::to_string(part.bytes) + ":" + part.text;
+    if (part.file != nullptr)
+      response.body += env::posix().files.read_all(part.file->path()).value_or("gone");
+    response.body += ";";
+  }
+  return response;
 }
 
-TEST(HttpServer, AnswersWithBodyAndHeaders) {
-  const auto server = echo();
-  const auto answer = http_call("127.0.0.1", server->port(), "POST", "/a?b=c", "hello", {}, Millis(5000));
+class Http : public testing::Test {
+ protected:
+  void start(std::function<void(HttpServerOptions&)> change = {}, HttpHandler handler = {}) {
+    HttpServerOptions options;
+    options.body_bytes_max = 1000;
+    options.upload_bytes_max = 3u << 20;
+    options.files = &env::posix().files;
+    options.spool_directory = spool_;
+    options.keeps_files = [](const HttpRequest& head) { return head.target == "/upload"; };
+    if (change) change(options);
+    if (!handler) {
+      handler = [](const HttpRequest& request, const Responder& respond) {
+        respond(echoed(request));
+      };
+    }
+    auto server = start_http_server(options, std::move(handler));
+    ASSERT_TRUE(server.ok()) << server.status().to_string();
+    server_ = std::move(*server);
+  }
+  Result<HttpResponse> call(const std::string& method, const std::string& target,
+                            std::string body = "", Headers headers = {}) {
+    HttpCall call;
+    call.port = server_->port();
+    call.method = method;
+    call.target = target;
+    call.body = std::move(body);
+    call.headers = std::move(headers);
+    call.timeout = Millis(20'000);
+    return http_call(call);
+  }
+  Result<HttpResponse> post_parts(const std::string& body) {
+    return call("POST", "/upload", body, {{"content-type", "multipart/form-data; boundary=b"}});
+  }
+  // Sends bytes as they are; what comes back until the server closes.
+  std::string raw(const std::string& bytes) {
+    const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(server_->port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    timeval deadline{20, 0};
+    setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+    EXPECT_EQ(connect(socket_fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    static_cast<void>(send(socket_fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+    std::string all;
+    char piece[4096];
+    for (ssize_t got = 0; (got = recv(socket_fd, piece, sizeof piece, 0)) > 0;)
+      all.append(piece, static_cast<std::size_t>(got));
+    close(socket_fd);
+    return all;
+  }
+  const std::string spool_ = testing::TempDir();
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(Http, AnswersWithBodyAndHeaders) {
+  start();
+  const auto answer = call("POST", "/a?b=c", "hello");
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->body, "hello");
   EXPECT_EQ(answer->status, 200);
 }
 
-TEST(HttpServer, RefusesBodiesThatAreTooLong) {
-  const auto server = echo();
-  EXPECT_EQ(http_call("127.0.0.1", server->port(), "POST", "/", std::string(1001, 'x'), {}, Millis(5000))->status, 413);
-  EXPECT_EQ(http_call("127.0.0.1", server->port(), "POST", "/", std::string(1000, 'x'), {}, Millis(5000))->status, 200);
+TEST_F(Http, RefusesBodiesThatAreTooLong) {
+  start();
+  EXPECT_EQ(call("POST", "/", std::string(1001, 'x'))->status, 413);
+  EXPECT_EQ(call("POST", "/", std::string(1000, 'x'))->status, 200);
+  // A body that is not announced; the rest of it is not taken for a request.
+  const std::string chunk = "400\r\n" + std::string(0x400, 'x') + "\r\n";
+  const std::string answer =
+      raw("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" + chunk + "0\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 413"));
+  EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos);
 }
 
-TEST(HttpServer, SaysWhenThePortIsInUse) {
-  const auto server = echo();
+TEST_F(Http, PipelinedRequestsAreAnsweredInOrder) {
+  // The first answer comes from another thread.
+  std::unique_ptr<env::Thread> later;
+  start({}, [&](const HttpRequest& request, Responder respond) {
+    HttpResponse response;
+    response.body = request.target;
+    if (request.target == "/1") {
+      later = env::start_thread("late", [respond, response] { respond(response); });
+      return;
+    }
+    respond(response);
+  });
+  std::string requests;
+  for (int i = 1; i <= 5; ++i)
+    requests += "GET /" + std::to_string(i) + " HTTP/1.1\r\nhost: a\r\n" +
+                (i == 5 ? "connection: close\r\n\r\n" : "\r\n");
+  const std::string answers = raw(requests);
+  std::size_t at = 0;
+  for (int i = 1; i <= 5; ++i) {
+    at = answers.find("\r\n\r\n/" + std::to_string(i), at);
+    ASSERT_NE(at, std::string::npos) << answers;
+  }
+}
+
+TEST_F(Http, BoundsTheHead) {
+  start();
+  EXPECT_THAT(
+      raw("GET /" + std::string(60'000, 'a') + " HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+      StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(raw("GET /" + std::string(70'000, 'a') + " HTTP/1.1\r\nhost: a\r\n\r\n"),
+              StartsWith("HTTP/1.1 414"));
+  EXPECT_THAT(raw("GET /" + std::string(200'000, 'a') + " HTTP/1.1\r\nhost: a\r\n\r\n"),
+              StartsWith("HTTP/1.1 414"));
+  std::string many = "GET / HTTP/1.1\r\nhost: a\r\n";
+  for (int i = 0; i < 100'000; ++i) many += "x: y\r\n";
+  EXPECT_THAT(raw(many + "\r\n"), StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(Http, RefusesWhatCanBeReadInTwoWays) {
+  start();
+  for (const char* head :
+       {"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: "
+        "chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nabcde",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "GET / HTTP/1.1\nhost: a\n\n",
+        "GET / HTTP/1.1\r\nhost : a\r\n\r\n", "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "hello\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"}) {
+    const std::string answer = raw(head);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << head;
+    EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos) << head;
+  }
+}
+
+TEST_F(Http, ExpectationsAreMetOrRefused) {
+  start();
+  const std::string head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+  EXPECT_THAT(
+      raw(head + "content-length: 2\r\nexpect: 100-continue\r\n\r\nok"),
+      testing::AllOf(StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"), HasSubstr("ok")));
+  EXPECT_THAT(raw(head + "content-length: 2000\r\nexpect: 100-continue\r\n\r\n"),
+              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(raw(head + "content-length: 2\r\nexpect: tea\r\n\r\nok"), StartsWith("HTTP/1.1 417"));
+}
+
+TEST_F(Http, LongAnswersAreGzippedForWhoAsks) {
+  start([](HttpServerOptions& options) { options.body_bytes_max = 1 << 20; });
+  const std::string text(100'000, 'z');
+  EXPECT_EQ(call("POST", "/", text)->body.size(), text.size());
+  EXPECT_EQ(call("POST", "/", text, {{"accept-encoding", "gzip;q=0"}})->body.size(), text.size());
+  const auto small = call("POST", "/", text, {{"accept-encoding", "br, gzip"}});
+  ASSERT_LT(small->body.size(), 1000u);
+  std::string back(text.size(), '\0');
+  z_stream z{};
+  ASSERT_EQ(inflateInit2(&z, 15 + 16), Z_OK);
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(small->body.data()));
+  z.avail_in = static_cast<uInt>(small->body.size());
+  z.next_out = reinterpret_cast<Bytef*>(back.data());
+  z.avail_out = static_cast<uInt>(back.size());
+  EXPECT_EQ(inflate(&z, Z_FINISH), Z_STREAM_END);
+  inflateEnd(&z);
+  EXPECT_EQ(back, text);
+}
+
+TEST_F(Http, PartsAreTakenApartAndFilesGoToDisk) {
+  start();
+  const std::string big(1'500'000, '\r');  // every byte may begin a boundary
+  const auto answer = post_parts(
+      "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{}\r\n"
+      "--b\r\ncontent-disposition: form-data; name=jarfile; filename=\"a b.jar\"\r\n"
+      "Content-Type: x/y\r\n\r\n" +
+      big +
+      "\r\n--b\r\nContent-Disposition: form-data; name=e; "
+      "filename*=UTF-8''na%20me\r\n\r\n\r\n--b--");
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->body, "request=-:2:{};jarfile=a b.jar:1500000:" + big + ";e=na me:0:;");
+  // Nothing stays behind, and where files are not wanted none is written.
+  EXPECT_EQ(call("POST", "/other",
+                 "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nabc\r\n--b--",
+                 {{"content-type", "multipart/form-data; boundary=b"}})
+                ->body,
+            "f=x:3:;");
+  for (const std::string& name : env::posix().files.list(spool_).value_or({}))
+    EXPECT_FALSE(name.starts_with(".upload")) << name;
+}
+
+TEST_F(Http, APartThatIsCutIsNotThere) {
+  start();
+  EXPECT_EQ(
+      post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nabc")->body, "");
+  EXPECT_EQ(post_parts("--b\r\nContent-Disp")->body, "");
+  EXPECT_EQ(post_parts("")->body, "");
+}
+
+TEST_F(Http, UploadsAreBounded) {
+  start();
+  EXPECT_EQ(post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\n" +
+                       std::string(4u << 20, 'x') + "\r\n--b--")
+                ->status,
+            413);
+}
+
+TEST(MultipartReader, TakesAnySplitOfItsInput) {
+  const std::string body =
+      "--b\r\nContent-Disposition: form-data; name=a\r\n\r\none\r\n--b\r\n\r\n\r\n--b\r\n"
+      "Content-Disposition: form-data; name=c\r\n\r\n--\r\n-b\r\n--b--\r\n";
+  for (std::size_t piece = 1; piece < body.size(); ++piece) {
+    MultipartReader reader("b", nullptr, "");
+    for (std::size_t at = 0; at < body.size(); at += piece)
+      ASSERT_TRUE(reader.feed(std::string_view(body).substr(at, piece)).ok());
+    const auto parts = reader.take();
+    ASSERT_EQ(parts.size(), 3u) << piece;
+    EXPECT_EQ(parts[0].text, "one");
+    EXPECT_EQ(parts[1].text, "");
+    EXPECT_EQ(parts[2].text, "--\r\n-b");
+  }
+}
+
+TEST(MultipartReader, RefusesTooManyPartsAndLongHeads) {
+  MultipartReader many("b", nullptr, "");
+  Status last;
+  for (int i = 0; i < 100 && last.ok(); ++i) last = many.feed("--b\r\n\r\nx\r\n");
+  EXPECT_EQ(last.code(), Code::kInvalidArgument);
+  MultipartReader longhead("b", nullptr, "");
+  EXPECT_EQ(longhead.feed("--b\r\n" + std::string(20'000, 'x')).code(), Code::kInvalidArgument);
+  MultipartReader text("b", nullptr, "");
+  EXPECT_EQ(text.feed("--b\r\n\r\n" + std::string(2u << 20, 'x')).code(), Code::kInvalidArgument);
+}
+
+TEST_F(Http, FilesAreSentInPieces) {
+  const std::string path = spool_ + "/http_test_file";
+  const std::string text(700'000, 'f');
+  ASSERT_TRUE(env::posix().files.write_atomic(path, text + "end").ok());
+  start({}, [&](const HttpRequest&, const Responder& respond) {
+    HttpResponse response;
+    std::shared_ptr<env::ReadableFile> file = env::posix().files.open(path).value();
+    response.file = FileBody{file, 1, file->size() - 1};
+    respond(response);
+  });
+  EXPECT_EQ(call("GET", "/")->body, text.substr(1) + "end");
+  EXPECT_THAT(raw("HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+              testing::EndsWith("content-length: 700002\r\n\r\n"));
+}
+
+TEST_F(Http, AnAnswerThatDoesNotComeBecomesOne) {
+  std::vector<Responder> kept;  // never answered
+  std::mutex mutex;
+  start([](HttpServerOptions& options) { options.answer_deadline = Millis(50); },
+        [&](const HttpRequest&, Responder respond) {
+          std::lock_guard guard(mutex);
+          kept.push_back(std::move(respond));
+        });
+  EXPECT_EQ(call("GET", "/")->status, 503);
+}
+
+TEST_F(Http, RequestsUnderWayEndBeforeTheServerDoes) {
+  std::promise<Responder> asked;
+  start({}, [&](const HttpRequest&, Responder respond) { asked.set_value(std::move(respond)); });
+  auto answer = std::async(std::launch::async, [&] { return call("GET", "/"); });
+  const Responder respond = asked.get_future().get();
+  auto ended = std::async(std::launch::async, [&] { server_.reset(); });
+  respond(HttpResponse());
+  EXPECT_EQ(answer.get()->status, 200);
+  ended.get();
+  respond(HttpResponse());  // late: nobody is there any more
+}
+
+TEST_F(Http, ConnectionsAreBounded) {
+  start([](HttpServerOptions& options) { options.connections_max = 0; });
+  EXPECT_FALSE(call("GET", "/").ok());
+}
+
+TEST_F(Http, SaysWhenThePortIsInUse) {
+  start();
   HttpServerOptions options;
-  options.port = server->port();
+  options.port = server_->port();
   const auto second = start_http_server(options, [](HttpRequest, Responder) {});
   EXPECT_EQ(second.status().code(), Code::kUnavailable);
 }
 
-TEST(HttpClient, SaysWhenNobodyListens) {
-  std::uint16_t port = 0;
-  {
-    port = echo()->port();
-  }
-  EXPECT_EQ(http_call("127.0.0.1", port, "GET", "/", "", {}, Millis(2000)).status().code(), Code::kUnavailable);
+TEST_F(Http, TheClientSaysWhenNobodyListens) {
+  start();
+  HttpCall dead;
+  dead.port = server_->port();
+  server_.reset();
+  EXPECT_EQ(http_call(dead).status().code(), Code::kUnavailable);
+}
+
+// A certificate that signs itself, made by the openssl program; false when there is none.
+bool make_certificate(const std::string& base, const std::string& name) {
+  const std::string command =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
+      "/CN=" +
+      name + " -addext subjectAltName=DNS:localhost -keyout " + base + ".key -out " + base +
+      ".pem >/dev/null 2>&1";
+  return std::system(command.c_str()) == 0;
+}
+
+TEST_F(Http, SpeaksTlsAndTakesChangedCertificates) {
+  const std::string base = spool_ + "/http_test_tls";
+  if (!make_certificate(base, "one")) GTEST_SKIP() << "no openssl program";
+  start([&](HttpServerOptions& options) {
+    options.tls = TlsFiles{base + ".pem", base + ".key", ""};
+  });
+  HttpCall call;
+  call.host = "localhost";
+  call.port = server_->port();
+  call.tls = true;
+  call.authority = base + ".pem";
+  const auto answer = http_call(call);
+  ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+  EXPECT_EQ(answer->status, 200);
+  // Whose certificate is not known is not trusted.
+  ASSERT_TRUE(make_certificate(base + "2", "two"));
+  call.authority = base + "2.pem";
+  EXPECT_EQ(http_call(call).status().code(), Code::kUnavailable);
+  // The other certificate comes into use without a start.
+  env::FileSystem& files = env::posix().files;
+  ASSERT_TRUE(files.rename(base + "2.key", base + ".key").ok());
+  ASSERT_TRUE(files.write_atomic(base + ".pem", *files.read_all(base + "2.pem")).ok());
+  EXPECT_TRUE(http_call(call).ok());
+  // Who speaks plainly gets no answer.
+  call.tls = false;
+  EXPECT_FALSE(http_call(call).ok());
+}
+
+TEST_F(Http, AsksCallersForACertificateWhenToldTo) {
+  const std::string base = spool_ + "/http_test_mtls";
+  if (!make_certificate(base, "one")) GTEST_SKIP() << "no openssl program";
+  start([&](HttpServerOptions& options) {
+    options.tls = TlsFiles{base + ".pem", base + ".key", base + ".pem"};
+  });
+  HttpCall call;
+  call.host = "localhost";
+  call.port = server_->port();
+  call.tls = true;
+  call.authority = base + ".pem";
+  EXPECT_FALSE(http_call(call).ok());  // it shows none
+  call.certificate = base + ".pem";
+  call.key = base + ".key";
+  EXPECT_TRUE(http_call(call).ok());
+}
+
+TEST_F(Http, TlsFilesThatCannotBeReadAreRefusedAtTheStart) {
+  HttpServerOptions options;
+  options.tls = TlsFiles{"/nonexistent.pem", "/nonexistent.key", ""};
+  EXPECT_FALSE(start_http_server(options, [](HttpRequest, Responder) {}).ok());
 }
 
 }  // namespace

@@ -201,6 +201,108 @@ TEST(ContractTest, DeclarationsEqualBothPagesButForWhatIsListed) {
   }
 }
 
+// What is wrong with a document as OpenAPI 3.0; empty when nothing is.
+class OpenApiCheck {
+ public:
+  explicit OpenApiCheck(const Json& page) : page_(page) {}
+  std::vector<std::string> run() {
+    if (!page_["openapi"].text().value_or("").starts_with("3.0.")) bad("openapi");
+    if (!page_["info"]["title"].is_string() || !page_["info"]["version"].is_string()) bad("info");
+    for (const auto& [name, component] : page_["components"]["schemas"].entries()) {
+      if (name.find_first_not_of(
+              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") !=
+          std::string::npos)
+        bad("name of the component " + name);
+      schema(component, name);
+    }
+    for (const auto& [path, verbs] : page_["paths"].entries()) {
+      for (const auto& [verb, operation] : verbs.entries()) check(path, verb, operation);
+    }
+    return problems_;
+  }
+
+ private:
+  void bad(const std::string& what) { problems_.push_back(what); }
+  void schema(const Json& s, const std::string& at) {
+    if (s["$ref"].is_string()) {
+      constexpr std::string_view kPlace = "#/components/schemas/";
+      const std::string ref = *s["$ref"].text();
+      if (!ref.starts_with(kPlace) ||
+          page_["components"]["schemas"][ref.substr(kPlace.size())].is_null())
+        bad(at + ": " + ref + " leads nowhere");
+      if (s.entries().size() != 1) bad(at + ": something beside a $ref");
+      return;
+    }
+    if (s["type"].is_null()) return;
+    static const std::set<std::string> kTypes{"array",  "boolean", "integer",
+                                              "number", "object",  "string"};
+    const std::string type = s["type"].text().value_or("");
+    if (!kTypes.contains(type)) bad(at + ": type " + type);
+    if (type == "array" && !s["items"].is_object()) bad(at + ": array without items");
+    if (s["items"].is_object()) schema(s["items"], at + "[]");
+    if (s["additionalProperties"].is_object()) schema(s["additionalProperties"], at + "{}");
+    if (!s["properties"].is_object()) return;
+    for (const auto& [name, property] : s["properties"].entries())
+      schema(property, at + "." + name);
+  }
+  void check(const std::string& path, const std::string& verb, const Json& operation) {
+    static const std::set<std::string> kVerbs{"get", "put", "post", "delete", "patch"};
+    const std::string at = verb + " " + path;
+    if (!path.starts_with('/') || !kVerbs.contains(verb)) bad(at);
+    if (!ids_.insert(operation["operationId"].text().value_or("")).second)
+      bad(at + ": operationId");
+    std::set<std::string> in_path, seen;
+    for (std::size_t open = path.find('{'); open != std::string::npos;
+         open = path.find('{', open + 1))
+      in_path.insert(path.substr(open + 1, path.find('}', open) - open - 1));
+    for (const Json& parameter : operation["parameters"].elements()) {
+      const std::string name = parameter["name"].text().value_or("");
+      const std::string place = parameter["in"].text().value_or("");
+      if (!seen.insert(place + " " + name).second) bad(at + ": twice " + name);
+      if (place == "path" && (in_path.erase(name) == 0 || parameter["required"].boolean() != true))
+        bad(at + ": path parameter " + name);
+      if (place != "path" && place != "query") bad(at + ": in " + place);
+      schema(parameter["schema"], at + " " + name);
+    }
+    if (!in_path.empty()) bad(at + ": undeclared " + *in_path.begin());
+    if (operation["responses"].entries().empty()) bad(at + ": no responses");
+    for (const auto& [status, response] : operation["responses"].entries()) {
+      if (!response["description"].is_string()) bad(at + ": " + status + " without description");
+      for (const auto& [type, content] : response["content"].entries())
+        schema(content["schema"], at + " " + status);
+    }
+    if (!operation["requestBody"].is_object()) return;
+    if (verb == "get" || operation["requestBody"]["content"].entries().empty()) bad(at + ": body");
+    for (const auto& [type, content] : operation["requestBody"]["content"].entries())
+      schema(content["schema"], at + " body");
+  }
+  const Json& page_;
+  std::set<std::string> ids_;
+  std::vector<std::string> problems_;
+};
+
+TEST(ContractTest, OpenApiIsValid) {
+  const Json page = openapi(all_endpoints());
+  EXPECT_EQ(OpenApiCheck(page).run(), std::vector<std::string>());
+  // The check can see.
+  Json broken = Json::parse(R"({"openapi":"3.0.3","info":{"title":"t","version":"v"},"components":{
+    "schemas":{}},"paths":{"/a/{b}":{"get":{"operationId":"x","parameters":[],"responses":{"200":{
+    "description":"d","content":{"a":{"schema":{"$ref":"#/components/schemas/None"}}}}}}}}})")
+                    .value();
+  EXPECT_EQ(OpenApiCheck(broken).run().size(), 2u);
+}
+
+// `DREY_WRITE_REFERENCE=1 rest_test` writes the page anew.
+TEST(ContractTest, TheReferencePageIsFresh) {
+  const std::string path = std::string(DREY_SOURCE_DIR) + "/docs/reference/rest.md";
+  const std::string page = reference_page(all_endpoints());
+  if (!env::environment_variable("DREY_WRITE_REFERENCE").empty()) {
+    ASSERT_TRUE(env::posix().files.write_atomic(path, page).ok());
+  }
+  EXPECT_EQ(env::posix().files.read_all(path).value_or(""), page)
+      << "write it anew: DREY_WRITE_REFERENCE=1 rest_test --gtest_filter='*ReferencePage*'";
+}
+
 TEST(ContractTest, EveryOperationIsDeclaredOnceAndDescribed) {
   std::set<std::string> seen;
   for (const Endpoint& e : all_endpoints()) {

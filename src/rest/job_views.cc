@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "env/env.h"
+#include "rest/java_throwable.h"
 
 namespace drey::rest {
 namespace {
@@ -119,11 +120,6 @@ std::int64_t attempt_end(const gateway::AttemptModel& attempt) {
   return -1;
 }
 
-FailureCause failure_cause(std::string class_name, std::string message, std::string stack_trace) {
-  if (stack_trace.empty()) stack_trace = fmt::format("{}: {}", class_name, message);
-  return {std::move(class_name), std::move(stack_trace)};
-}
-
 std::string endpoint_of(const gateway::AttemptModel& attempt) {
   return attempt.task_manager.empty() ? "(unassigned)"
                                       : fmt::format("{}:{}", attempt.host, attempt.data_port);
@@ -133,6 +129,28 @@ std::string host_of(const gateway::AttemptModel& attempt) {
 }
 std::string task_manager_of(const gateway::AttemptModel& attempt) {
   return attempt.task_manager.empty() ? "(unassigned)" : attempt.task_manager;
+}
+
+FailureCause failure_cause(std::string class_name, std::string message, std::string stack_trace) {
+  if (stack_trace.empty()) stack_trace = fmt::format("{}: {}", class_name, message);
+  FailureCause out;
+  out.serialized_throwable = serialized_throwable({class_name, message, stack_trace});
+  out.class_name = std::move(class_name);
+  out.stack_trace = std::move(stack_trace);
+  return out;
+}
+
+EnvironmentInfo environment_of(gateway::ClusterGateway& cluster) {
+  EnvironmentInfo out;
+  out.jvm.version = cluster.option("drey.version", "Drey");
+#if defined(__x86_64__)
+  out.jvm.arch = "amd64";
+#else
+  out.jvm.arch = "aarch64";
+#endif
+  for (const auto& entry : cluster.configuration())
+    out.jvm.options.push_back(fmt::format("-D{}={}", entry.key, entry.value));
+  return out;
 }
 
 std::int64_t job_start(const gateway::JobModel& job) { return job.time_of("INITIALIZING"); }

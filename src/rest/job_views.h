@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "gateway/cluster_gateway.h"
 #include "gateway/model.h"
+#include "rest/messages/cluster.h"
 #include "rest/messages/jobs.h"
 
 namespace drey::rest {
@@ -27,6 +29,8 @@ std::string task_manager_of(const gateway::AttemptModel& attempt);
 std::int64_t job_start(const gateway::JobModel& job);
 std::int64_t job_end(const gateway::JobModel& job);  // -1 unless globally terminal
 std::int64_t now_ms();
+// What the JobManager runs on; secrets are masked.
+EnvironmentInfo environment_of(gateway::ClusterGateway& cluster);
 // Of all task states, in their order.
 Map<std::int64_t> state_counts(const std::vector<std::string>& states);
 // min max avg sum median p25 p75 p95 of whole numbers.

@@ -24,13 +24,13 @@ Json parameters_of(const Shape& shape, const char* where, Json& components) {
   return list;
 }
 
-Json content_of(Json schema) {
-  return Json::object({{"application/json", Json::object({{"schema", std::move(schema)}})}});
+Json content_of(Json schema, const char* type = "application/json") {
+  return Json::object({{type, Json::object({{"schema", std::move(schema)}})}});
 }
 
 }  // namespace
 
-Json Router::openapi() const {
+Json openapi(const std::vector<Endpoint>& endpoints) {
   std::map<std::string, Json> paths;
   Json components = Json::object();
   components.set(
@@ -41,7 +41,7 @@ Json Router::openapi() const {
             Json::object(
                 {{"errors", Json::object({{"type", "array"},
                                           {"items", Json::object({{"type", "string"}})}})}})}}));
-  for (const Endpoint& endpoint : endpoints_) {
+  for (const Endpoint& endpoint : endpoints) {
     std::string path;
     std::string id;
     for (const char c : endpoint.verb)
@@ -59,9 +59,12 @@ Json Router::openapi() const {
     Json parameters = parameters_of(endpoint.path_shape(), "path", components);
     const Json queries = parameters_of(endpoint.query_shape(), "query", components);
     for (const Json& query : queries.elements()) parameters.push(query);
-    Json good = Json::object(
-        {{"description", endpoint.summary},
-         {"content", content_of(openapi_schema(endpoint.response_shape(), components))}});
+    Json good =
+        Json::object({{"description", endpoint.summary},
+                      {"content", content_of(openapi_schema(endpoint.response_shape(), components),
+                                             endpoint.response_shape().kind == Shape::Kind::kFile
+                                                 ? "text/plain"
+                                                 : "application/json")}});
     Json bad = Json::object(
         {{"description", "What went wrong."},
          {"content", content_of(Json::object({{"$ref", "#/components/schemas/Errors"}}))}});
@@ -94,6 +97,93 @@ Json Router::openapi() const {
                        {"info", Json::object({{"title", "Drey REST API"}, {"version", "v1"}})},
                        {"paths", std::move(all)},
                        {"components", Json::object({{"schemas", std::move(components)}})}});
+}
+
+namespace {
+
+// A type in a few words, for the page.
+std::string words_of(const Shape& shape) {
+  switch (shape.kind) {
+    case Shape::Kind::kArray:
+      return "list of " + words_of(shape.element());
+    case Shape::Kind::kMap:
+      return "map to " + words_of(shape.element());
+    case Shape::Kind::kOptional:
+      return words_of(shape.element());
+    case Shape::Kind::kMessage:
+      return shape.urn.empty() ? "object" : std::string(simple_name(shape));
+    case Shape::Kind::kWord: {
+      std::string out;
+      for (const Word& word : shape.words)
+        out += (out.empty() ? "" : ", ") + std::string(word.text);
+      return out;
+    }
+    case Shape::Kind::kId:
+      return "32 hexadecimal digits";
+    case Shape::Kind::kWhole:
+      return "whole number";
+    case Shape::Kind::kReal:
+      return "number";
+    case Shape::Kind::kBoolean:
+      return "true or false";
+    case Shape::Kind::kFile:
+      return "text or file";
+    case Shape::Kind::kAny:
+      return "JSON";
+    case Shape::Kind::kText:
+      break;
+  }
+  return "text";
+}
+
+std::string keys_of(const Shape& shape) {
+  if (shape.kind == Shape::Kind::kOptional || shape.kind == Shape::Kind::kArray ||
+      shape.kind == Shape::Kind::kMap)
+    return keys_of(shape.element());
+  std::string out;
+  for (const Row& row : shape.rows) {
+    out += (out.empty() ? "`" : ", `") + std::string(row.name) + "`";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string reference_page(const std::vector<Endpoint>& endpoints) {
+  std::string out =
+      "# REST API\n\n"
+      "Every operation, out of its declaration (`src/rest`); do not edit, "
+      "`src/rest/contract_test.cc` "
+      "says how\nto write it anew. `GET /openapi.json` says the same with all types. Paths are "
+      "also "
+      "served below `/v1`.\n";
+  std::vector<const Endpoint*> sorted;
+  for (const Endpoint& endpoint : endpoints) sorted.push_back(&endpoint);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Endpoint* a, const Endpoint* b) {
+    return std::pair(a->path, a->verb) < std::pair(b->path, b->verb);
+  });
+  for (const Endpoint* e : sorted) {
+    out += "\n## " + std::string(e->verb) + " " + std::string(e->path) + "\n\n" +
+           std::string(e->summary) +
+           " Role: " + std::string(kRoles[static_cast<std::size_t>(e->access)]) + ". Answers " +
+           std::to_string(e->status) + ".\n";
+    std::string parameters;
+    for (const auto& [place, shape] :
+         {std::pair{"path", e->path_shape}, std::pair{"query", e->query_shape}}) {
+      for (const Row& row : shape().rows) {
+        parameters += "| `" + std::string(row.name) + "` | " + place + " | " +
+                      words_of(row.shape()) + " | " + std::string(row.doc) + " |\n";
+      }
+    }
+    if (!parameters.empty())
+      out += "\n| parameter | in | type | |\n|---|---|---|---|\n" + parameters;
+    if (e->takes_upload) out += "\nBody: multipart/form-data with files.\n";
+    if (e->request_shape != nullptr)
+      out += "\nBody: " + words_of(e->request_shape()) + ": " + keys_of(e->request_shape()) + ".\n";
+    const std::string keys = keys_of(e->response_shape());
+    out += "\nAnswer: " + words_of(e->response_shape()) + (keys.empty() ? "" : ": " + keys) + ".\n";
+  }
+  return out;
 }
 
 }  // namespace drey::rest

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace drey::rest::detail {
 namespace {
 
@@ -19,10 +21,21 @@ bool parse_row(const Row& row, const char* kind, const std::string& text, void* 
 
 bool parse_call(const Endpoint& endpoint, const RawCall& raw, void* path, void* query, void* body,
                 const Refuse& refuse) {
-  if (endpoint.request_shape != nullptr && !read_json(endpoint.request_shape(), raw.body, body)) {
-    refuse({fail(Code::kInvalidArgument, fmt::format("Request did not match expected format {}.",
-                                                     simple_name(endpoint.request_shape())))});
-    return false;
+  if (endpoint.request_shape != nullptr) {
+    const Shape& shape = endpoint.request_shape();
+    const bool whole = !shape.needs_all ||
+                       std::all_of(shape.rows.begin(), shape.rows.end(),
+                                   [&](const Row& row) { return !raw.body[row.name].is_null(); });
+    if (!whole && raw.body.is_null()) {
+      refuse({fail(Code::kInvalidArgument,
+                   "Bad request received. Request did not conform to expected format.")});
+      return false;
+    }
+    if (!whole || !read_json(shape, raw.body, body)) {
+      refuse({fail(Code::kInvalidArgument,
+                   fmt::format("Request did not match expected format {}.", simple_name(shape)))});
+      return false;
+    }
   }
   for (const Row& row : endpoint.path_shape().rows) {
     if (!parse_row(row, "path", raw.path.at(std::string(row.name)), path, refuse)) return false;

@@ -2,12 +2,14 @@
 // contract come.
 //
 //   struct GetVertex {
-//     static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200, "A vertex with
-//     its subtasks."}; static constexpr Access kAccess = Access::kView; using Path = VertexPath; //
-//     one row per ':name' of the route; left out: none using Query = None;               // left
-//     out: none using Request = None;             // left out: none using Response =
-//     JobVertexDetails; static void handle(const Call<VertexPath>& call, gateway::ClusterGateway&
-//     cluster, const Reply<Response>& reply);
+//     static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200, "A vertex."};
+//     static constexpr Access kAccess = Access::kView;
+//     using Path = VertexPath;  // one row per ':name' of the route; left out: none
+//     using Query = None;       // left out: none
+//     using Request = None;     // left out: none
+//     using Response = JobVertexDetails;
+//     static void handle(const Call<VertexPath>& call, gateway::ClusterGateway& cluster,
+//                        const Reply<Response>& reply);
 //   };
 //   endpoint<GetVertex>()
 //
@@ -46,9 +48,18 @@ class Reply {
   Reply(int status, Dialect dialect, Answer answer, Refuse refuse)
       : to_(std::make_shared<To>(To{status, dialect, std::move(answer), std::move(refuse)})) {}
   void operator()(const T& value) const {
-    std::string body;
-    write_json(shape_of<T>(), &value, to_->dialect, body);
-    to_->answer({to_->status, std::move(body)});
+    RawReply raw;
+    raw.status = to_->status;
+    if constexpr (std::is_same_v<T, TextReply>) {
+      raw.type = value.type;
+      raw.cors = false;
+      raw.body = value.text;
+      if (value.file != nullptr)
+        raw.file = net::FileBody{value.file, value.offset, value.file->size() - value.offset};
+    } else {
+      write_json(shape_of<T>(), &value, to_->dialect, raw.body);
+    }
+    to_->answer(std::move(raw));
   }
   void refuse(Status status, ErrorForm form = ErrorForm::kHandler) const {
     to_->refuse({std::move(status), form});

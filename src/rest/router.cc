@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 
 #include "env/env.h"
+#include "env/log.h"
+#include "rest/gatekeeper.h"
 #include "rest/job_views.h"
 
 namespace drey::rest {
 namespace {
-
-constexpr std::string_view kJsonType = "application/json; charset=UTF-8";
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -62,6 +62,7 @@ std::string error_text(const Refusal& refusal) {
   const std::string message = refusal.status.to_string();
   switch (refusal.form) {
     case ErrorForm::kBare:
+    case ErrorForm::kDownload:
       return message;
     case ErrorForm::kNotFoundClass:
       return "org.apache.flink.runtime.rest.NotFoundException: " + message;
@@ -69,6 +70,37 @@ std::string error_text(const Refusal& refusal) {
       break;
   }
   return "org.apache.flink.runtime.rest.handler.RestHandlerException: " + message;
+}
+
+// Cuts the answer to what a Range header asks for: one range of bytes; others are ignored.
+void take_range(const std::string& range, net::HttpResponse& response) {
+  if (!range.starts_with("bytes=") || range.find(',') != std::string::npos) return;
+  const std::uint64_t size = response.file->bytes;
+  const auto dash = range.find('-');
+  if (dash == std::string::npos) return;
+  const auto number = [](std::string_view text) -> std::optional<std::uint64_t> {
+    std::uint64_t value = 0;
+    const auto done = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || done.ec != std::errc() || done.ptr != text.data() + text.size())
+      return std::nullopt;
+    return value;
+  };
+  const auto first = number(std::string_view(range).substr(6, dash - 6));
+  const auto last = number(std::string_view(range).substr(dash + 1));
+  if (!first && !last) return;
+  const std::uint64_t begin = first ? *first : size - std::min(*last, size);
+  const std::uint64_t end = first && last ? std::min(*last + 1, size) : size;
+  if (begin >= end) {
+    response.status = 416;
+    response.file.reset();
+    response.headers.emplace_back("content-range", fmt::format("bytes */{}", size));
+    return;
+  }
+  response.status = 206;
+  response.file->offset += begin;
+  response.file->bytes = end - begin;
+  response.headers.emplace_back("content-range",
+                                fmt::format("bytes {}-{}/{}", begin, end - 1, size));
 }
 
 // Host part of "name:port" or an origin.
@@ -88,11 +120,8 @@ bool is_ip_literal(const std::string& host) {
 }  // namespace
 
 Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway,
-               env::FileSystem& files, RouterOptions options)
-    : endpoints_(std::move(endpoints)),
-      gateway_(gateway),
-      files_(files),
-      options_(std::move(options)) {
+               RouterOptions options)
+    : endpoints_(std::move(endpoints)), gateway_(gateway), options_(std::move(options)) {
   // ':' sorts last at the first differing character: literals beat parameters.
   std::stable_sort(endpoints_.begin(), endpoints_.end(), [](const Endpoint& a, const Endpoint& b) {
     return std::lexicographical_compare(
@@ -102,159 +131,92 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
           return left < right;
         });
   });
-  for (const Endpoint& endpoint : endpoints_) patterns_.push_back(split(endpoint.path));
+  for (const Endpoint& endpoint : endpoints_) {
+    patterns_.push_back(split(endpoint.path));
+    counters_.push_back(std::make_unique<OperationCounters>());
+  }
 }
 
-const Endpoint* Router::match(std::string_view verb, const std::vector<std::string>& tokens,
-                              std::map<std::string, std::string>& path) const {
+Router::Matched Router::match(std::string_view verb, std::string_view target) const {
+  Matched out;
+  const auto whole = decode(target.substr(0, target.find('?')), &out.problem);
+  if (!whole) return out;
+  out.whole = *whole;
+  for (const std::string& token : split(*whole)) {
+    const auto decoded = decode(token, &out.problem);
+    if (!decoded) return out;
+    out.tokens.push_back(*decoded);
+  }
+  if (out.tokens.size() > 1 && out.tokens[0] == "v1") {
+    out.tokens.erase(out.tokens.begin());
+    out.versioned = true;
+  }
   for (std::size_t e = 0; e < endpoints_.size(); ++e) {
-    const Endpoint& endpoint = endpoints_[e];
-    if (endpoint.verb != verb) continue;
-    const auto& pattern = patterns_[e];
-    if (pattern.size() != tokens.size()) continue;
-    path.clear();
+    const std::vector<std::string>& pattern = patterns_[e];
+    if (endpoints_[e].verb != verb || pattern.size() != out.tokens.size()) continue;
+    out.path.clear();
     bool fits = true;
-    for (std::size_t i = 0; fits && i < tokens.size(); ++i) {
+    for (std::size_t i = 0; fits && i < pattern.size(); ++i) {
       if (pattern[i].starts_with(':')) {
-        path[pattern[i].substr(1)] = tokens[i];
+        out.path[pattern[i].substr(1)] = out.tokens[i];
       } else {
-        fits = pattern[i] == tokens[i];
+        fits = pattern[i] == out.tokens[i];
       }
     }
-    if (fits) return &endpoint;
+    if (!fits) continue;
+    out.endpoint = &endpoints_[e];
+    return out;
   }
-  return nullptr;
+  return out;
 }
 
-bool Router::take_upload(const net::HttpRequest& request, RawCall& call,
-                         std::string& problem) const {
-  const std::string_view type = request.header("content-type");
-  const auto at = type.find("boundary=");
-  call.upload_count = 0;
-  if (at == std::string_view::npos) return true;
-  std::string boundary(type.substr(at + 9, type.find(';', at) - at - 9));
-  if (boundary.size() >= 2 && boundary.front() == '"')
-    boundary = boundary.substr(1, boundary.size() - 2);
-  const std::string mark = "--" + boundary;
-  std::string_view body = request.body;
-  std::size_t begin = body.find(mark);
-  while (begin != std::string_view::npos) {
-    begin += mark.size();
-    if (body.substr(begin).starts_with("--")) break;
-    const std::size_t head_end = body.find("\r\n\r\n", begin);
-    const std::size_t next =
-        head_end == std::string_view::npos ? head_end : body.find("\r\n" + mark, head_end + 2);
-    if (next == std::string_view::npos) break;  // cut: counts as nothing received
-    const std::string_view head = body.substr(begin, head_end - begin);
-    const std::string_view content =
-        next <= head_end + 4 ? std::string_view() : body.substr(head_end + 4, next - head_end - 4);
-    const auto parameter = [&](std::string_view name) -> std::optional<std::string> {
-      const std::string wanted = fmt::format("{}=\"", name);
-      std::size_t found = head.find(wanted);
-      while (found != std::string_view::npos && found > 0 && head[found - 1] != ' ' &&
-             head[found - 1] != ';')
-        found = head.find(wanted, found + 1);
-      if (found == std::string_view::npos) return std::nullopt;
-      found += wanted.size();
-      return std::string(head.substr(found, head.find('"', found) - found));
-    };
-    if (const auto file_name = parameter("filename")) {
-      ++call.upload_count;
-      call.upload_name = *file_name;
-      static std::atomic<std::uint64_t> number{0};
-      call.upload_path =
-          fmt::format("{}/.upload-{}-{}", options_.upload_directory, now_ms(), number++);
-      if (call.upload_count == 1) {
-        auto file = files_.create(call.upload_path);
-        Status status = file.ok() ? (*file)->append(content) : file.status();
-        if (status.ok()) status = (*file)->sync();
-        if (!status.ok()) {
-          problem = status.to_string();
-          return false;
-        }
-      }
-    } else if (const auto name = parameter("name"); name && *name != "request") {
-      problem = fmt::format("Received unknown attribute {}.", *name);
-      return false;
-    }
-    begin = next + 2;
-    begin = body.find(mark, begin);
-  }
-  return true;
+net::HttpResponse Router::reply(RawReply raw) const {
+  net::HttpResponse response;
+  response.status = raw.status;
+  response.headers.emplace_back("content-type", std::string(raw.type));
+  if (raw.cors) response.headers.emplace_back("access-control-allow-origin", options_.allow_origin);
+  for (auto& header : raw.headers) response.headers.push_back(std::move(header));
+  response.body = std::move(raw.body);
+  response.file = std::move(raw.file);
+  return response;
 }
 
-void Router::handle(net::HttpRequest request, net::Responder respond) {
-  const auto answer = [this, respond](int status, std::string body, bool cors,
-                                      std::string_view type = kJsonType) {
-    net::HttpResponse response;
-    response.status = status;
-    response.headers.emplace_back("content-type", std::string(type));
-    if (cors) response.headers.emplace_back("access-control-allow-origin", options_.allow_origin);
-    response.body = std::move(body);
-    respond(std::move(response));
-  };
-  const auto refuse = [answer](const Refusal& refusal) {
-    const int status = row_of(refusal.status.code()).http;
-    Json errors = Json::array();
-    if (status >= 500 && status != 503 && refusal.form == ErrorForm::kHandler) {
-      errors.push("Internal server error.");
-      errors.push(fmt::format("<Exception on server side:\n{}\nEnd of exception on server side>",
-                              refusal.status.to_string()));
-    } else {
-      errors.push(error_text(refusal));
-    }
-    answer(status, Json::object({{"errors", std::move(errors)}}).to_string(), true);
-  };
-  const auto bare = [answer](int status, std::string text, bool cors) {
-    answer(status, Json::object({{"errors", Json::array({Json(std::move(text))})}}).to_string(),
-           cors);
-  };
+net::HttpResponse Router::bare(int status, std::string_view text, bool cors) const {
+  RawReply raw;
+  raw.status = status;
+  raw.body = Json::object({{"errors", Json::array({Json(text)})}}).to_string();
+  raw.cors = cors;
+  return reply(std::move(raw));
+}
 
+net::HttpResponse Router::refusal(const Refusal& refusal) const {
+  RawReply raw;
+  raw.status = row_of(refusal.status.code()).http;
+  raw.cors = refusal.form != ErrorForm::kDownload;
+  Json errors = Json::array();
+  if (raw.status >= 500 && raw.status != 503 && refusal.form == ErrorForm::kHandler) {
+    errors.push("Internal server error.");
+    errors.push(fmt::format("<Exception on server side:\n{}\nEnd of exception on server side>",
+                            refusal.status.to_string()));
+  } else {
+    errors.push(error_text(refusal));
+  }
+  raw.body = Json::object({{"errors", std::move(errors)}}).to_string();
+  return reply(std::move(raw));
+}
+
+std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request,
+                                                 const Endpoint* endpoint) const {
   // Against DNS rebinding and cross-site requests.
   const std::string host = host_of(request.header("host"));
-  const bool known_host = host.empty() || host == "localhost" || is_ip_literal(host) ||
-                          std::find(options_.allowed_hosts.begin(), options_.allowed_hosts.end(),
-                                    host) != options_.allowed_hosts.end();
-  if (!known_host)
+  const auto& allowed = options_.allowed_hosts;
+  if (!host.empty() && host != "localhost" && !is_ip_literal(host) &&
+      std::find(allowed.begin(), allowed.end(), host) == allowed.end()) {
     return bare(403,
                 fmt::format("The host name {} is not allowed. Add it to rest.allowed-hosts.", host),
                 false);
-
-  std::string_view target = request.target;
-  const auto question = target.find('?');
-  const std::string_view raw_path = target.substr(0, question);
-  const std::string_view raw_query =
-      question == std::string_view::npos ? std::string_view() : target.substr(question + 1);
-  std::string problem;
-  const auto whole = decode(raw_path, &problem);
-  if (!whole) return bare(400, problem, true);
-  std::vector<std::string> tokens;
-  for (const std::string& token : split(*whole)) {
-    const auto decoded = decode(token, &problem);
-    if (!decoded) return bare(400, problem, true);
-    tokens.push_back(*decoded);
   }
-  if (tokens.size() > 1 && tokens[0] == "v1") tokens.erase(tokens.begin());
-
-  RawCall call;
-  call.target = request.target;
-  const Endpoint* endpoint = match(request.method, tokens, call.path);
-  if (endpoint == nullptr) {
-    if (request.method == "GET") {
-      if (tokens.size() == 1 && tokens[0] == "openapi.json")
-        return answer(200, openapi().to_string(), true);
-      // The path as it was sent, without the prefix rule: /v1/index.html is no file.
-      if (options_.web_ui) {
-        if (auto file = options_.web_ui->get(*whole, request.header("if-modified-since"),
-                                             Instant{now_ms()})) {
-          return respond(std::move(*file));
-        }
-      }
-      return bare(404, fmt::format("Unable to load requested file {}.", *whole), false);
-    }
-    return bare(404, fmt::format("Not found: {}", request.target), true);
-  }
-  if (endpoint->access != Access::kView) {
+  if (endpoint != nullptr && endpoint->access != Access::kView) {
     const std::string_view origin = request.header("origin");
     const auto scheme = origin.find("://");
     const std::string_view authority =
@@ -264,44 +226,185 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
       return bare(403, fmt::format("Requests from the origin {} are not allowed.", origin), false);
     }
   }
-  std::size_t at = 0;
-  while (at < raw_query.size()) {
-    const std::size_t end = std::min(raw_query.find('&', at), raw_query.size());
-    const std::string_view pair = raw_query.substr(at, end - at);
+  if (options_.gatekeeper == nullptr) return std::nullopt;
+  const Access needed = endpoint == nullptr ? Access::kView : endpoint->access;
+  const Verdict verdict =
+      options_.gatekeeper->judge(request.header("authorization"), request.peer, needed);
+  if (verdict.status == 200) return std::nullopt;
+  net::HttpResponse response = bare(verdict.status, verdict.why, true);
+  if (verdict.status == 401)
+    response.headers.emplace_back("www-authenticate", "Basic realm=\"drey\"");
+  return response;
+}
+
+bool Router::keeps_files(const net::HttpRequest& head) const {
+  const Matched matched = match(head.method, head.target);
+  return matched.endpoint != nullptr && matched.endpoint->takes_upload &&
+         !refused(head, matched.endpoint);
+}
+
+Dialect Router::dialect_of(const net::HttpRequest& request, bool versioned) const {
+  if (options_.compat == Compat::kFull) return Dialect::kFull;
+  if (options_.compat == Compat::k112) return Dialect::k112;
+  if (options_.compat == Compat::k111) return Dialect::k111;
+  // Java clients up to 1.16 write their header names in title case (rest.md 8.3).
+  bool title_case = false;
+  for (const auto& [name, value] : request.headers) title_case = title_case || name == "Host";
+  return versioned && title_case && request.body == "{}" && request.header("user-agent").empty()
+             ? Dialect::k112
+             : Dialect::kFull;
+}
+
+void Router::handle(net::HttpRequest request, net::Responder respond) {
+  const Matched matched = match(request.method, request.target);
+  if (!matched.problem.empty()) return respond(bare(400, matched.problem, true));
+  const Endpoint* endpoint = matched.endpoint;
+  if (auto no = refused(request, endpoint)) return respond(std::move(*no));
+  if (endpoint == nullptr) {
+    if (request.method == "OPTIONS" && options_.allow_origin != "*" &&
+        request.header("origin") == options_.allow_origin) {
+      RawReply preflight;
+      preflight.headers = {{"access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE"},
+                           {"access-control-allow-headers", "content-type, authorization"},
+                           {"access-control-max-age", "600"}};
+      return respond(reply(std::move(preflight)));
+    }
+    if (request.method != "GET")
+      return respond(bare(404, fmt::format("Not found: {}", request.target), true));
+    // The path as it was sent, without the prefix rule: /v1/index.html is no file.
+    if (options_.web_ui) {
+      if (auto file = options_.web_ui->get(matched.whole, request.header("if-modified-since"),
+                                           Instant{now_ms()}))
+        return respond(std::move(*file));
+    }
+    return respond(
+        bare(404, fmt::format("Unable to load requested file {}.", matched.whole), false));
+  }
+
+  RawCall call;
+  call.target = request.target;
+  call.path = matched.path;
+  call.dialect = dialect_of(request, matched.versioned);
+  call.router = this;
+  OperationCounters& counters = *counters_[static_cast<std::size_t>(endpoint - endpoints_.data())];
+  const auto began = env::posix().clock.ticks();
+  const std::string range(request.header("range"));
+  const auto finish = [this, respond, began, &counters, method = request.method,
+                       target = request.target, peer = request.peer,
+                       range](net::HttpResponse response) {
+    if (response.file && response.status == 200) take_range(range, response);
+    const auto took =
+        std::chrono::duration_cast<std::chrono::microseconds>(env::posix().clock.ticks() - began)
+            .count();
+    (response.status < 400   ? counters.answered
+     : response.status < 500 ? counters.refused
+                             : counters.failed)
+        .fetch_add(1, std::memory_order_relaxed);
+    counters.took_us.fetch_add(took, std::memory_order_relaxed);
+    const auto& bounds = OperationCounters::kBounds;
+    const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), took) - bounds.begin();
+    counters.took[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
+    if (options_.access_log) {
+      env::log_info("access", "{} {} {} {} {} us", peer, method, target, response.status, took);
+    }
+    respond(std::move(response));
+  };
+
+  std::string_view query = request.target;
+  const auto question = query.find('?');
+  query = question == std::string_view::npos ? std::string_view() : query.substr(question + 1);
+  std::string problem;
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
     const auto equals = pair.find('=');
     const auto key = decode(pair.substr(0, equals), &problem);
     const auto value = decode(
         equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), &problem);
-    if (!key || !value) return bare(400, problem, true);
+    if (!key || !value) return finish(bare(400, problem, true));
     if (!key->empty()) call.query.emplace(*key, *value);
-    at = end + 1;
   }
 
-  const bool multipart = request.header("content-type").starts_with("multipart/form-data");
-  if (multipart && !endpoint->takes_upload) return bare(400, "File upload not allowed", false);
-  if (multipart) {
-    if (!take_upload(request, call, problem)) return bare(400, problem, false);
-  } else if (!request.body.empty()) {
+  if (request.is_multipart) {
+    if (!request.parts_problem.ok()) {
+      const bool theirs = request.parts_problem.code() == Code::kInvalidArgument;
+      return finish(bare(theirs ? 400 : 500,
+                         theirs ? request.parts_problem.message()
+                                : "File upload failed. " + request.parts_problem.message(),
+                         false));
+    }
+    for (net::Part& part : request.parts) {
+      if (!part.file_name && part.name != "request")
+        return finish(bare(400, fmt::format("Received unknown attribute {}.", part.name), false));
+      if (!part.file_name) {
+        request.body = std::move(part.text);
+      } else if (!endpoint->takes_upload) {
+        return finish(bare(400, "File upload not allowed", false));
+      } else if (part.file_name->empty()) {
+        return finish(bare(400, "File upload failed.", false));
+      } else {
+        call.files.push_back(std::move(part));
+      }
+    }
+  }
+  if (!request.body.empty()) {
     auto body = Json::parse(request.body);
     const std::string_view type = endpoint->request_shape != nullptr
                                       ? simple_name(endpoint->request_shape())
                                       : "EmptyRequestBody";
     if (!body.ok() || !body->is_object()) {
-      return refuse({fail(Code::kInvalidArgument,
-                          fmt::format("Request did not match expected format {}.", type))});
+      return finish(
+          refusal({fail(Code::kInvalidArgument,
+                        fmt::format("Request did not match expected format {}.", type))}));
     }
     call.body = std::move(*body);
   }
   endpoint->handle(
-      *endpoint, call, gateway_,
-      [answer](RawReply reply) { answer(reply.status, std::move(reply.body), true); }, refuse);
+      *endpoint, call, gateway_, [this, finish](RawReply raw) { finish(reply(std::move(raw))); },
+      [this, finish](const Refusal& why) { finish(refusal(why)); });
+}
+
+std::string Router::operation_metrics() const {
+  std::string out =
+      "# TYPE drey_rest_request_duration_seconds histogram\n"
+      "# TYPE drey_rest_requests_total counter\n";
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    const OperationCounters& c = *counters_[i];
+    const std::int64_t total = c.answered + c.refused + c.failed;
+    if (total == 0) continue;
+    const std::string operation =
+        fmt::format("verb=\"{}\",path=\"{}\"", endpoints_[i].verb, endpoints_[i].path);
+    for (const auto& [outcome, count] : {std::pair{"ok", c.answered.load()},
+                                         {"refused", c.refused.load()},
+                                         {"failed", c.failed.load()}})
+      fmt::format_to(std::back_inserter(out), "drey_rest_requests_total{{{},outcome=\"{}\"}} {}\n",
+                     operation, outcome, count);
+    std::int64_t below = 0;
+    for (std::size_t b = 0; b < c.took.size(); ++b) {
+      below += c.took[b];
+      const std::string bound =
+          b < OperationCounters::kBounds.size()
+              ? fmt::format("{}", static_cast<double>(OperationCounters::kBounds[b]) / 1e6)
+              : "+Inf";
+      fmt::format_to(std::back_inserter(out),
+                     "drey_rest_request_duration_seconds_bucket{{{},le=\"{}\"}} {}\n", operation,
+                     bound, below);
+    }
+    fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_sum{{{}}} {}\n",
+                   operation, static_cast<double>(c.took_us) / 1e6);
+    fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_count{{{}}} {}\n",
+                   operation, total);
+  }
+  return out;
 }
 
 std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
   for (auto& family :
-       {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(), checkpoint_endpoints(),
-        operation_endpoints(), jar_endpoints(), task_manager_endpoints(), metric_endpoints()}) {
+       {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(),
+        checkpoint_endpoints(), operation_endpoints(), jar_endpoints(), task_manager_endpoints(),
+        metric_endpoints(), log_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

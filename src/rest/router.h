@@ -7,6 +7,8 @@
 // comes from the code table. Threading: handle() from any thread.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,16 +17,19 @@
 #include <string_view>
 #include <vector>
 
-#include "env/env.h"
 #include "gateway/cluster_gateway.h"
 #include "net/http.h"
+#include "rest/rest_options.h"
 #include "rest/shape.h"
 #include "rest/static_files.h"
 
 namespace drey::rest {
 
+inline constexpr std::string_view kJsonType = "application/json; charset=UTF-8";
+
 // How a failure is told: most are one Java-like line; some are a bare text.
-enum class ErrorForm { kHandler, kNotFoundClass, kBare };
+// kDownload: bare, of a file, without CORS header.
+enum class ErrorForm { kHandler, kNotFoundClass, kBare, kDownload };
 
 // What a request says, before its endpoint's tables give it types.
 struct RawCall {
@@ -33,14 +38,17 @@ struct RawCall {
   Json body;  // null when there was none
   std::string target;
   Dialect dialect = Dialect::kFull;
-  std::string upload_path;  // of the one file part, when the endpoint takes uploads
-  std::string upload_name;
-  std::int64_t upload_count = -1;
+  std::vector<net::Part> files;  // file parts, when the endpoint takes uploads
+  const class Router* router = nullptr;
 };
 
 struct RawReply {
   int status = 200;
   std::string body;
+  std::string_view type = kJsonType;
+  std::optional<net::FileBody> file;  // in place of body
+  net::Headers headers;
+  bool cors = true;
 };
 // A failure with the form it is told in.
 struct Refusal {
@@ -52,6 +60,7 @@ using Refuse = std::function<void(Refusal)>;
 
 // The role a caller needs, once callers are told apart; what is above kView also checks the origin.
 enum class Access { kView, kOperate, kSubmit, kAdmin };
+inline constexpr std::array<std::string_view, 4> kRoles{"viewer", "operator", "submitter", "admin"};
 
 // An operation as data; rest/operation.h makes it from a declaration.
 struct Endpoint {
@@ -69,33 +78,68 @@ struct Endpoint {
                  Refuse) = nullptr;
 };
 
+// How often an operation was called and how long it took; one writer at a time is not assumed.
+struct OperationCounters {
+  // Upper bounds of the buckets of `took`, in microseconds; the last bucket has none.
+  static constexpr std::array<std::int64_t, 8> kBounds{100,    500,     1'000,     5'000,
+                                                       10'000, 100'000, 1'000'000, 10'000'000};
+  std::atomic<std::int64_t> answered{0};
+  std::atomic<std::int64_t> refused{0};  // 4xx
+  std::atomic<std::int64_t> failed{0};   // 5xx
+  std::atomic<std::int64_t> took_us{0};
+  std::array<std::atomic<std::int64_t>, kBounds.size() + 1> took{};
+};
+
+class Gatekeeper;  // gatekeeper.h
+
 struct RouterOptions {
   std::vector<std::string> allowed_hosts;
   std::string allow_origin = "*";
-  std::string upload_directory;
+  Compat compat = Compat::kAuto;
+  bool access_log = false;
+  std::shared_ptr<Gatekeeper> gatekeeper;  // null: everyone may do everything
   std::optional<StaticFiles> web_ui;
 };
 
 class Router {
  public:
-  Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway, env::FileSystem& files,
-         RouterOptions options);
+  Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway, RouterOptions options);
   void handle(net::HttpRequest request, net::Responder respond);
+  // Whether the files of this request's body are wanted: asked before they are read.
+  bool keeps_files(const net::HttpRequest& head) const;
   const std::vector<Endpoint>& endpoints() const { return endpoints_; }
-  // OpenAPI 3 of the declared endpoints.
-  Json openapi() const;
+  // Prometheus text of the operations' counters.
+  std::string operation_metrics() const;
 
  private:
-  const Endpoint* match(std::string_view verb, const std::vector<std::string>& tokens,
-                        std::map<std::string, std::string>& path) const;
-  bool take_upload(const net::HttpRequest& request, RawCall& call, std::string& problem) const;
+  // A request's path: what it matches, or why it cannot be read.
+  struct Matched {
+    std::string whole;
+    std::vector<std::string> tokens;
+    const Endpoint* endpoint = nullptr;
+    std::map<std::string, std::string> path;
+    std::string problem;
+    bool versioned = false;
+  };
+  Matched match(std::string_view verb, std::string_view target) const;
+  // Host, origin and login: the answer to who must not go on.
+  std::optional<net::HttpResponse> refused(const net::HttpRequest& request,
+                                           const Endpoint* endpoint) const;
+  Dialect dialect_of(const net::HttpRequest& request, bool versioned) const;
+  net::HttpResponse reply(RawReply raw) const;
+  net::HttpResponse bare(int status, std::string_view text, bool cors) const;
+  net::HttpResponse refusal(const Refusal& refusal) const;
 
   std::vector<Endpoint> endpoints_;
   std::vector<std::vector<std::string>> patterns_;  // of endpoints_, split at '/'
+  std::vector<std::unique_ptr<OperationCounters>> counters_;
   gateway::ClusterGateway& gateway_;
-  env::FileSystem& files_;
   const RouterOptions options_;
 };
+
+// OpenAPI 3 of declared endpoints; the reference page of the same.
+Json openapi(const std::vector<Endpoint>& endpoints);
+std::string reference_page(const std::vector<Endpoint>& endpoints);
 
 // All endpoints of the API, by family.
 std::vector<Endpoint> all_endpoints();
@@ -108,5 +152,6 @@ std::vector<Endpoint> operation_endpoints();
 std::vector<Endpoint> jar_endpoints();
 std::vector<Endpoint> task_manager_endpoints();
 std::vector<Endpoint> metric_endpoints();
+std::vector<Endpoint> log_endpoints();
 
 }  // namespace drey::rest

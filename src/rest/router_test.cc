@@ -25,12 +25,17 @@ gateway::JobModelRef sample() {
   for (std::uint32_t i = 0; i < 2; ++i) {
     gateway::AttemptModel attempt;
     attempt.state = i == 0 ? "RUNNING" : "FINISHED";
-    attempt.entered = {{"CREATED", 1001}, {"DEPLOYING", 1002}, {"RUNNING", 1003}, {"FINISHED", i == 0 ? 0 : 1500}};
+    attempt.entered = {
+        {"CREATED", 1001}, {"DEPLOYING", 1002}, {"RUNNING", 1003}, {"FINISHED", i == 0 ? 0 : 1500}};
     attempt.task_manager = "tm";
     attempt.host = "localhost";
     attempt.data_port = 7;
-    attempt.metrics = {{"numRecordsIn", 10 * (i + 1)}, {"accumulateBusyTimeMs", 300}, {"accumulateIdleTimeMs", 100},
-                       {"accumulateBackPressuredTimeMs", 600}, {"currentInputWatermark", 5}};
+    attempt.metrics = {{"numRecordsIn", 10 * (i + 1)},
+                       {"accumulateBusyTimeMs", 300},
+                       {"accumulateIdleTimeMs", 100},
+                       {"accumulateBackPressuredTimeMs", 600}, {"busyTimeMsPerSecond", 300}, {"idleTimeMsPerSecond", 100},
+                       {"backPressuredTimeMsPerSecond", 600},
+                       {"currentInputWatermark", 5}};
     attempt.accumulators = {{"rows", "LongCounter", "4"}};
     vertex.subtasks.push_back({attempt});
   }
@@ -40,7 +45,8 @@ gateway::JobModelRef sample() {
   done.status = "COMPLETED";
   done.trigger_time = 2000;
   done.path = "/c/chk-3";
-  done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5}, {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
+  done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5},
+                {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
   job->checkpoints.completed = 1;
   job->checkpoints.history = {done};
   return job;
@@ -48,16 +54,43 @@ gateway::JobModelRef sample() {
 
 class FakeGateway final : public gateway::ClusterGateway {
  public:
+  gateway::Future<std::string> inspect(std::string id, gateway::Inspection question) override {
+    if (!id.empty())
+      return Result<std::string>(
+          fail(Code::kNotFound, "No TaskExecutor registered under " + id + "."));
+    asked = question;
+    return Result<std::string>(answer_to_inspection);
+  }
+  gateway::Future<JobId> submit(gateway::SubmitRequest) override { return Result<JobId>(kJob); }
+  void heartbeat(JobId id, std::int64_t expires) override { beats.emplace_back(id, expires); }
+  gateway::Future<TriggerId> delete_dataset(std::string) override {
+    return Result<TriggerId>(TriggerId::from_halves(5, 6));
+  }
+  gateway::Future<bool> dataset_deletion(TriggerId id) override {
+    if (id != TriggerId::from_halves(5, 6))
+      return Result<bool>(
+          fail(Code::kNotFound, "Operation not found under key: " + id.to_string()));
+    return Result<bool>(true);
+  }
+  void end_cluster() override { ended = true; }
+  gateway::Inspection asked;
+  std::string answer_to_inspection;
+  std::vector<std::pair<JobId, std::int64_t>> beats;
+  bool ended = false;
   gateway::Future<std::vector<gateway::JobModelRef>> jobs() override {
     return Result<std::vector<gateway::JobModelRef>>(std::vector<gateway::JobModelRef>{sample()});
   }
   gateway::Future<gateway::JobModelRef> job(JobId id) override {
-    if (id != kJob) return Result<gateway::JobModelRef>(fail(Code::kNotFound, "Job " + id.to_string() + " not found"));
+    if (id != kJob)
+      return Result<gateway::JobModelRef>(
+          fail(Code::kNotFound, "Job " + id.to_string() + " not found"));
     return Result<gateway::JobModelRef>(sample());
   }
   gateway::Future<bool> cancel(JobId id) override {
     if (id != kJob) return Result<bool>(fail(Code::kNotFound, "Job could not be found."));
-    return Result<bool>(fail(Code::kConflict, "Job cancellation failed because the job has already reached another terminal state (FINISHED)."));
+    return Result<bool>(fail(Code::kConflict,
+                             "Job cancellation failed because the job has already reached another "
+                             "terminal state (FINISHED)."));
   }
   gateway::Future<TriggerId> trigger(gateway::OperationRequest request) override {
     last_operation = request;
@@ -79,12 +112,18 @@ class FakeGateway final : public gateway::ClusterGateway {
     last_run = request;
     return Result<JobId>(kJob);
   }
-  gateway::Future<gateway::JobModelRef> plan_jar(gateway::RunRequest) override { return Result<gateway::JobModelRef>(sample()); }
+  gateway::Future<gateway::JobModelRef> plan_jar(gateway::RunRequest) override {
+    return Result<gateway::JobModelRef>(sample());
+  }
   gateway::Future<std::vector<gateway::JarModel>> jars() override {
     return Result<std::vector<gateway::JarModel>>(std::vector<gateway::JarModel>());
   }
-  gateway::Future<std::string> add_jar(std::string path, std::string name) override { return Result<std::string>(path + "_" + name); }
-  gateway::Future<bool> delete_jar(std::string id) override { return Result<bool>(fail(Code::kInvalidArgument, "File " + id + " does not exist in /x.")); }
+  gateway::Future<std::string> add_jar(std::string path, std::string name) override {
+    return Result<std::string>(path + "_" + name);
+  }
+  gateway::Future<bool> delete_jar(std::string id) override {
+    return Result<bool>(fail(Code::kInvalidArgument, "File " + id + " does not exist in /x."));
+  }
   gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override {
     return Result<std::vector<gateway::TaskManagerModel>>(std::vector<gateway::TaskManagerModel>());
   }
@@ -108,26 +147,31 @@ struct Answered {
 
 class RouterTest : public testing::Test {
  protected:
-  Answered ask(std::string method, std::string target, std::string body = "", net::Headers headers = {{"host", "localhost:1"}}) {
+  Answered ask(std::string method, std::string target, std::string body = "",
+               net::Headers headers = {{"host", "localhost:1"}}) {
     Answered out;
     net::HttpRequest request;
     request.method = std::move(method);
     request.target = std::move(target);
     request.body = std::move(body);
     request.headers = std::move(headers);
-    router_.handle(std::move(request), [&](net::HttpResponse r) { out = {r.status, r.body, r.headers}; });
+    router_.handle(std::move(request), [&](net::HttpResponse r) {
+      out = {r.status, r.body, r.headers};
+    });
     return out;
   }
   const std::string job_ = "/jobs/" + kJob.to_string();
   FakeGateway gateway_;
-  Router router_{all_endpoints(), gateway_, env::posix().files, {}};
+  Router router_{all_endpoints(), gateway_, {}};
 };
 
 TEST_F(RouterTest, PathsFollowFlinksRules) {
-  for (const char* path : {"/jobs/overview", "/v1/jobs/overview", "//jobs/overview/", "/jobs%2foverview"}) {
+  for (const char* path :
+       {"/jobs/overview", "/v1/jobs/overview", "//jobs/overview/", "/jobs%2foverview"}) {
     EXPECT_EQ(ask("GET", path).status, 200) << path;
   }
-  for (const char* path : {"/v2/jobs", "/V1/jobs", "/jobs//overview", "/Jobs"}) EXPECT_EQ(ask("GET", path).status, 404) << path;
+  for (const char* path : {"/v2/jobs", "/V1/jobs", "/jobs//overview", "/Jobs"})
+    EXPECT_EQ(ask("GET", path).status, 404) << path;
   EXPECT_EQ(ask("PUT", "/jobs").body, "{\"errors\":[\"Not found: /jobs\"]}");
   EXPECT_EQ(ask("get", "/jobs").status, 404);
   EXPECT_THAT(ask("GET", "/nothing").body, HasSubstr("Unable to load requested file /nothing."));
@@ -143,16 +187,21 @@ TEST_F(RouterTest, ErrorsHaveFlinksTextsAndNothingBesideThem) {
   EXPECT_THAT(id.body, HasSubstr("Cannot resolve path parameter (jobid) from value \\\"zz\\\"."));
   const Answered unknown = ask("GET", "/jobs/" + JobId().to_string());
   EXPECT_EQ(unknown.status, 404);
-  EXPECT_THAT(unknown.body, HasSubstr("NotFoundException: Job 00000000000000000000000000000000 not found"));
+  EXPECT_THAT(unknown.body,
+              HasSubstr("NotFoundException: Job 00000000000000000000000000000000 not found"));
   EXPECT_EQ(ask("PATCH", job_).status, 409);
   EXPECT_EQ(ask("PATCH", "/jobs/" + JobId().to_string()).status, 404);
   EXPECT_EQ(ask("PATCH", job_ + "?mode=stop").status, 308);
   EXPECT_EQ(ask("GET", job_ + "/yarn-stop").status, 308);
   EXPECT_EQ(ask("PATCH", job_ + "?mode=zz").status, 400);
-  EXPECT_THAT(ask("GET", job_ + "/exceptions?maxExceptions=-1").body, HasSubstr("(maxExceptions) from value \\\"-1\\\"."));
-  EXPECT_THAT(ask("GET", job_ + "/vertices/" + VertexId().to_string()).body, HasSubstr("JobVertex"));
-  EXPECT_THAT(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/subtasks/7").body, HasSubstr("Invalid subtask index for vertex"));
-  EXPECT_THAT(ask("GET", job_ + "/checkpoints/details/9").body, HasSubstr("Could not find checkpointing statistics for checkpoint 9."));
+  EXPECT_THAT(ask("GET", job_ + "/exceptions?maxExceptions=-1").body,
+              HasSubstr("(maxExceptions) from value \\\"-1\\\"."));
+  EXPECT_THAT(ask("GET", job_ + "/vertices/" + VertexId().to_string()).body,
+              HasSubstr("JobVertex"));
+  EXPECT_THAT(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/subtasks/7").body,
+              HasSubstr("Invalid subtask index for vertex"));
+  EXPECT_THAT(ask("GET", job_ + "/checkpoints/details/9").body,
+              HasSubstr("Could not find checkpointing statistics for checkpoint 9."));
   EXPECT_EQ(ask("DELETE", "/jars/x.jar").status, 400);
 }
 
@@ -160,15 +209,25 @@ TEST_F(RouterTest, BodiesOnGetAreReadLeniently) {
   EXPECT_EQ(ask("GET", "/overview", "{}").status, 200);
   EXPECT_EQ(ask("GET", "/overview", "{} trailing").status, 200);
   EXPECT_EQ(ask("GET", "/overview", "[]").status, 400);
-  EXPECT_THAT(ask("GET", "/overview", "{").body, HasSubstr("Request did not match expected format EmptyRequestBody."));
+  EXPECT_THAT(ask("GET", "/overview", "{").body,
+              HasSubstr("Request did not match expected format EmptyRequestBody."));
 }
 
 TEST_F(RouterTest, ForeignOriginsAndHostNamesAreRefused) {
-  EXPECT_EQ(ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://evil.example"}}).status, 403);
-  EXPECT_EQ(ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://localhost:2"}}).status, 403);
-  EXPECT_EQ(ask("GET", job_ + "/yarn-cancel", "", {{"host", "localhost:1"}, {"origin", "http://evil.example"}}).status, 403);
+  EXPECT_EQ(
+      ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://evil.example"}}).status,
+      403);
+  EXPECT_EQ(
+      ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://localhost:2"}}).status,
+      403);
+  EXPECT_EQ(ask("GET", job_ + "/yarn-cancel", "",
+                {{"host", "localhost:1"}, {"origin", "http://evil.example"}})
+                .status,
+            403);
   EXPECT_EQ(ask("GET", "/overview", "", {{"host", "evil.example"}}).status, 403);
-  EXPECT_EQ(ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://localhost:1"}}).status, 409);
+  EXPECT_EQ(
+      ask("PATCH", job_, "", {{"host", "localhost:1"}, {"origin", "http://localhost:1"}}).status,
+      409);
 }
 
 TEST_F(RouterTest, ViewsComeFromTheModel) {
@@ -178,8 +237,13 @@ TEST_F(RouterTest, ViewsComeFromTheModel) {
   EXPECT_EQ(vertex["status"].text(), "RUNNING");
   EXPECT_EQ(vertex["metrics"]["read-records"].whole(), 30);
   EXPECT_EQ(details["status-counts"]["RUNNING"].whole(), 1);
-  EXPECT_EQ(details["plan"]["nodes"].elements()[0]["description"].text(), "Source: rows<br/>+- map &lt;x&gt;<br/>");
-  EXPECT_EQ(ask("GET", job_ + "/accumulators").json()["user-task-accumulators"].elements()[0]["value"].text(), "8");
+  EXPECT_EQ(details["plan"]["nodes"].elements()[0]["description"].text(),
+            "Source: rows<br/>+- map &lt;x&gt;<br/>");
+  EXPECT_EQ(ask("GET", job_ + "/accumulators")
+                .json()["user-task-accumulators"]
+                .elements()[0]["value"]
+                .text(),
+            "8");
   const Json overview = ask("GET", "/jobs/overview").json();
   EXPECT_EQ(overview.entries().size(), 1u);
   EXPECT_EQ(overview["jobs"].elements()[0]["tasks"]["total"].whole(), 2);
@@ -189,20 +253,28 @@ TEST_F(RouterTest, ViewsComeFromTheModel) {
   EXPECT_EQ(checkpoints["latest"]["completed"]["checkpointed_size"].whole(), 110);
   EXPECT_EQ(checkpoints["latest"]["completed"]["end_to_end_duration"].whole(), 20);
   EXPECT_TRUE(checkpoints["latest"]["savepoint"].is_null());
-  const Json subtasks = ask("GET", job_ + "/checkpoints/details/3/subtasks/" + kVertex.to_string()).json();
+  const Json subtasks =
+      ask("GET", job_ + "/checkpoints/details/3/subtasks/" + kVertex.to_string()).json();
   EXPECT_EQ(subtasks["subtasks"].elements()[1]["state_size"].whole(), 20);
-  EXPECT_EQ(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/backpressure").json()["backpressureLevel"].text(), "high");
+  EXPECT_EQ(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/backpressure")
+                .json()["backpressureLevel"]
+                .text(),
+            "high");
 }
 
 TEST_F(RouterTest, MetricsAreTextAggregatesAreNumbersAndAMissingOneEmptiesTheAnswer) {
   const std::string vertex = job_ + "/vertices/" + kVertex.to_string();
-  EXPECT_EQ(ask("GET", "/jobmanager/metrics?get=taskSlotsTotal").body, "[{\"id\":\"taskSlotsTotal\",\"value\":\"4\"}]");
+  EXPECT_EQ(ask("GET", "/jobmanager/metrics?get=taskSlotsTotal").body,
+            "[{\"id\":\"taskSlotsTotal\",\"value\":\"4\"}]");
   EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn").body,
-            "[{\"id\":\"numRecordsIn\",\"min\":10.0,\"max\":20.0,\"avg\":15.0,\"sum\":30.0,\"skew\":33.33333333333333}]");
+            "[{\"id\":\"numRecordsIn\",\"min\":10.0,\"max\":20.0,\"avg\":15.0,\"sum\":30.0,"
+            "\"skew\":33.33333333333333}]");
   EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn,nothing").body, "[]");
-  EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn&agg=max&subtasks=0").body, "[{\"id\":\"numRecordsIn\",\"max\":10.0}]");
+  EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsIn&agg=max&subtasks=0").body,
+            "[{\"id\":\"numRecordsIn\",\"max\":10.0}]");
   EXPECT_EQ(ask("GET", "/jobs/" + JobId().to_string() + "/metrics").body, "[]");
-  EXPECT_EQ(ask("GET", vertex + "/metrics?get=1.numRecordsIn").body, "[{\"id\":\"1.numRecordsIn\",\"value\":\"20\"}]");
+  EXPECT_EQ(ask("GET", vertex + "/metrics?get=1.numRecordsIn").body,
+            "[{\"id\":\"1.numRecordsIn\",\"value\":\"20\"}]");
 }
 
 TEST_F(RouterTest, RunTakesAllFourFormsOfArgumentsAndTheBodyWins) {
@@ -213,8 +285,10 @@ TEST_F(RouterTest, RunTakesAllFourFormsOfArgumentsAndTheBodyWins) {
   using List = std::vector<std::string>;
   EXPECT_EQ(arguments("?programArg=a,b", ""), (List{"a", "b"}));
   EXPECT_EQ(arguments("?program-args=--x%20%27one%20two%27", ""), (List{"--x", "one two"}));
-  EXPECT_EQ(arguments("?programArg=a", "{\"programArgs\":\"c d\",\"programArgsList\":null}"), (List{"a"}));
-  EXPECT_EQ(arguments("?programArg=a", "{\"programArgsList\":[\"z\"],\"parallelism\":\"3\"}"), (List{"z"}));
+  EXPECT_EQ(arguments("?programArg=a", "{\"programArgs\":\"c d\",\"programArgsList\":null}"),
+            (List{"a"}));
+  EXPECT_EQ(arguments("?programArg=a", "{\"programArgsList\":[\"z\"],\"parallelism\":\"3\"}"),
+            (List{"z"}));
   EXPECT_EQ(gateway_.last_run.parallelism, 3);
 }
 
@@ -241,13 +315,105 @@ TEST_F(RouterTest, AnApplicationIsItsJob) {
 }
 
 TEST_F(RouterTest, UploadsNeedExactlyOneJar) {
-  const auto upload = [&](const std::string& parts) {
-    return ask("POST", "/jars/upload", parts, {{"host", "localhost"}, {"content-type", "multipart/form-data; boundary=x"}});
+  const auto upload = [&](std::vector<net::Part> parts, const std::string& path = "/jars/upload") {
+    Answered out;
+    net::HttpRequest request;
+    request.method = "POST";
+    request.target = path;
+    request.headers = {{"host", "localhost"}};
+    request.is_multipart = true;
+    request.parts = std::move(parts);
+    router_.handle(std::move(request), [&](net::HttpResponse r) { out = {r.status, r.body, r.headers}; });
+    return out;
   };
-  EXPECT_THAT(upload("--x--\r\n").body, HasSubstr("Exactly 1 file must be sent, received 0."));
-  EXPECT_THAT(upload("--x\r\nContent-Disposition: form-data; name=\"what\"\r\n\r\n{}\r\n--x--\r\n").body, HasSubstr("Received unknown attribute what."));
-  EXPECT_EQ(ask("POST", "/jobs/" + kJob.to_string(), "", {{"content-type", "multipart/form-data; boundary=x"}}).status, 404);
-  EXPECT_THAT(ask("PATCH", job_, "x", {{"content-type", "multipart/form-data; boundary=x"}}).body, HasSubstr("File upload not allowed"));
+  const auto jar = [](const std::string& name) {
+    return net::Part{"any", name, "", std::make_shared<net::SpooledFile>(env::posix().files, "/nonexistent/x"), 1};
+  };
+  const net::Part request{"request", std::nullopt, "{}", nullptr, 2};
+  EXPECT_THAT(upload({}).body, HasSubstr("RestHandlerException: Exactly 1 file must be sent, received 0."));
+  EXPECT_THAT(upload({jar("a.jar"), jar("b.jar")}).body, HasSubstr("Exactly 1 file must be sent, received 2."));
+  EXPECT_THAT(upload({jar("x.JAR")}).body, HasSubstr("Only Jar files are allowed."));
+  EXPECT_EQ(upload({jar("")}).body, "{\"errors\":[\"File upload failed.\"]}");
+  EXPECT_EQ(upload({{"what", std::nullopt, "{}", nullptr, 2}}).body, "{\"errors\":[\"Received unknown attribute what.\"]}");
+  EXPECT_EQ(upload({request, jar("a.jar")}).body, "{\"filename\":\"/nonexistent/x_a.jar\",\"status\":\"success\"}");
+  EXPECT_EQ(upload({jar("a.jar")}, "/jars/a/run").body, "{\"errors\":[\"File upload not allowed\"]}");
+  EXPECT_EQ(upload({request}, "/jars/a/run").status, 200);  // without files it is a body like any other
+  net::HttpRequest head;
+  head.method = "POST";
+  head.target = "/jars/upload";
+  EXPECT_TRUE(router_.keeps_files(head));
+  head.headers = {{"host", "a"}};
+  EXPECT_FALSE(router_.keeps_files(head));  // refused, so nothing is written for it
+  head.headers.clear();
+  head.target = "/jars/x/run";
+  EXPECT_FALSE(router_.keeps_files(head));
+}
+
+TEST_F(RouterTest, PrometheusNamesAreFlinksAndLabelsAreQuoted) {
+  const Answered page = ask("GET", "/metrics");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_THAT(page.body, HasSubstr("flink_jobmanager_taskSlotsTotal{} 4\n"));
+  EXPECT_THAT(page.body, HasSubstr("flink_taskmanager_job_task_numRecordsIn{job_id=\"" + kJob.to_string() +
+                                   "\",job_name=\"fails <every> & n\",task_id=\"" + kVertex.to_string() +
+                                   "\",task_name=\"Source: rows\",tm_id=\"tm\",subtask_index=\"1\"} 20\n"));
+  EXPECT_THAT(ask("GET", "/metrics").body,
+              HasSubstr("drey_rest_requests_total{verb=\"GET\",path=\"/metrics\",outcome=\"ok\"} 1\n"));
+}
+
+TEST_F(RouterTest, OldJavaClientsAreToldByTheirRequests) {
+  const auto has_new_rows = [&](const std::string& path, net::Headers headers) {
+    return ask("GET", path, "{}", std::move(headers)).json()["maxParallelism"].whole().has_value();
+  };
+  const net::Headers old{{"Host", "localhost:1"}, {"Connection", "close"}};
+  EXPECT_FALSE(has_new_rows("/v1" + job_, old));
+  EXPECT_TRUE(has_new_rows(job_, old));  // not below /v1: no Java client
+  EXPECT_TRUE(has_new_rows("/v1" + job_, {{"host", "localhost:1"}}));
+  EXPECT_TRUE(has_new_rows("/v1" + job_, {{"Host", "localhost:1"}, {"User-Agent", "curl"}}));
+}
+
+TEST_F(RouterTest, AFlameGraphOfWhatHasNoSamplesSaysSo) {
+  EXPECT_THAT(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/flamegraph").body, testing::StartsWith("{\"endTimestamp\":-3"));
+  EXPECT_EQ(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/flamegraph?subtaskindex=9").status, 404);
+  EXPECT_EQ(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/flamegraph?type=zz").status, 400);
+}
+
+TEST_F(RouterTest, LogsAndProfilesAreAskedOfTheirProcess) {
+  gateway_.answer_to_inspection = "0123";
+  EXPECT_EQ(ask("GET", "/jobmanager/log?tail=4").body, "0123");
+  EXPECT_EQ(gateway_.asked.offset, -4);
+  EXPECT_EQ(ask("GET", "/jobmanager/logs/..%252f..%252fpasswd").status, 200);
+  EXPECT_EQ(gateway_.asked.name, "passwd");  // only the last part, as Flink
+  EXPECT_EQ(ask("GET", "/taskmanagers/zz/logs").status, 404);
+  EXPECT_THAT(ask("GET", "/taskmanagers/zz/logs").body, HasSubstr("Could not find TaskExecutor zz\""));
+  EXPECT_THAT(ask("GET", "/taskmanagers/zz/log").body, HasSubstr("because it was unknown."));
+  EXPECT_THAT(ask("GET", "/taskmanagers/zz/thread-dump").body, HasSubstr("No TaskExecutor registered under zz."));
+  EXPECT_THAT(ask("POST", "/jobmanager/profiler", "{\"mode\":\"LOCK\",\"duration\":1}").body, HasSubstr("needs a JVM"));
+  EXPECT_EQ(ask("POST", "/jobmanager/profiler", "{\"mode\":\"CPU\"}").status, 400);
+  EXPECT_EQ(ask("POST", "/jobmanager/profiler", "{\"mode\":\"zz\",\"duration\":1}").status, 400);
+  EXPECT_EQ(ask("POST", "/jobmanager/profiler", "{\"mode\":\"CPU\",\"duration\":301}").status, 400);
+}
+
+TEST_F(RouterTest, JavaGraphsAreToldWhereToGo) {
+  EXPECT_THAT(ask("POST", "/jobs", "{}").body, HasSubstr("The jobGraphFileName field must not be omitted or be null."));
+  EXPECT_THAT(ask("POST", "/jobs", "{\"executionPlanFileName\":\"g\"}").body,
+              HasSubstr("JobSubmitHandler$MissingFileException: ExecutionPlan file g could not be found on the server."));
+}
+
+TEST_F(RouterTest, ClientsAndDataSetsAndTheEnd) {
+  EXPECT_EQ(ask("PATCH", job_ + "/clientHeartbeat", "{\"expiredTimestamp\":7}").status, 202);
+  EXPECT_EQ(gateway_.beats, (std::vector<std::pair<JobId, std::int64_t>>{{kJob, 7}}));
+  EXPECT_THAT(ask("PATCH", job_ + "/clientHeartbeat", "{}").body, HasSubstr("Request did not match expected format JobClientHeartbeatRequestBody."));
+  EXPECT_THAT(ask("PATCH", job_ + "/clientHeartbeat").body, HasSubstr("Bad request received. Request did not conform to expected format."));
+  EXPECT_EQ(ask("GET", "/datasets").body, "{\"dataSets\":[]}");
+  const Answered deletion = ask("DELETE", "/datasets/" + kJob.to_string());
+  EXPECT_EQ(deletion.status, 202);
+  EXPECT_EQ(ask("GET", "/datasets/delete/" + *deletion.json()["request-id"].text()).body,
+            "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{}}");
+  EXPECT_EQ(ask("GET", "/datasets/delete/" + kJob.to_string()).status, 404);
+  EXPECT_EQ(ask("DELETE", "/cluster", "", {{"host", "localhost:1"}, {"origin", "http://evil"}}).status, 403);
+  EXPECT_FALSE(gateway_.ended);
+  EXPECT_EQ(ask("DELETE", "/cluster").body, "{}");
+  EXPECT_TRUE(gateway_.ended);
 }
 
 TEST_F(RouterTest, OpenApiListsEveryEndpoint) {

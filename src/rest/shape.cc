@@ -193,6 +193,8 @@ Json openapi_schema(const Shape& shape, Json& components) {
       return typed("number").set("format", "double");
     case Kind::kBoolean:
       return typed("boolean");
+    case Kind::kFile:
+      return typed("string").set("format", "binary");
     case Kind::kAny:
       break;
   }

@@ -4,10 +4,12 @@
 // Types: a message (struct with wire::field rows), vector, Map (ordered entries), optional, text,
 // OneOf (text out of a table), Id, whole and real numbers, bool, Json (anything), None. A message
 // names Flink's type in kUrn (kUrnV1 when 1.12's page has another) and may set kStrictV1 (old
-// clients get only its rows of 1.12). Threading: shapes are made at first use and never change.
+// clients get only its rows of 1.12) and kNeedsAll (a request must hold every row). Threading:
+// shapes are made at first use and never change.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "base/id.h"
+#include "env/file_system.h"
 #include "wire/field.h"
 #include "wire/json/json.h"
 
@@ -53,6 +56,13 @@ struct OneOf {
 struct Index {
   std::int64_t value = 0;
 };
+// A text or a file as it is, not as JSON.
+struct TextReply {
+  std::string text;
+  std::shared_ptr<env::ReadableFile> file = nullptr;  // in place of text
+  std::uint64_t offset = 0;                           // of the file
+  std::string_view type = "text/plain";
+};
 struct None {
   static constexpr auto fields() { return std::tuple{}; }
 };
@@ -81,12 +91,14 @@ struct Shape {
     kWhole,
     kReal,
     kBoolean,
-    kAny
+    kAny,
+    kFile
   };
   Kind kind = Kind::kAny;
   // Of a message.
   std::string_view urn, urn_v1;
   bool strict_v1 = false;
+  bool needs_all = false;
   std::vector<Row> rows;
   // Of a word.
   std::span<const Word> words;
@@ -159,6 +171,7 @@ Shape message_shape() {
   if constexpr (requires { M::kUrn; }) shape.urn = shape.urn_v1 = M::kUrn;
   if constexpr (requires { M::kUrnV1; }) shape.urn_v1 = M::kUrnV1;
   if constexpr (requires { M::kStrictV1; }) shape.strict_v1 = M::kStrictV1;
+  if constexpr (requires { M::kNeedsAll; }) shape.needs_all = M::kNeedsAll;
   const M sample{};
   wire::for_each_field<M>([&]<typename Member>(const wire::FieldRow<M, Member>& row) {
     const auto* at = reinterpret_cast<const char*>(&(sample.*row.member));
@@ -254,6 +267,8 @@ Shape make_shape() {
   } else if constexpr (std::is_same_v<T, Json>) {
     shape.write = leaf::write_any;
     shape.read = leaf::read_any;
+  } else if constexpr (std::is_same_v<T, TextReply>) {
+    shape.kind = Shape::Kind::kFile;
   } else {
     static_assert(wire::HasFields<T>, "this type has no form on the wire: give it a field table");
     shape = message_shape<T>();

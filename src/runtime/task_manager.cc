@@ -148,6 +148,14 @@ void TaskManager::on_frame(std::string_view frame) {
     cancel(*task);
   } else if (auto* checkpoint = std::get_if<control::CheckpointCommand>(&*message)) {
     command(*checkpoint);
+  } else if (auto* ask = std::get_if<control::Ask>(&*message)) {
+    const auto tell = [this, id = ask->id](Result<std::string> told) {
+      post([this, id, told = std::move(told)] {
+        send(control::Told{id, static_cast<std::int32_t>(told.status().code()), told.ok() ? *told : told.status().to_string()});
+      });
+    };
+    if (!options_.inspect) return tell(fail(Code::kUnavailable, "This TaskManager answers no questions."));
+    options_.inspect(ask->question, tell);
   }
 }
 
@@ -336,6 +344,7 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   add("backPressuredTimeMsPerSecond", rates.back_pressured_ms);
   add("softBackPressuredTimeMsPerSecond", rates.back_pressured_ms);
   add("hardBackPressuredTimeMsPerSecond", 0);  // a task never blocks inside an operator: it takes no input instead
+  add("isBackPressured", rates.back_pressured_ms > 0 ? 1 : 0);
   add("schedDelayTimeMsPerSecond", rates.delay_ms);
   add("numRecordsInPerSecond", rates.records_in);
   add("numRecordsOutPerSecond", rates.records_out);
@@ -344,8 +353,8 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   if (!task.is_source()) add("currentInputWatermark", m.watermark.get());
   add("checkpointStartDelayNanos", m.checkpoint_start_delay_nanos.get());
   add("checkpointAlignmentTime", m.alignment_nanos.get());
-  add("inputQueueLength", static_cast<std::int64_t>(task.input_queue_items()));
-  add("outputQueueLength", static_cast<std::int64_t>(task.output_queue_items()));
+  add("Shuffle.Netty.Input.Buffers.inputQueueLength", static_cast<std::int64_t>(task.input_queue_items()));
+  add("Shuffle.Netty.Output.Buffers.outputQueueLength", static_cast<std::int64_t>(task.output_queue_items()));
   for (const auto& op : task.operator_metrics()) {
     const std::string scope = metric_scope(op->name) + ".";
     add(scope + "numRecordsIn", op->name.starts_with("Source: ") ? op->records_out.get() : op->records_in.get());
@@ -375,6 +384,7 @@ void TaskManager::heartbeat() {
   for (auto& [key, job] : jobs_) {
     for (auto& [address, task] : job->tasks) beat.tasks.push_back(report_of(address, *task));
   }
+  if (options_.process_metrics) beat.metrics = options_.process_metrics();
   beat.metrics.emplace_back("Status.Shuffle.Netty.UsedMemory", static_cast<std::int64_t>(pools_->blocks.used_bytes()));
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pools_->pages.used_bytes()));
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Total", static_cast<std::int64_t>(options_.managed_bytes));

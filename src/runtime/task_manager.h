@@ -32,6 +32,10 @@ struct TaskManagerOptions {
   std::uint16_t data_port = 0;             // 0: any free one
   Millis peer_timeout{120'000};            // DataExchangeOptions::peer_timeout
   Millis cancellation_timeout{180'000};    // then the process ends itself: user code does not let go
+  // What the system measures of this process, with each heartbeat; unset: nothing.
+  std::function<std::vector<std::pair<std::string, std::int64_t>>()> process_metrics;
+  // Answers questions about the process (gateway::Inspection, encoded); unset: none is answered.
+  std::function<void(const std::string& question, std::function<void(Result<std::string>)> done)> inspect;
   // How a job's code is had; the default loads Deploy::module.
   std::function<Result<std::shared_ptr<JobCode>>(const control::Deploy&)> load_code;
 };

@@ -1,5 +1,7 @@
 #include "runtime/worker.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -9,7 +11,47 @@ namespace {
 
 thread_local std::atomic<const Task*> t_current{nullptr};
 
+// Of a task that has not ended: one writer, its worker.
+struct Observed {
+  ObservedTask task;  // but for `at` and `thread`
+  std::atomic<ObservedTask::At> at{ObservedTask::At::kReady};
+  std::atomic<int> thread{0};
+};
+struct Observatory {
+  std::mutex mutex;
+  std::vector<std::weak_ptr<Observed>> tasks;  // guarded by mutex
+};
+Observatory& observatory() {
+  static auto* instance = new Observatory();
+  return *instance;
+}
+std::shared_ptr<Observed> observed(const Task& task) {
+  auto made = std::make_shared<Observed>();
+  made->task.job = task.spec().job;
+  made->task.vertex = task.spec().vertex_index;
+  made->task.subtask = task.spec().subtask;
+  Observatory& all = observatory();
+  std::lock_guard lock(all.mutex);
+  std::erase_if(all.tasks, [](const auto& weak) { return weak.expired(); });
+  all.tasks.push_back(made);
+  return made;
+}
+
 }  // namespace
+
+std::vector<ObservedTask> WorkerPool::observe() {
+  std::vector<ObservedTask> out;
+  Observatory& all = observatory();
+  std::lock_guard lock(all.mutex);
+  for (const auto& weak : all.tasks) {
+    const auto seen = weak.lock();
+    if (seen == nullptr) continue;
+    out.push_back(seen->task);
+    out.back().at = seen->at.load(std::memory_order_relaxed);
+    out.back().thread = seen->thread.load(std::memory_order_relaxed);
+  }
+  return out;
+}
 
 const Task* WorkerPool::current() { return t_current.load(std::memory_order_relaxed); }
 
@@ -22,6 +64,7 @@ class WorkerPool::Worker {
   void add(std::shared_ptr<Task> task) {
     auto entry = std::make_shared<Entry>();
     entry->task = std::move(task);
+    entry->observed = observed(*entry->task);
     entry->ready = std::make_shared<Ready>();
     entry->task->set_waker([this, ready = entry->ready] {
       if (ready->is_set.exchange(true, std::memory_order_acq_rel)) return;
@@ -47,6 +90,7 @@ class WorkerPool::Worker {
     std::shared_ptr<Ready> ready;
     bool is_runnable = true;  // since its last step
     Ticks since{};            // when that was
+    std::shared_ptr<Observed> observed;
     Ticks wake_at{INT64_MAX};
   };
 
@@ -57,6 +101,7 @@ class WorkerPool::Worker {
       for (auto& entry : added_) {
         entry->since = env_.clock.ticks();
         entry->task->times().enter(TaskTimes::State::kBusy, entry->since);
+          entry->observed->thread.store(::gettid(), std::memory_order_relaxed);
         entries_.push_back(std::move(entry));
       }
       added_.clear();
@@ -74,9 +119,11 @@ class WorkerPool::Worker {
       account_wait(entry, now);
       // Ready is cleared before the step: a wake during it leads to another one.
       entry.ready->is_set.store(false, std::memory_order_release);
+      entry.observed->at.store(ObservedTask::At::kStepping, std::memory_order_relaxed);
       t_current.store(entry.task.get(), std::memory_order_relaxed);
       const Task::Step result = entry.task->step();
       t_current.store(nullptr, std::memory_order_relaxed);
+      entry.observed->at.store(at_after(result.progress), std::memory_order_relaxed);
       now = env_.clock.ticks();
       entry.since = now;
       entry.is_runnable = result.progress == Task::Progress::kBusy;
@@ -101,6 +148,12 @@ class WorkerPool::Worker {
     if (busy || has_added_) return Nanos(0);
     if (next.nanos == INT64_MAX) return env::kUntilWoken;
     return std::max<Nanos>(next - env_.clock.ticks(), Nanos(1));
+  }
+
+  static ObservedTask::At at_after(Task::Progress progress) {
+    return progress == Task::Progress::kIdle      ? ObservedTask::At::kIdle
+           : progress == Task::Progress::kBlocked ? ObservedTask::At::kBlocked
+                                                  : ObservedTask::At::kReady;
   }
 
   // Before a step: the time since the last one. From when the task could have stepped it counts as busy.

@@ -17,6 +17,15 @@
 
 namespace drey::runtime {
 
+// What a task is at, as others may see it while it runs.
+struct ObservedTask {
+  enum class At { kStepping, kReady, kIdle, kBlocked } at = At::kReady;
+  JobId job;
+  std::uint32_t vertex = 0;  // index in the plan
+  std::uint32_t subtask = 0;
+  int thread = 0;  // the worker's, as the system numbers it
+};
+
 class WorkerPool {
  public:
   WorkerPool(env::Env& env, std::size_t workers);
@@ -29,6 +38,8 @@ class WorkerPool {
 
   // The task that this thread is stepping, for stack samples; null outside of steps. Async-signal-safe.
   static const Task* current();
+  // The tasks of all pools of this process. Any thread.
+  static std::vector<ObservedTask> observe();
 
  private:
   class Worker;

@@ -144,6 +144,8 @@ Result<FileStat> PosixFileSystem::stat(const std::string& path) {
   stat.size = static_cast<std::uint64_t>(info.st_size);
   stat.modified = {info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1'000'000};
   stat.is_directory = S_ISDIR(info.st_mode);
+  struct ::stat own {};
+  stat.is_link = ::lstat(path.c_str(), &own) == 0 && S_ISLNK(own.st_mode);
   stat.mode = info.st_mode & 07777;
   return stat;
 }

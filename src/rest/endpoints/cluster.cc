@@ -1,5 +1,6 @@
 #include "rest/messages/cluster.h"
 
+#include "rest/messages/async.h"
 #include "rest/operation.h"
 #include "rest/rest_options.h"
 
@@ -15,8 +16,9 @@ struct GetConfig {
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     const RestOptions defaults;
     Response config;
-    config.refresh_interval =
-        Json(cluster.option("web.refresh-interval", "")).whole().value_or(defaults.refresh_interval);
+    config.refresh_interval = Json(cluster.option("web.refresh-interval", ""))
+                                  .whole()
+                                  .value_or(defaults.refresh_interval);
     config.timezone_name = "Coordinated Universal Time";
     config.flink_version = cluster.option("drey.flink-version", defaults.flink_version);
     config.flink_revision = cluster.option("drey.flink-revision", defaults.flink_revision);
@@ -68,10 +70,80 @@ struct GetJobManagerConfig {
   }
 };
 
+struct EndCluster {
+  static constexpr Route kRoute{"DELETE", "/cluster", 200,
+                                "Ends the cluster; jobs resume when it starts again."};
+  static constexpr Access kAccess = Access::kAdmin;
+  using Response = None;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    reply({});
+    cluster.end_cluster();
+  }
+};
+
+struct GetOpenApi {
+  static constexpr Route kRoute{"GET", "/openapi.json", 200, "This API as OpenAPI 3."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = Json;
+  static void handle(const Call<>&, ClusterGateway&, const Reply<Response>& reply) {
+    static const Json page = openapi(all_endpoints());
+    reply(page);
+  }
+};
+
+// --- data sets: none is cached, so there is none to list and any deletion is done at once ---
+
+struct ListDataSets {
+  static constexpr Route kRoute{"GET", "/datasets", 200, "Cached data sets."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = DataSetList;
+  static void handle(const Call<>&, ClusterGateway&, const Reply<Response>& reply) { reply({}); }
+};
+
+struct DeleteDataSet {
+  static constexpr Route kRoute{"DELETE", "/datasets/:datasetid", 202, "Deletes a data set."};
+  static constexpr Access kAccess = Access::kOperate;
+  struct Path {
+    DatasetId id;
+    static constexpr auto fields() {
+      return std::tuple{field("datasetid", &Path::id, "Id of a data set.")};
+    }
+  };
+  using Response = TriggerAnswer;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.delete_dataset(call.path.id.to_string()).then([reply](Result<TriggerId> id) {
+      if (!id.ok()) return reply.refuse(id.status());
+      reply({*id});
+    });
+  }
+};
+
+struct PollDataSetDeletion {
+  static constexpr Route kRoute{"GET", "/datasets/delete/:triggerid", 200,
+                                "How far the deletion of a data set is."};
+  static constexpr Access kAccess = Access::kView;
+  struct Path {
+    TriggerId id;
+    static constexpr auto fields() {
+      return std::tuple{field("triggerid", &Path::id, "The request-id of the deletion.")};
+    }
+  };
+  using Response = AsyncResult<AsyncInfo>;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.dataset_deletion(call.path.id).then([reply](Result<bool> done) {
+      if (!done.ok()) return reply.refuse(done.status(), ErrorForm::kNotFoundClass);
+      reply({{"COMPLETED"}, AsyncInfo()});
+    });
+  }
+};
+
 }  // namespace
 
 std::vector<Endpoint> cluster_endpoints() {
-  return endpoint_list<GetConfig, GetOverview, GetJobManagerConfig>();
+  return endpoint_list<GetConfig, GetOverview, GetJobManagerConfig, EndCluster, GetOpenApi,
+                       ListDataSets, DeleteDataSet, PollDataSetDeletion>();
 }
 
 }  // namespace drey::rest

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "env/env.h"
 #include "rest/job_views.h"
 #include "rest/messages/jobs.h"
 #include "rest/operation.h"
@@ -158,20 +157,19 @@ struct UploadJar {
   static constexpr bool kTakesUpload = true;
   using Response = JarUploadAnswer;
   static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
-    const RawCall& raw = call.raw;
+    const std::vector<net::Part>& files = call.raw.files;
     const auto refuse = [&](std::string text) {
-      if (!raw.upload_path.empty()) static_cast<void>(env::posix().files.remove(raw.upload_path));
       reply.refuse(fail(Code::kInvalidArgument, std::move(text)));
     };
-    if (raw.upload_count != 1) {
-      return refuse(fmt::format("Exactly 1 file must be sent, received {}.",
-                                std::max<std::int64_t>(raw.upload_count, 0)));
-    }
-    if (!raw.upload_name.ends_with(".jar")) return refuse("Only Jar files are allowed.");
-    cluster.add_jar(raw.upload_path, raw.upload_name).then([reply](Result<std::string> path) {
-      if (!path.ok()) return reply.refuse(path.status());
-      reply({*path, "success"});
-    });
+    if (files.size() != 1)
+      return refuse(fmt::format("Exactly 1 file must be sent, received {}.", files.size()));
+    if (!files[0].file_name->ends_with(".jar")) return refuse("Only Jar files are allowed.");
+    // The file is the part's until the cluster has moved it.
+    cluster.add_jar(files[0].file->path(), *files[0].file_name)
+        .then([reply, file = files[0].file](Result<std::string> path) {
+          if (!path.ok()) return reply.refuse(path.status());
+          reply({*path, "success"});
+        });
   }
 };
 

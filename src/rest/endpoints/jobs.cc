@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "env/env.h"
 #include "rest/job_views.h"
 #include "rest/operation.h"
 
@@ -68,6 +69,13 @@ JobDetails details_of(const JobModel& job) {
   return out;
 }
 
+// The message is the stack trace's first line without the class.
+FailureCause failure_cause_of(const gateway::ExceptionModel& failure) {
+  std::string message = failure.stacktrace.substr(0, failure.stacktrace.find('\n'));
+  if (message.starts_with(failure.name + ": ")) message.erase(0, failure.name.size() + 2);
+  return failure_cause(failure.name, std::move(message), failure.stacktrace);
+}
+
 JobExecutionResult result_of(const JobModel& job) {
   if (!job.is_terminal()) return {{"IN_PROGRESS"}, std::nullopt};
   ExecutionResult result;
@@ -79,8 +87,7 @@ JobExecutionResult result_of(const JobModel& job) {
   result.start_time = job_start(job);
   result.end_time = job_end(job);
   result.net_runtime = result.end_time - result.start_time;
-  if (job.state == "FAILED")
-    result.failure_cause = FailureCause{job.failure.name, job.failure.stacktrace};
+  if (job.state == "FAILED") result.failure_cause = failure_cause_of(job.failure);
   return {{"COMPLETED"}, std::move(result)};
 }
 
@@ -345,12 +352,85 @@ struct StopJobByGet {
   }
 };
 
+struct RenewClient {
+  static constexpr Route kRoute{"PATCH", "/jobs/:jobid/clientHeartbeat", 202,
+                                "Says until when a job's client lives."};
+  static constexpr Access kAccess = Access::kOperate;
+  using Path = JobPath;
+  using Request = ClientHeartbeat;
+  using Response = None;
+  static void handle(const Call<JobPath, None, ClientHeartbeat>& call, ClusterGateway& cluster,
+                     const Reply<None>& reply) {
+    cluster.heartbeat(call.path.jobid, call.body.expired_timestamp.value_or(0));
+    reply({});
+  }
+};
+
+// Takes a graph of Drey's own with the jar of its code; Java's cannot run here.
+struct SubmitJob {
+  static constexpr Route kRoute{"POST", "/jobs", 202, "Runs a graph that the client has built."};
+  static constexpr Access kAccess = Access::kSubmit;
+  static constexpr bool kTakesUpload = true;
+  using Request = JobSubmission;
+  using Response = JobSubmissionAnswer;
+
+  static void handle(const Call<None, None, JobSubmission>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    const auto refuse = [&](std::string text, ErrorForm form = ErrorForm::kHandler) {
+      reply.refuse(fail(Code::kInvalidArgument, std::move(text)), form);
+    };
+    const std::string& name = call.body.execution_plan_file_name.empty()
+                                  ? call.body.job_graph_file_name
+                                  : call.body.execution_plan_file_name;
+    if (name.empty()) return refuse("The jobGraphFileName field must not be omitted or be null.");
+    const net::Part* graph = sent(call.raw.files, name);
+    const auto missing = [&](const char* what, const std::string& file) {
+      refuse(fmt::format("org.apache.flink.runtime.rest.handler.job.JobSubmitHandler$"
+                         "MissingFileException: {} file {} could not be found on the server.",
+                         what, file),
+             ErrorForm::kBare);
+    };
+    if (graph == nullptr) return missing("ExecutionPlan", name);
+    for (const std::string& jar : call.body.job_jar_file_names) {
+      if (sent(call.raw.files, jar) == nullptr) return missing("Jar", jar);
+    }
+    if (graph->bytes > kGraphBytesMax) return refuse("Failed to deserialize ExecutionPlan.");
+    auto bytes = env::posix().files.read_all(graph->file->path());
+    if (!bytes.ok()) return reply.refuse(bytes.status());
+    if (bytes->starts_with("\xac\xed")) {
+      return refuse(
+          "Failed to deserialize ExecutionPlan. It is Java's: Drey runs native programs. Build the "
+          "job with drey_add_job and submit it with `drey run` or POST /jars/upload and "
+          "/jars/:jarid/run; Java jobs need a Flink cluster.");
+    }
+    if (call.body.job_jar_file_names.size() != 1)
+      return refuse(fmt::format("A graph needs exactly one jar with its code, {} were named.",
+                                call.body.job_jar_file_names.size()));
+    const net::Part* jar = sent(call.raw.files, call.body.job_jar_file_names[0]);
+    // The files are the parts' until the cluster has moved them.
+    cluster.submit({std::move(*bytes), jar->file->path(), *jar->file_name})
+        .then([reply, files = call.raw.files](Result<JobId> id) {
+          if (!id.ok()) return reply.refuse(fail(Code::kInvalidArgument, id.status().to_string()));
+          reply({"/jobs/" + id->to_string()});
+        });
+  }
+
+ private:
+  static constexpr std::uint64_t kGraphBytesMax = 64u << 20;
+  static const net::Part* sent(const std::vector<net::Part>& files, const std::string& name) {
+    for (const net::Part& part : files) {
+      if (part.file_name == name && part.file != nullptr) return &part;
+    }
+    return nullptr;
+  }
+};
+
 }  // namespace
 
 std::vector<Endpoint> job_endpoints() {
   return endpoint_list<ListJobs, GetJobsOverview, GetJob, GetExecutionResult, GetJobConfig,
                        GetAccumulators, GetJobPlan, GetJobStatus, GetExceptions, CancelJob,
-                       CancelJobByGet, StopJobByGet>();
+                       CancelJobByGet, StopJobByGet, RenewClient, SubmitJob>();
 }
 
 }  // namespace drey::rest

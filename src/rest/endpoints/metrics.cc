@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
 
 #include "rest/job_views.h"
 #include "rest/messages/words.h"
@@ -26,20 +27,35 @@ Metrics job_metrics(const JobModel& job) {
   }
   std::int64_t size = 0;
   std::int64_t full = 0;
+  std::int64_t processed = 0;
+  const auto pending = std::count_if(c.history.begin(), c.history.end(),
+                                     [](const auto& x) { return x.status == "IN_PROGRESS"; });
   if (last != nullptr) {
     for (const auto& t : last->tasks) {
       size += t.written_bytes;
       full += t.state_bytes;
+      processed += t.processed_bytes;
     }
   }
   const std::int64_t running = job.time_of("RUNNING");
   return {
       {"uptime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
+      {"downtime", job.state == "RESTARTING" ? now_ms() - job.time_of("RESTARTING") : 0},
+      {"createdTime", job.time_of("CREATED") > 0 ? job.time_of("CREATED") - job_start(job) : 0},
+      {"runningTime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
+      {"restartingTime", job.state == "RESTARTING" ? now_ms() - job.time_of("RESTARTING") : 0},
+      {"failingTime", job.state == "FAILING" ? now_ms() - job.time_of("FAILING") : 0},
+      {"cancellingTime", job.state == "CANCELLING" ? now_ms() - job.time_of("CANCELLING") : 0},
       {"numRestarts", job.restarts},
       {"fullRestarts", job.restarts},
       {"numberOfCompletedCheckpoints", c.completed},
       {"numberOfFailedCheckpoints", c.failed},
-      {"totalNumberOfCheckpoints", c.completed + c.failed},
+      {"numberOfInProgressCheckpoints", pending},
+      {"totalNumberOfCheckpoints", c.completed + c.failed + pending},
+      {"lastCheckpointProcessedData", processed},
+      {"lastCheckpointPersistedData", 0},
+      {"lastCheckpointCompletedTimestamp", last != nullptr ? last->latest_ack_time : -1},
+      {"lastCheckpointRestoreTimestamp", c.restored_time > 0 ? c.restored_time : -1},
       {"lastCheckpointSize", size},
       {"lastCheckpointFullSize", full},
       {"lastCheckpointDuration",
@@ -57,6 +73,12 @@ struct MetricQuery {
 
 using Modes = std::vector<OneOf<kAggregations>>;
 
+std::string text_of(std::string_view name, std::int64_t value) {
+  if (name == "isBackPressured" || name.ends_with(".isBackPressured"))
+    return value != 0 ? "true" : "false";
+  return fmt::format("{}", value);
+}
+
 std::vector<MetricEntry> plain(const MetricQuery& query, const Metrics& metrics) {
   std::vector<MetricEntry> out;
   if (!query.get) {
@@ -65,7 +87,7 @@ std::vector<MetricEntry> plain(const MetricQuery& query, const Metrics& metrics)
   }
   for (const std::string& wanted : *query.get) {
     for (const auto& [name, value] : metrics) {
-      if (name == wanted) out.push_back({name, fmt::format("{}", value)});
+      if (name == wanted) out.push_back({name, text_of(name, value)});
     }
   }
   return out;
@@ -344,12 +366,130 @@ struct GetTaskManagerMetrics : PlainCall {
   }
 };
 
+// --- Prometheus ---
+
+// Samples in the text format, up to a bound.
+class PrometheusPage {
+ public:
+  static constexpr std::size_t kSamplesMax = 50'000;
+
+  void add(std::string_view scope, std::string_view metric, const std::string& labels,
+           std::int64_t value) {
+    if (samples_ >= kSamplesMax) {
+      ++dropped_;
+      return;
+    }
+    ++samples_;
+    std::string name = fmt::format("flink_{}_{}", scope, metric);
+    for (char& c : name) {
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+      if (!plain) c = '_';
+    }
+    // Samples of a name lie together, as the format wants them.
+    fmt::format_to(std::back_inserter(by_name_[std::move(name)]), "{{{}}} {}\n", labels, value);
+  }
+  std::string text() const {
+    std::string out;
+    for (const auto& [name, lines] : by_name_) {
+      fmt::format_to(std::back_inserter(out), "# TYPE {} gauge\n", name);
+      std::size_t at = 0;
+      while (at < lines.size()) {
+        const std::size_t end = lines.find('\n', at) + 1;
+        out += name;
+        out.append(lines, at, end - at);
+        at = end;
+      }
+    }
+    fmt::format_to(std::back_inserter(out),
+                   "# TYPE drey_samples_dropped gauge\ndrey_samples_dropped {}\n", dropped_);
+    return out;
+  }
+  // `name="value"`, quoted as the format wants it.
+  static std::string label(std::string_view name, std::string_view value) {
+    std::string quoted;
+    for (const char c : value) {
+      if (c == '\n') {
+        quoted += "\\n";
+        continue;
+      }
+      if (c == '"' || c == '\\') quoted += '\\';
+      quoted += c;
+    }
+    return fmt::format("{}=\"{}\"", name, quoted);
+  }
+
+ private:
+  std::map<std::string, std::string> by_name_;
+  std::size_t samples_ = 0;
+  std::size_t dropped_ = 0;
+};
+
+void add_job(const JobModel& job, PrometheusPage& page) {
+  const std::string of_job = PrometheusPage::label("job_id", job.id.to_string()) + "," +
+                             PrometheusPage::label("job_name", job.name);
+  for (const auto& [name, value] : job_metrics(job))
+    page.add("jobmanager_job", name, of_job, value);
+  for (const auto& vertex : job.vertices) {
+    const std::string of_task = of_job + "," +
+                                PrometheusPage::label("task_id", vertex.vertex.id.to_string()) +
+                                "," + PrometheusPage::label("task_name", vertex.vertex.name);
+    for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
+      const gateway::AttemptModel& attempt = vertex.subtasks[i].back();
+      const std::string labels = of_task + "," +
+                                 PrometheusPage::label("tm_id", attempt.task_manager) +
+                                 fmt::format(",subtask_index=\"{}\"", i);
+      for (const auto& [name, value] : attempt.metrics) {
+        const auto dot = name.find('.');
+        if (dot == std::string::npos || name.starts_with("Shuffle.")) {
+          page.add("taskmanager_job_task", name, labels, value);
+        } else {
+          page.add("taskmanager_job_task_operator", name.substr(dot + 1),
+                   labels + "," + PrometheusPage::label("operator_name", name.substr(0, dot)),
+                   value);
+        }
+      }
+    }
+  }
+}
+
+struct GetPrometheus {
+  static constexpr Route kRoute{"GET", "/metrics", 200, "All metrics as Prometheus reads them."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = TextReply;
+  static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    auto page = std::make_shared<PrometheusPage>();
+    cluster.metrics().then([page, reply, &cluster, router = call.raw.router](Result<Metrics> own) {
+      if (!own.ok()) return reply.refuse(own.status());
+      for (const auto& [name, value] : *own) page->add("jobmanager", name, "", value);
+      cluster.task_managers().then([page, reply, &cluster,
+                                    router](Result<std::vector<gateway::TaskManagerModel>> all) {
+        if (!all.ok()) return reply.refuse(all.status());
+        for (const auto& tm : *all) {
+          const std::string label = PrometheusPage::label("tm_id", tm.id);
+          for (const auto& [name, value] : tm.metrics) page->add("taskmanager", name, label, value);
+        }
+        cluster.jobs().then([page, reply, router](Result<std::vector<gateway::JobModelRef>> jobs) {
+          if (!jobs.ok()) return reply.refuse(jobs.status());
+          for (const auto& job : *jobs) {
+            if (!job->is_terminal()) add_job(*job, *page);
+          }
+          TextReply text;
+          text.text = page->text();
+          if (router != nullptr) text.text += router->operation_metrics();
+          text.type = "text/plain; version=0.0.4; charset=utf-8";
+          reply(text);
+        });
+      });
+    });
+  }
+};
+
 }  // namespace
 
 std::vector<Endpoint> metric_endpoints() {
   return endpoint_list<GetJobManagerMetrics, GetJobMetrics, GetMetricsOverJobs, GetVertexMetrics,
                        GetCoordinatorMetrics, GetMetricsOverSubtasks, GetSubtaskMetrics,
-                       GetMetricsOverTaskManagers, GetTaskManagerMetrics>();
+                       GetMetricsOverTaskManagers, GetTaskManagerMetrics, GetPrometheus>();
 }
 
 }  // namespace drey::rest

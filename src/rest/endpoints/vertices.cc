@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
+#include <set>
 
 #include "rest/job_views.h"
 #include "rest/messages/metrics.h"
 #include "rest/operation.h"
 #include "rest/vertex_path.h"
+#include "wire/binary/codec.h"
 
 namespace drey::rest {
 namespace {
@@ -211,7 +214,7 @@ AllSubtaskAccumulators subtask_accumulators_of(const JobModel&, const VertexMode
 
 const char* level(double ratio) { return ratio <= 0.10 ? "ok" : ratio <= 0.50 ? "low" : "high"; }
 
-// Ratios over the life of the attempt.
+// Ratios over the last seconds.
 VertexBackPressure back_pressure_of(const JobModel& job, const VertexModel& vertex) {
   VertexBackPressure nothing;
   nothing.status = "deprecated";
@@ -220,18 +223,17 @@ VertexBackPressure back_pressure_of(const JobModel& job, const VertexModel& vert
   double worst = 0;
   for (const auto& attempts : vertex.subtasks) {
     const AttemptModel& a = attempts.back();
-    const auto busy = static_cast<double>(a.metric("accumulateBusyTimeMs"));
-    const auto idle = static_cast<double>(a.metric("accumulateIdleTimeMs"));
-    const auto pressed = static_cast<double>(a.metric("accumulateBackPressuredTimeMs"));
-    const double total = busy + idle + pressed;
-    if (total == 0) return nothing;
-    worst = std::max(worst, pressed / total);
+    const auto ratio = [&](std::string_view metric) {
+      return std::min(static_cast<double>(a.metric(metric)) / 1000, 1.0);
+    };
+    if (a.metrics.empty()) return nothing;
     SubtaskBackPressure row;
     row.subtask = static_cast<std::int64_t>(subtasks.size());
-    row.ratio = pressed / total;
-    row.idle_ratio = idle / total;
-    row.busy_ratio = busy / total;
+    row.ratio = ratio("backPressuredTimeMsPerSecond");
+    row.idle_ratio = ratio("idleTimeMsPerSecond");
+    row.busy_ratio = ratio("busyTimeMsPerSecond");
     row.backpressure_level = row.backpressure_level_twin = level(row.ratio);
+    worst = std::max(worst, row.ratio);
     subtasks.push_back(std::move(row));
   }
   VertexBackPressure out;
@@ -379,12 +381,113 @@ struct GetAttemptAccumulators {
   }
 };
 
+// --- flame graphs ---
+
+FlameNode& child_named(FlameNode& parent, const std::string& name) {
+  for (FlameNode& child : parent.children) {
+    if (child.name == name) return child;
+  }
+  return parent.children.emplace_back(FlameNode{name, 0, {}});
+}
+
+// Collects what every TaskManager of the vertex saw, then answers once.
+struct FlameGraphParts {
+  std::int64_t end = -1;
+  FlameNode root{"root", 0, {}};
+  std::size_t waiting = 0;
+  std::mutex mutex;  // answers come on several threads
+};
+
+struct GetFlameGraph {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/flamegraph", 200,
+                                "Where a vertex spends its time, from stack samples."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = VertexPath;
+  struct Query {
+    OneOf<kFlameGraphTypes> type{"FULL"};
+    std::optional<Index> subtask;
+    static constexpr auto fields() {
+      return std::tuple{field("type", &Query::type, "FULL, ON_CPU or OFF_CPU.").in(kV2),
+                        field("subtaskindex", &Query::subtask, "Only this subtask.").in(kV2)};
+    }
+  };
+  using Response = VertexFlameGraph;
+
+  static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_vertex(
+        call.path.jobid, call.path.vertexid, cluster, reply, Missing::kNoVertexWithId,
+        [reply, &cluster, query = call.query](const JobModel& job, const VertexModel& vertex) {
+          answer(job, vertex, query, cluster, reply);
+        });
+  }
+
+ private:
+  static constexpr std::int64_t kTerminated = -1;
+  static constexpr std::int64_t kWaiting = -3;
+
+  static void answer(const JobModel& job, const VertexModel& vertex, const Query& query,
+                     ClusterGateway& cluster, const Reply<Response>& reply) {
+    const auto count = static_cast<std::int64_t>(vertex.subtasks.size());
+    if (query.subtask && query.subtask->value >= count) {
+      return reply.refuse(fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}",
+                                                            vertex.vertex.id.to_string())));
+    }
+    std::set<std::string> processes;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const AttemptModel& attempt = vertex.subtasks[static_cast<std::size_t>(i)].back();
+      if (query.subtask && query.subtask->value != i) continue;
+      if (attempt_end(attempt) < 0 && !attempt.task_manager.empty())
+        processes.insert(attempt.task_manager);
+    }
+    if (processes.empty()) {
+      const std::string state = vertex_state(vertex);
+      const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
+      return reply({ended ? kTerminated : kWaiting, std::nullopt});
+    }
+    auto parts = std::make_shared<FlameGraphParts>();
+    parts->waiting = processes.size();
+    for (const std::string& id : processes) {
+      const gateway::Inspection question{.what = gateway::Inspection::What::kStacks,
+                                         .job = job.id,
+                                         .vertex = &vertex - job.vertices.data()};
+      cluster.inspect(id, question).then([parts, query, reply](Result<std::string> bytes) {
+        auto samples = bytes.ok() ? wire::decode<gateway::StackSamples>(*bytes)
+                                  : Result<gateway::StackSamples>(bytes.status());
+        std::unique_lock lock(parts->mutex);
+        // A TaskManager that is gone has nothing to tell; the others have.
+        if (samples.ok()) merge(*samples, query, *parts);
+        if (--parts->waiting > 0) return;
+        lock.unlock();
+        if (parts->end < 0) return reply({kWaiting, std::nullopt});
+        reply({parts->end, std::move(parts->root)});
+      });
+    }
+  }
+
+  static void merge(const gateway::StackSamples& samples, const Query& query,
+                    FlameGraphParts& parts) {
+    parts.end = std::max(parts.end, samples.end);
+    for (const gateway::StackCount& stack : samples.stacks) {
+      if (query.subtask && query.subtask->value != stack.subtask) continue;
+      if (query.type == "ON_CPU" && !stack.on_cpu) continue;
+      if (query.type == "OFF_CPU" && stack.on_cpu) continue;
+      FlameNode* node = &parts.root;
+      node->value += stack.count;
+      for (const std::string& frame : stack.frames) {
+        node = &child_named(*node, frame);
+        node->value += stack.count;
+      }
+    }
+  }
+};
+
 }  // namespace
 
 std::vector<Endpoint> vertex_endpoints() {
   return endpoint_list<GetVertex, GetVertexAccumulators, GetBackPressure, GetAllSubtaskAccumulators,
                        GetSubtaskTimes, GetVertexTaskManagers, GetWatermarks, GetSubtask,
-                       GetAttempt, GetAttemptAccumulators>();
+                       GetAttempt, GetAttemptAccumulators, GetFlameGraph>();
 }
 
 }  // namespace drey::rest

@@ -26,13 +26,15 @@ struct TriggerAnswer {
 };
 static_assert(wire::EveryMemberHasARow<TriggerAnswer>);
 
-// A failure as Flink tells it.
+// A failure as Flink tells it. Its Java clients read only the last row.
 struct FailureCause {
   std::string class_name;
   std::string stack_trace;
+  std::string serialized_throwable;
   static constexpr auto fields() {
     using M = FailureCause;
-    return std::tuple{field("class", &M::class_name), field("stack-trace", &M::stack_trace)};
+    return std::tuple{field("class", &M::class_name), field("stack-trace", &M::stack_trace),
+                      field("serialized-throwable", &M::serialized_throwable)};
   }
 };
 static_assert(wire::EveryMemberHasARow<FailureCause>);

@@ -385,6 +385,7 @@ static_assert(wire::EveryMemberHasARow<JobStatusInfo>);
 struct ClientHeartbeat {
   std::optional<std::int64_t> expired_timestamp;
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobClientHeartbeatRequestBody";
+  static constexpr bool kNeedsAll = true;
   static constexpr auto fields() {
     using M = ClientHeartbeat;
     return std::tuple{field("expiredTimestamp", &M::expired_timestamp).in(kV2)};
@@ -414,6 +415,45 @@ struct VertexResourceRequirements {
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexResourceRequirements>);
+
+struct CachedFile {
+  std::string entry_name;
+  std::string file_name;
+  static constexpr std::string_view kUrn =
+      "runtime:rest:messages:job:JobSubmitRequestBody:DistributedCacheFile";
+  static constexpr auto fields() {
+    using M = CachedFile;
+    return std::tuple{field("entryName", &M::entry_name).in(kV1),
+                      field("fileName", &M::file_name).in(kV1)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<CachedFile>);
+
+// Names of the files that are sent beside it. The graph has an old and a new key.
+struct JobSubmission {
+  std::string job_graph_file_name;
+  std::string execution_plan_file_name;
+  std::vector<std::string> job_jar_file_names;
+  std::vector<CachedFile> job_artifact_file_names;
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitRequestBody";
+  static constexpr auto fields() {
+    using M = JobSubmission;
+    return std::tuple{field("jobGraphFileName", &M::job_graph_file_name).in(kV1),
+                      field("executionPlanFileName", &M::execution_plan_file_name).in(kUnlisted),
+                      field("jobJarFileNames", &M::job_jar_file_names).in(kV1),
+                      field("jobArtifactFileNames", &M::job_artifact_file_names).in(kV1)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<JobSubmission>);
+
+struct JobSubmissionAnswer {
+  std::string job_url;
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitResponseBody";
+  static constexpr auto fields() {
+    return std::tuple{field("jobUrl", &JobSubmissionAnswer::job_url).in(kV1)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<JobSubmissionAnswer>);
 
 // How a job ended. Read by hand-written parsers: beside the five keys only single values, nothing
 // null.

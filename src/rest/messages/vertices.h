@@ -265,4 +265,29 @@ struct VertexBackPressure {
 };
 static_assert(wire::EveryMemberHasARow<VertexBackPressure>);
 
+struct FlameNode {
+  std::string name;
+  std::int64_t value = 0;
+  std::vector<FlameNode> children;
+  static constexpr std::string_view kUrn = "runtime:webmonitor:threadinfo:VertexFlameGraph:Node";
+  static constexpr auto fields() {
+    using M = FlameNode;
+    return std::tuple{field("name", &M::name).in(kV2), field("value", &M::value).in(kV2),
+                      field("children", &M::children).in(kV2)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<FlameNode>);
+
+struct VertexFlameGraph {
+  std::int64_t end_timestamp = 0;  // -1: the vertex has ended, -3: no samples yet
+  std::optional<FlameNode> data;
+  static constexpr std::string_view kUrn = "runtime:webmonitor:threadinfo:VertexFlameGraph";
+  static constexpr auto fields() {
+    using M = VertexFlameGraph;
+    return std::tuple{field("endTimestamp", &M::end_timestamp).in(kV2),
+                      field("data", &M::data).in(kV2)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<VertexFlameGraph>);
+
 }  // namespace drey::rest

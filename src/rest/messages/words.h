@@ -27,6 +27,9 @@ inline constexpr std::array kUploadStates{Word{"success"}};
 inline constexpr std::array kClaimModes{Word{"CLAIM"}, Word{"NO_CLAIM"}, Word{"LEGACY"}};
 inline constexpr std::array kQueueStates{Word{"IN_PROGRESS"}, Word{"COMPLETED"}};
 inline constexpr std::array kTerminationModes{Word{"cancel"}, Word{"stop"}};
+inline constexpr std::array kProfilingModes{Word{"CPU"}, Word{"ALLOC"}, Word{"LOCK"}, Word{"WALL"},
+                                            Word{"ITIMER"}};
+inline constexpr std::array kFlameGraphTypes{Word{"FULL"}, Word{"ON_CPU"}, Word{"OFF_CPU"}};
 inline constexpr std::array kAggregations{Word{"min"}, Word{"max"}, Word{"avg"}, Word{"sum"},
                                           Word{"skew"}};
 

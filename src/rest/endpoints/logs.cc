@@ -1,0 +1,504 @@
+// What a process of the cluster tells of itself: environment, logs, threads, profiles. The same for
+// the JobManager and for each TaskManager; only paths and Flink's words for failures differ.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "env/env.h"
+#include "rest/job_views.h"
+#include "rest/messages/cluster.h"
+#include "rest/messages/profiles.h"
+#include "rest/operation.h"
+#include "wire/binary/codec.h"
+
+namespace drey::rest {
+namespace {
+
+using gateway::ClusterGateway;
+using gateway::Inspection;
+using What = Inspection::What;
+
+constexpr std::int64_t kPieceBytes = 4 << 20;
+
+struct TaskManagerPath {
+  std::string id;
+  static constexpr auto fields() {
+    return std::tuple{field("taskmanagerid", &TaskManagerPath::id, "Id of a TaskManager.")};
+  }
+};
+
+Status task_manager_unknown(const std::string& id) {
+  return fail(Code::kNotFound, fmt::format("Could not find TaskExecutor {}", id));
+}
+
+// Asks the process and hands on its decoded answer.
+template <typename T, typename R>
+void inspect(ClusterGateway& cluster, const std::string& id, Inspection question,
+             const Reply<R>& reply, std::function<Status(const Status&)> phrase,
+             std::function<void(T)> use) {
+  cluster.inspect(id, std::move(question))
+      .then([reply, phrase = std::move(phrase), use = std::move(use)](Result<std::string> bytes) {
+        if (!bytes.ok()) return reply.refuse(phrase(bytes.status()));
+        auto value = wire::decode<T>(*bytes);
+        if (!value.ok()) return reply.refuse(value.status());
+        use(std::move(*value));
+      });
+}
+
+template <typename R>
+void list_logs(ClusterGateway& cluster, const std::string& id, const Reply<R>& reply) {
+  inspect<std::vector<gateway::LogFile>>(
+      cluster, id, {.what = What::kLogs}, reply,
+      [id](const Status& why) {
+        return why.code() == Code::kNotFound ? task_manager_unknown(id) : why;
+      },
+      [reply](std::vector<gateway::LogFile> files) {
+        LogList list;
+        for (auto& file : files)
+          list.logs.push_back({std::move(file.name), file.size, file.modified});
+        reply(list);
+      });
+}
+
+template <typename R>
+void dump_threads(ClusterGateway& cluster, const std::string& id, const Reply<R>& reply) {
+  inspect<std::vector<gateway::ThreadText>>(
+      cluster, id, {.what = What::kThreads}, reply, [](const Status& why) { return why; },
+      [reply](std::vector<gateway::ThreadText> threads) {
+        ThreadDump dump;
+        for (auto& thread : threads)
+          dump.thread_infos.push_back({std::move(thread.name), std::move(thread.text)});
+        reply(dump);
+      });
+}
+
+// --- files of a process, fetched piece by piece into a file of the server ---
+
+class Fetch : public std::enable_shared_from_this<Fetch> {
+ public:
+  Fetch(ClusterGateway& cluster, std::string id, Inspection question, std::int64_t tail,
+        Reply<TextReply> reply, Status missing, ErrorForm form)
+      : cluster_(cluster),
+        id_(std::move(id)),
+        question_(std::move(question)),
+        tail_(tail),
+        reply_(std::move(reply)),
+        missing_(std::move(missing)),
+        form_(form) {}
+
+  void start() {
+    question_.bytes = kPieceBytes;
+    // A negative offset counts from the end.
+    question_.offset = tail_ > 0 ? -tail_ : 0;
+    next();
+  }
+
+ private:
+  void next() {
+    cluster_.inspect(id_, question_).then([self = shared_from_this()](Result<std::string> piece) {
+      self->take(std::move(piece));
+    });
+  }
+
+  void take(Result<std::string> piece) {
+    if (!piece.ok()) {
+      return reply_.refuse(piece.status().code() == Code::kNotFound ? missing_ : piece.status(),
+                           piece.status().code() == Code::kNotFound ? form_ : ErrorForm::kHandler);
+    }
+    const auto got = static_cast<std::int64_t>(piece->size());
+    if (got < kPieceBytes && spool_ == nullptr) return reply_({std::move(*piece)});
+    if (Status written = append(*piece); !written.ok()) return reply_.refuse(written);
+    if (got < kPieceBytes) {
+      out_.reset();
+      auto file = env::posix().files.open(spool_->path());
+      if (!file.ok()) return reply_.refuse(file.status());
+      // The open file stays readable after its name is gone.
+      return reply_({"", std::shared_ptr<env::ReadableFile>(std::move(*file))});
+    }
+    question_.offset = question_.offset < 0 ? question_.offset + got : question_.offset + got;
+    // A tail that is whole ends here; the rest of a growing file is the next call's matter.
+    if (tail_ > 0 && question_.offset >= 0) return finish_tail();
+    next();
+  }
+
+  void finish_tail() { take(Result<std::string>(std::string())); }
+
+  Status append(const std::string& piece) {
+    if (spool_ == nullptr) {
+      const std::string directory = cluster_.option("drey.spool.dir", "/tmp");
+      const auto random =
+          JobId::from_halves(env::posix().random.next(), env::posix().random.next());
+      spool_ = std::make_shared<net::SpooledFile>(
+          env::posix().files, fmt::format("{}/.log-{}", directory, random.to_string()));
+      DREY_TRY_ASSIGN(out_, env::posix().files.create(spool_->path()));
+    }
+    return out_->append(piece);
+  }
+
+  ClusterGateway& cluster_;
+  const std::string id_;
+  Inspection question_;
+  const std::int64_t tail_;
+  const Reply<TextReply> reply_;
+  const Status missing_;
+  const ErrorForm form_;
+  std::shared_ptr<net::SpooledFile> spool_;
+  std::unique_ptr<env::WritableFile> out_;
+};
+
+struct TailQuery {
+  Index tail;
+  static constexpr auto fields() {
+    return std::tuple{field("tail", &TailQuery::tail, "Only the last bytes, as many as this says.")
+                          .in(kUnlisted)};
+  }
+};
+
+struct LogName {
+  std::string name;
+  static constexpr auto fields() {
+    return std::tuple{field("filename", &LogName::name, "Name of a log file.")};
+  }
+};
+struct TaskManagerLogName {
+  std::string id;
+  std::string name;
+  static constexpr auto fields() {
+    using M = TaskManagerLogName;
+    return std::tuple{field("taskmanagerid", &M::id, "Id of a TaskManager."),
+                      field("filename", &M::name, "Name of a log file.")};
+  }
+};
+
+void fetch_of_job_manager(ClusterGateway& cluster, What what, const std::string& name,
+                          std::int64_t tail, const Reply<TextReply>& reply) {
+  std::make_shared<Fetch>(cluster, "", Inspection{.what = what, .name = name}, tail, reply,
+                          fail(Code::kNotFound, "This file does not exist in JobManager log dir."),
+                          ErrorForm::kDownload)
+      ->start();
+}
+void fetch_of_task_manager(ClusterGateway& cluster, What what, const std::string& id,
+                           const std::string& name, std::int64_t tail,
+                           const Reply<TextReply>& reply) {
+  cluster.task_managers().then(
+      [&cluster, what, id, name, tail, reply](Result<std::vector<gateway::TaskManagerModel>> all) {
+        const bool known = all.ok() && std::any_of(all->begin(), all->end(),
+                                                   [&](const auto& tm) { return tm.id == id; });
+        if (!known) {
+          return reply.refuse(
+              fail(Code::kNotFound,
+                   fmt::format(
+                       "Failed to transfer file from TaskExecutor {} because it was unknown.", id)),
+              ErrorForm::kNotFoundClass);
+        }
+        std::make_shared<Fetch>(
+            cluster, id, Inspection{.what = what, .name = name}, tail, reply,
+            fail(Code::kNotFound, fmt::format("Failed to transfer file from TaskExecutor {}.", id)),
+            ErrorForm::kHandler)
+            ->start();
+      });
+}
+
+// --- operations ---
+
+struct GetEnvironment {
+  static constexpr Route kRoute{"GET", "/jobmanager/environment", 200,
+                                "What the JobManager runs on."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = EnvironmentInfo;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    reply(environment_of(cluster));
+  }
+};
+
+struct ListJobManagerLogs {
+  static constexpr Route kRoute{"GET", "/jobmanager/logs", 200, "Log files of the JobManager."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = LogList;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    list_logs(cluster, "", reply);
+  }
+};
+struct GetJobManagerLog {
+  static constexpr Route kRoute{"GET", "/jobmanager/log", 200, "The JobManager's log."};
+  static constexpr Access kAccess = Access::kView;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<None, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_job_manager(cluster, What::kLog, "log", call.query.tail.value, reply);
+  }
+};
+struct GetJobManagerStdout {
+  static constexpr Route kRoute{"GET", "/jobmanager/stdout", 200, "What the JobManager printed."};
+  static constexpr Access kAccess = Access::kView;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<None, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_job_manager(cluster, What::kLog, "stdout", call.query.tail.value, reply);
+  }
+};
+struct GetJobManagerLogFile {
+  static constexpr Route kRoute{"GET", "/jobmanager/logs/:filename", 200, "A log file by name."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = LogName;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<LogName, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_job_manager(cluster, What::kLog, env::base_name_of(call.path.name),
+                         call.query.tail.value, reply);
+  }
+};
+struct ListTaskManagerLogs {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/logs", 200,
+                                "Log files of a TaskManager."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerPath;
+  using Response = LogList;
+  static void handle(const Call<TaskManagerPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    if (call.path.id.empty()) return reply.refuse(task_manager_unknown(call.path.id));
+    list_logs(cluster, call.path.id, reply);
+  }
+};
+struct GetTaskManagerLog {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/log", 200,
+                                "A TaskManager's log."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerPath;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<TaskManagerPath, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_task_manager(cluster, What::kLog, call.path.id, "log", call.query.tail.value, reply);
+  }
+};
+struct GetTaskManagerStdout {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/stdout", 200,
+                                "What the code of jobs printed on a TaskManager."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerPath;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<TaskManagerPath, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_task_manager(cluster, What::kLog, call.path.id, "stdout", call.query.tail.value,
+                          reply);
+  }
+};
+struct GetTaskManagerLogFile {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/logs/:filename", 200,
+                                "A TaskManager's log file by name."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerLogName;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<TaskManagerLogName, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_task_manager(cluster, What::kLog, call.path.id, env::base_name_of(call.path.name),
+                          call.query.tail.value, reply);
+  }
+};
+
+struct DumpJobManagerThreads {
+  static constexpr Route kRoute{"GET", "/jobmanager/thread-dump", 200,
+                                "The JobManager's threads with their stacks."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = ThreadDump;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    dump_threads(cluster, "", reply);
+  }
+};
+struct DumpTaskManagerThreads {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/thread-dump", 200,
+                                "A TaskManager's threads with their stacks."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerPath;
+  using Response = ThreadDump;
+  static void handle(const Call<TaskManagerPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    dump_threads(cluster, call.path.id, reply);
+  }
+};
+
+// --- profiles ---
+
+ProfilingInfo profiling_of(const gateway::ProfileModel& p) {
+  ProfilingInfo out;
+  out.status = p.status;
+  out.mode = out.profiling_mode = p.mode;
+  out.trigger_time = p.triggered;
+  if (p.finished > 0) out.finished_time = p.finished;
+  out.duration = p.seconds;
+  if (!p.message.empty()) out.message = p.message;
+  if (!p.output.empty()) out.output_file = p.output;
+  return out;
+}
+
+void start_profile(ClusterGateway& cluster, const std::string& id, const ProfilingRequest& request,
+                   const Reply<ProfilingInfo>& reply) {
+  if (request.duration <= 0 || request.duration > 300) {
+    return reply.refuse(fail(
+        Code::kInvalidArgument,
+        fmt::format("The duration of a profile must be in (0 s, 300 s]: {}", request.duration)));
+  }
+  if (request.mode == "ALLOC" || request.mode == "LOCK") {
+    return reply.refuse(fail(Code::kInvalidArgument,
+                             fmt::format("The mode {} needs a JVM; CPU, ITIMER and WALL sample the "
+                                         "stacks of this native process",
+                                         request.mode.text)));
+  }
+  inspect<gateway::ProfileModel>(
+      cluster, id, {.what = What::kProfile, .name = request.mode.text, .bytes = request.duration},
+      reply, [](const Status& why) { return why; },
+      [reply](gateway::ProfileModel profile) { reply(profiling_of(profile)); });
+}
+
+void list_profiles(ClusterGateway& cluster, const std::string& id,
+                   const Reply<ProfilingList>& reply) {
+  inspect<std::vector<gateway::ProfileModel>>(
+      cluster, id, {.what = What::kProfiles}, reply,
+      [id](const Status& why) {
+        return why.code() == Code::kNotFound ? task_manager_unknown(id) : why;
+      },
+      [reply](std::vector<gateway::ProfileModel> profiles) {
+        ProfilingList list;
+        for (const auto& profile : profiles) list.profiling_list.push_back(profiling_of(profile));
+        reply(list);
+      });
+}
+
+struct ProfileJobManager {
+  static constexpr Route kRoute{"POST", "/jobmanager/profiler", 200, "Profiles the JobManager."};
+  static constexpr Access kAccess = Access::kOperate;
+  using Request = ProfilingRequest;
+  using Response = ProfilingInfo;
+  static void handle(const Call<None, None, ProfilingRequest>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    start_profile(cluster, "", call.body, reply);
+  }
+};
+struct ListJobManagerProfiles {
+  static constexpr Route kRoute{"GET", "/jobmanager/profiler", 200, "The JobManager's profiles."};
+  static constexpr Access kAccess = Access::kView;
+  using Response = ProfilingList;
+  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    list_profiles(cluster, "", reply);
+  }
+};
+struct GetJobManagerProfile {
+  static constexpr Route kRoute{"GET", "/jobmanager/profiler/:filename", 200,
+                                "The output of a profile."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = LogName;
+  using Response = TextReply;
+  static void handle(const Call<LogName>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_job_manager(cluster, What::kProfileFile, env::base_name_of(call.path.name), 0, reply);
+  }
+};
+struct ProfileTaskManager {
+  static constexpr Route kRoute{"POST", "/taskmanagers/:taskmanagerid/profiler", 200,
+                                "Profiles a TaskManager."};
+  static constexpr Access kAccess = Access::kOperate;
+  using Path = TaskManagerPath;
+  using Request = ProfilingRequest;
+  using Response = ProfilingInfo;
+  static void handle(const Call<TaskManagerPath, None, ProfilingRequest>& call,
+                     ClusterGateway& cluster, const Reply<Response>& reply) {
+    start_profile(cluster, call.path.id, call.body, reply);
+  }
+};
+struct ListTaskManagerProfiles {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/profiler", 200,
+                                "A TaskManager's profiles."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerPath;
+  using Response = ProfilingList;
+  static void handle(const Call<TaskManagerPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    list_profiles(cluster, call.path.id, reply);
+  }
+};
+struct GetTaskManagerProfile {
+  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/profiler/:filename", 200,
+                                "The output of a TaskManager's profile."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = TaskManagerLogName;
+  using Response = TextReply;
+  static void handle(const Call<TaskManagerLogName>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    fetch_of_task_manager(cluster, What::kProfileFile, call.path.id,
+                          env::base_name_of(call.path.name), 0, reply);
+  }
+};
+
+// --- the same for a job, whose processes may have ended ---
+
+struct GetJobManagerConfigOfJob {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/config", 200,
+                                "The configuration a job ran with."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = JobPath;
+  using Response = std::vector<ConfigurationEntry>;
+  static void handle(const Call<JobPath>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Response list;
+    for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
+    reply(list);
+  }
+};
+struct GetEnvironmentOfJob {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/environment", 200,
+                                "What a job's JobManager ran on."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = JobPath;
+  using Response = EnvironmentInfo;
+  static void handle(const Call<JobPath>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    reply(environment_of(cluster));
+  }
+};
+struct GetJobManagerLogUrl {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/log-url", 200,
+                                "Where the logs of a job's JobManager are shown."};
+  static constexpr Access kAccess = Access::kView;
+  using Path = JobPath;
+  using Response = LogUrl;
+  static void handle(const Call<JobPath>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+    reply({fmt::format("{}/#/job-manager/logs", cluster.option("drey.rest.address", ""))});
+  }
+};
+struct GetTaskManagerLogUrl {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/taskmanagers/:taskmanagerid/log-url", 200,
+                                "Where the logs of a job's TaskManager are shown."};
+  static constexpr Access kAccess = Access::kView;
+  struct Path {
+    JobId job;
+    std::string id;
+    static constexpr auto fields() {
+      return std::tuple{field("jobid", &Path::job, "Id of a job: 32 hexadecimal digits."),
+                        field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
+    }
+  };
+  using Response = LogUrl;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    reply({fmt::format("{}/#/task-manager/{}/logs", cluster.option("drey.rest.address", ""),
+                       call.path.id)});
+  }
+};
+
+}  // namespace
+
+std::vector<Endpoint> log_endpoints() {
+  return endpoint_list<GetEnvironment, ListJobManagerLogs, GetJobManagerLog, GetJobManagerStdout,
+                       GetJobManagerLogFile, ListTaskManagerLogs, GetTaskManagerLog,
+                       GetTaskManagerStdout, GetTaskManagerLogFile, DumpJobManagerThreads,
+                       DumpTaskManagerThreads, ProfileJobManager, ListJobManagerProfiles,
+                       GetJobManagerProfile, ProfileTaskManager, ListTaskManagerProfiles,
+                       GetTaskManagerProfile, GetJobManagerConfigOfJob, GetEnvironmentOfJob,
+                       GetJobManagerLogUrl, GetTaskManagerLogUrl>();
+}
+
+}  // namespace drey::rest

@@ -1,0 +1,212 @@
+"""The REST API of a live cluster: logs, stacks, profiles, submission of graphs, logins, TLS, the end."""
+import http.client
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import urllib.request
+
+from cluster import DATA, DREY, FLIGHTS_JAR, Cluster, Failure, Skip, main, until
+
+
+def expect(what, wanted, found):
+    if wanted != found:
+        raise Failure(f"{what}: {found!r}, not {wanted!r}")
+
+
+def plain(cluster, path, headers=None):
+    """(status, headers, bytes) of a GET."""
+    host, port = cluster.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    connection.request("GET", path, headers=headers or {})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, answer, body
+
+
+def flights(cluster, name, *arguments):
+    return ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", os.path.join(DATA, "airlines.csv"), "--output",
+            os.path.join(cluster.base, name), *[str(a) for a in arguments]]
+
+
+def logs_stacks_and_profiles_of_a_running_job():
+    with Cluster("rest_inspect") as cluster:
+        status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), flights(cluster, "out", "--years", 10000), parallelism=2)
+        expect("run", 200, status)
+        job = answer["jobid"]
+        until("RUNNING", 30, lambda: cluster.state(job) == "RUNNING")
+        # Logs of both processes, whole, in parts and their ends.
+        tm = cluster.get("/taskmanagers")["taskmanagers"][0]["id"]
+        names = [log["name"] for log in cluster.get("/jobmanager/logs")["logs"]]
+        if "jobmanager.log" not in names:
+            raise Failure(names)
+        expect("only its own", True, all(n["name"].startswith("taskmanager-1.") for n in cluster.get(f"/taskmanagers/{tm}/logs")["logs"]))
+        for path in ("/jobmanager/log", "/jobmanager/logs/jobmanager.log", f"/taskmanagers/{tm}/log"):
+            status, answer, body = plain(cluster, path)
+            expect(path, (200, "text/plain"), (status, answer.getheader("content-type")))
+            if not body:
+                raise Failure(f"{path} is empty")
+        expect("tail", 10, len(plain(cluster, "/jobmanager/log?tail=10")[2]))
+        expect("stdout", 200, plain(cluster, f"/taskmanagers/{tm}/stdout")[0])
+        # CVE-2020-17519 in all its spellings: no way out of the directory.
+        for name in ("../cluster/secret", "..%2fsecret", "..%252fsecret", "%2e%2e%2fsecret", "..%252f..%252f..%252fetc%252fpasswd",
+                     "%252e%252e%252fsecret", "..%5csecret", "..%255csecret", "secret%00", "..", "%252e%252e"):
+            for base in ("/jobmanager/logs/", f"/taskmanagers/{tm}/logs/"):
+                status, _, body = plain(cluster, base + name)
+                if status not in (400, 404) or b"root:" in body:
+                    raise Failure(f"{base}{name}: {status} {body[:80]}")
+        # Stacks: of the right vertex, with the engine's names.
+        vertex = cluster.get(f"/jobs/{job}")["vertices"][0]["id"]
+
+        def graph(kind):
+            found = cluster.get(f"/jobs/{job}/vertices/{vertex}/flamegraph?type={kind}")
+            return found if found["endTimestamp"] > 0 and found["data"]["value"] > 0 else None
+
+        whole = until("a flame graph", 60, lambda: graph("full"))
+        running = until("a flame graph of the processor", 60, lambda: graph("on_cpu"))
+        if "drey::runtime::Task::step" not in json.dumps(running):
+            raise Failure(json.dumps(running)[:1000])
+        expect("names", ["name", "value", "children"], list(whole["data"]))
+        dump = "".join(t["stringifiedThreadInfo"] for t in cluster.get(f"/taskmanagers/{tm}/thread-dump")["threadInfos"])
+        if '"drey-worker-0" Id=' not in dump or "\n\tat " not in dump:
+            raise Failure(dump[:500])
+        if '"jobmanager" Id=' not in "".join(t["stringifiedThreadInfo"] for t in cluster.get("/jobmanager/thread-dump")["threadInfos"]):
+            raise Failure("no thread of the JobManager")
+        # A profile, and its page.
+        status, started = cluster.call("POST", f"/taskmanagers/{tm}/profiler", b'{"mode":"ITIMER","duration":1}')
+        expect("profile", (200, "RUNNING"), (status, started["status"]))
+
+        def done():
+            first = cluster.get(f"/taskmanagers/{tm}/profiler")["profilingList"][0]
+            return first if first["status"] == "FINISHED" else None
+
+        page = plain(cluster, f"/taskmanagers/{tm}/profiler/{until('the profile', 60, done)['outputFile']}")[2]
+        if b"Task::step" not in page:
+            raise Failure(page[:200])
+        # What the metrics pages need.
+        for path in ("/jobmanager/metrics", f"/taskmanagers/{tm}/metrics"):
+            names = {m["id"] for m in cluster.get(path)}
+            for name in ("Status.JVM.Memory.Heap.Used", "Status.JVM.Threads.Count", "Status.JVM.CPU.Time"):
+                if name not in names:
+                    raise Failure(f"{path} lacks {name}")
+        get = "backPressuredTimeMsPerSecond,busyTimeMsPerSecond,numRecordsInPerSecond"
+        expect("graph metrics", 3, len(cluster.get(f"/jobs/{job}/vertices/{vertex}/subtasks/metrics?get={get}")))
+        text = plain(cluster, "/metrics")[2].decode()
+        if f'flink_taskmanager_job_task_numRecordsIn{{job_id="{job}"' not in text:
+            raise Failure(text[:300])
+
+
+def ranges_of_a_log():
+    with Cluster("rest_range") as cluster:
+        log = os.path.join(cluster.directory, "log", "big.log")
+        with open(log, "wb") as f:
+            f.write(bytes(range(256)) * 40000)  # more than one piece
+        status, _, body = plain(cluster, "/jobmanager/logs/big.log")
+        expect("whole", (200, 10240000, True), (status, len(body), body == bytes(range(256)) * 40000))
+        status, answer, body = plain(cluster, "/jobmanager/logs/big.log", {"Range": "bytes=256-511"})
+        expect("range", (206, bytes(range(256)), "bytes 256-511/10240000"), (status, body, answer.getheader("content-range")))
+        expect("end", (206, b"\xfe\xff"), plain(cluster, "/jobmanager/logs/big.log", {"Range": "bytes=-2"})[::2])
+        expect("behind", 416, plain(cluster, "/jobmanager/logs/big.log", {"Range": "bytes=99999999-"})[0])
+        expect("long tail", 9000000, len(plain(cluster, "/jobmanager/logs/big.log?tail=9000000")[2]))
+
+
+def a_graph_made_by_the_client_runs():
+    with Cluster("rest_submit") as cluster:
+        address = cluster.url.removeprefix("http://")
+        done = subprocess.run([DREY, "run", "-m", address, "--plan-here", "-p", "2", FLIGHTS_JAR, *flights(cluster, "out")],
+                              capture_output=True, text=True, timeout=120)
+        expect("run --plan-here", 0, done.returncode)
+        first = done.stdout.splitlines()[0]
+        if not first.startswith("Job has been submitted with JobID "):
+            raise Failure(done.stdout)
+        details = cluster.get("/jobs/" + first.split()[-1])
+        expect("state", "FINISHED", details["state"])
+        expect("parallelism", 2, max(v["parallelism"] for v in details["vertices"]))
+        expect("no cluster", 3, subprocess.run([DREY, "list", "-m", "127.0.0.1:1"], capture_output=True, timeout=30).returncode)
+        expect("wrong use", 2, subprocess.run([DREY, "list", "--nonsense"], capture_output=True, timeout=30).returncode)
+
+
+def a_job_whose_client_stays_away_is_cancelled():
+    with Cluster("rest_heartbeat") as cluster:
+        job = cluster.run(cluster.upload(FLIGHTS_JAR), flights(cluster, "out", "--years", 1000, "--rate", 10000))[1]["jobid"]
+        until("RUNNING", 30, lambda: cluster.state(job) == "RUNNING")
+        expect("heartbeat", 202, cluster.call("PATCH", f"/jobs/{job}/clientHeartbeat", b'{"expiredTimestamp":1}')[0])
+        until("CANCELED", 30, lambda: cluster.state(job) == "CANCELED")
+
+
+def delete_cluster_ends_all_processes():
+    cluster = Cluster("rest_end")
+    with cluster:
+        children = cluster.task_manager_pids()
+        expect("DELETE /cluster", (200, {}), cluster.call("DELETE", "/cluster"))
+        expect("exit code", 0, cluster.process.wait(20))
+        for pid in children:
+            if os.path.exists(f"/proc/{pid}"):
+                raise Failure(f"TaskManager {pid} is still there")
+
+
+def logins_have_roles():
+    base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    folder = os.path.join(base, "build", "e2e", "rest_tokens")
+    os.makedirs(folder, exist_ok=True)
+    tokens = os.path.join(folder, "tokens")
+    with open(tokens, "w") as f:
+        f.write("viewviewviewview viewer\nadminadminadmina admin\n")
+    cluster = Cluster("rest_login", f"-Ddrey.rest.auth.token-file={tokens}")
+    try:
+        cluster.launch()
+        cluster.url = until("the REST address", 10, cluster.address)
+        viewer, admin = ({"Authorization": f"Bearer {t}"} for t in ("viewviewviewview", "adminadminadmina"))
+        expect("nobody", 401, cluster.call("GET", "/overview")[0])
+        until("a viewer", 10, lambda: cluster.call("GET", "/overview", headers=viewer)[0] == 200)
+        expect("a viewer who deletes", 403, cluster.call("DELETE", "/cluster", headers=viewer)[0])
+        environment = {**os.environ, "FLINK_REST_CLIENT_HEADERS": "Authorization: Bearer viewviewviewview"}
+        address = cluster.url.removeprefix("http://")
+        expect("drey list", 0, subprocess.run([DREY, "list", "-m", address], env=environment, capture_output=True, timeout=30).returncode)
+        expect("drey run", 1, subprocess.run([DREY, "run", "-m", address, FLIGHTS_JAR], env=environment, capture_output=True, timeout=30).returncode)
+        leftovers = [n for n in os.listdir(os.path.join(cluster.directory, "tmp")) if n.startswith(".upload")]
+        expect("nothing of the refused upload", [], leftovers)
+        expect("an admin", 200, cluster.call("DELETE", "/cluster", headers=admin)[0])
+        cluster.process.wait(20)
+    finally:
+        cluster.stop()
+
+
+def other_addresses_need_a_login():
+    for more, code in (([], 2), (["-Ddrey.rest.auth.token-file=/nonexistent"], 2)):
+        directory = os.path.join(Cluster("rest_bind").base, "cluster")
+        done = subprocess.run([DREY, "up", "--dir", directory, "-Drest.port=0", "-Drest.bind-address=0.0.0.0", *more],
+                              capture_output=True, text=True, timeout=30)
+        expect("exit code", code, done.returncode)
+        if not more and "--insecure" not in done.stderr:
+            raise Failure(done.stderr)
+
+
+def tls_from_pem_files():
+    if not shutil.which("openssl"):
+        raise Skip("no openssl program")
+    cluster = Cluster("rest_tls")
+    pem, key = os.path.join(cluster.base, "cert.pem"), os.path.join(cluster.base, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", pem], check=True, capture_output=True)
+    cluster.properties += ["-Dsecurity.ssl.rest.enabled=true", f"-Ddrey.rest.ssl.certificate={pem}", f"-Ddrey.rest.ssl.key={key}"]
+    try:
+        cluster.launch()
+        cluster.url = until("the REST address", 10, cluster.address)
+        if not cluster.url.startswith("https://localhost:"):
+            raise Failure(cluster.url)
+        trust = ssl.create_default_context(cafile=pem)
+        with urllib.request.urlopen(cluster.url + "/config", timeout=30, context=trust) as answer:
+            expect("config", "2.3.0", json.load(answer)["flink-version"])
+        environment = {**os.environ, "DREY_REST_CA": pem}
+        expect("drey list", 0, subprocess.run([DREY, "list", "-m", cluster.url], env=environment, capture_output=True, timeout=30).returncode)
+    finally:
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    main([logs_stacks_and_profiles_of_a_running_job, ranges_of_a_log, a_graph_made_by_the_client_runs,
+          a_job_whose_client_stays_away_is_cancelled, delete_cluster_ends_all_processes, logins_have_roles,
+          other_addresses_need_a_login, tls_from_pem_files])
