@@ -92,6 +92,10 @@ class SimNetwork final : public env::Network {
       std::function<void(env::ConnectionRef)> on_accept) override;
   void connect(env::Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                std::function<void(Result<env::ConnectionRef>)> done) override;
+  Result<std::unique_ptr<env::ByteStream>> open_stream(const std::string&,
+                                                       std::uint16_t) override {
+    return fail(Code::kUnavailable, "The simulation has no servers to read from");
+  }
   std::uint64_t frames_refused() const override { return 0; }
 
  private:

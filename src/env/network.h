@@ -1,5 +1,5 @@
 // Network: ordered connections that carry whole frames, for RPC and for data channels between
-// processes.
+// processes; and plain streams from other programs.
 //
 // Frame on the wire: u32 size, u32 checksum (XXH32 of the payload), payload. A frame that is too
 // large or damaged closes the connection with kCorrupt. Threading: everything on the loop that the
@@ -46,6 +46,16 @@ class Listener {
   virtual std::uint16_t port() const = 0;
 };
 
+// ByteStream: bytes from a server that speaks a protocol of its own. Never blocks. Threading: one owner.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  // Bytes read; 0: none yet (also while it connects), or the server has closed the connection.
+  // FAILS WITH: kUnavailable when nobody listens there; kIo.
+  virtual Result<std::size_t> read(char* to, std::size_t bytes_max) = 0;
+  virtual bool is_ended() const = 0;
+};
+
 class Network {
  public:
   virtual ~Network() = default;
@@ -55,6 +65,9 @@ class Network {
       std::function<void(ConnectionRef)> on_accept) = 0;
   virtual void connect(Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                        std::function<void(Result<ConnectionRef>)> done) = 0;
+  // FAILS WITH: kInvalidArgument when the host is unknown; what happens later is told by read().
+  virtual Result<std::unique_ptr<ByteStream>> open_stream(const std::string& host,
+                                                          std::uint16_t port) = 0;
   // Frames that were too large or damaged, since the start. Any thread.
   virtual std::uint64_t frames_refused() const = 0;
 };

@@ -315,7 +315,52 @@ Result<sockaddr_in> address_of(const std::string& host, std::uint16_t port) {
   return address;
 }
 
+class TcpByteStream final : public ByteStream {
+ public:
+  TcpByteStream(int descriptor, std::string peer)
+      : descriptor_(descriptor), peer_(std::move(peer)) {}
+  ~TcpByteStream() override { ::close(descriptor_); }
+  TcpByteStream(const TcpByteStream&) = delete;
+  TcpByteStream& operator=(const TcpByteStream&) = delete;
+
+  Result<std::size_t> read(char* to, std::size_t bytes_max) override {
+    if (ended_) return std::size_t{0};
+    const ssize_t got = ::recv(descriptor_, to, bytes_max, 0);
+    if (got > 0) return static_cast<std::size_t>(got);
+    if (got == 0) {
+      ended_ = true;
+      return std::size_t{0};
+    }
+    if (errno == EAGAIN || errno == EINTR || errno == ENOTCONN) return std::size_t{0};
+    if (errno == ECONNREFUSED)
+      return fail(Code::kUnavailable, fmt::format("Nobody listens on {}", peer_));
+    return system_error(fmt::format("Cannot read from {}", peer_));
+  }
+  bool is_ended() const override { return ended_; }
+
+ private:
+  const int descriptor_;
+  const std::string peer_;
+  bool ended_ = false;
+};
+
 }  // namespace
+
+Result<std::unique_ptr<ByteStream>> PosixNetwork::open_stream(const std::string& host,
+                                                              std::uint16_t port) {
+  DREY_TRY_ASSIGN(const sockaddr_in address, address_of(host, port));
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return system_error("Cannot make a socket");
+  const std::string peer = fmt::format("{}:{}", host, port);
+  auto stream = std::make_unique<TcpByteStream>(descriptor, peer);
+  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+      errno != EINPROGRESS) {
+    if (errno == ECONNREFUSED)
+      return fail(Code::kUnavailable, fmt::format("Nobody listens on {}", peer));
+    return system_error(fmt::format("Cannot connect to {}", peer));
+  }
+  return std::unique_ptr<ByteStream>(std::move(stream));
+}
 
 Result<std::unique_ptr<Listener>> PosixNetwork::listen(
     Loop& loop, const std::string& host, std::uint16_t port,
