@@ -23,6 +23,10 @@ typedef struct drey_test_job {
   void (*rows)(void* self, const char* name, const drey_batch* batch);  /* a batch of a sink.collect */
   void (*accumulator)(void* self, const char* name, int64_t whole, double real);  /* at the end */
   void (*failed)(void* self, const char* message);
+  /* After a failure the job goes on from its last complete checkpoint, once for each number, at that parallelism.
+   * With checkpoints, rows are handed over when a checkpoint covers them: none twice, none lost. */
+  uint32_t restart_count;
+  const uint32_t* restart_parallelism;
 } drey_test_job;
 
 /* Blocks until the job has ended. Returns 0 when it FINISHED; else `failed` was called. */

@@ -1,5 +1,6 @@
 #include "runtime/local_job.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -46,6 +47,9 @@ void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex) {
 
 namespace {
 
+// State of the subtasks of each vertex.
+using Parts = std::map<std::uint32_t, std::vector<state::TaskStateHandle>>;
+
 class LocalCoordinator final : public TaskListener {
  public:
   void on_state(Task& task, TaskState state, const Status& why) override {
@@ -54,7 +58,7 @@ class LocalCoordinator final : public TaskListener {
     if (state == TaskState::kFailed && failure_.ok()) failure_ = why;
     if (state >= TaskState::kFinished) {
       ++done_;
-      finished_.insert(&task);
+      if (state == TaskState::kFinished) finished_.insert(&task);
     }
     condition_.notify_all();
   }
@@ -63,10 +67,13 @@ class LocalCoordinator final : public TaskListener {
     ++ended_;
     condition_.notify_all();
   }
-  void on_snapshot(Task& task, const control::Barrier&, Result<state::TaskStateHandle> handle, const CheckpointNumbers&) override {
+  void on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle, const CheckpointNumbers&) override {
     std::lock_guard lock(mutex_);
     if (handle.ok()) {
-      acked_.insert(&task);
+      if (barrier.checkpoint_id == checkpoint_) {
+        acked_.insert(&task);
+        parts_[task.spec().vertex_index].push_back(*handle);
+      }
       files_.push_back(handle->manifest.path);
       bytes_ += handle->written_bytes;
     } else if (failure_.ok()) {
@@ -87,24 +94,56 @@ class LocalCoordinator final : public TaskListener {
   Status failure_;
   std::size_t running_ = 0, done_ = 0, ended_ = 0;
   std::set<const Task*> acked_, finished_;
+  std::int64_t checkpoint_ = 0;  // the one that is being made
+  Parts parts_;
   std::vector<std::string> files_;
   std::uint64_t bytes_ = 0;
 };
 
-}  // namespace
+void merge(AccumulatorValue& total, const AccumulatorValue& value, bool is_first) {
+  total.kind = value.kind;
+  if (is_first) {
+    total = value;
+  } else if (value.kind == DREY_LONG_MAX) {
+    total.whole = std::max(total.whole, value.whole);
+  } else if (value.kind == DREY_LONG_MIN) {
+    total.whole = std::min(total.whole, value.whole);
+  } else {
+    total.whole += value.whole;
+    total.real += value.real;
+  }
+}
 
-Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJobOptions& options, env::Env& env,
-                                     const operators::Registry& registry) {
-  auto graph = std::make_shared<graph::JobGraph>(code->graph);
-  DREY_TRY(graph::resolve(*graph, options.parallelism, 0));
-  const graph::Plan plan = graph::plan_of(*graph);
-  LocalCoordinator coordinator;
+// Outlives the job's tasks: a snapshot may still be written when they have gone.
+struct Pools {
   data::BlockPool blocks;
   state::PagePool pages;
   state::Budget budget;
-  budget.bytes_max = options.state_bytes_max;
-  std::vector<std::shared_ptr<Task>> tasks;
+};
+
+// What outlives a start of the job.
+struct Progress {
+  std::shared_ptr<Pools> pools = std::make_shared<Pools>();
   LocalJobResult result;
+  std::int64_t last_id = 0;        // of any checkpoint
+  std::int64_t complete_id = -1;
+  Parts complete;
+  std::map<OperatorId, std::uint32_t> vertex_of;  // then: chains depend on the parallelism
+  std::vector<std::string> files;
+};
+
+// One start of the job, to its end or its failure.
+Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& options, std::int32_t parallelism,
+                std::uint32_t attempt, Progress& progress, env::Env& env, const operators::Registry& registry) {
+  auto graph = std::make_shared<graph::JobGraph>(code->graph);
+  DREY_TRY(graph::resolve(*graph, parallelism, 0));
+  const graph::Plan plan = graph::plan_of(*graph);
+  LocalCoordinator coordinator;
+  Pools& pools = *progress.pools;
+  pools.budget.bytes_max = options.state_bytes_max;
+  std::vector<std::shared_ptr<Task>> tasks;
+  LocalJobResult& result = progress.result;
+  result.accumulators.clear();
   {
     ChannelTable channels(*graph, plan, options.channel_bytes);
     WorkerPool workers(env, options.workers);
@@ -112,23 +151,36 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
       for (std::int32_t s = 0; s < plan.vertices[v].parallelism; ++s) {
         TaskSpec spec;
         spec.vertex = plan.vertices[v];
+        spec.vertex_index = v;
         spec.subtask = static_cast<std::uint32_t>(s);
+        spec.attempt = attempt;
         spec.graph = graph;
         spec.code = code;
         spec.waits_at_end_of_data = !options.state_directory.empty();
         spec.state_directory = options.state_directory;
+        spec.restored_checkpoint = progress.complete_id;
+        std::set<std::uint32_t> from;
+        for (const std::uint32_t number : plan.vertices[v].operators) {
+          if (const auto was = progress.vertex_of.find(graph::operator_id_of(*graph, number)); was != progress.vertex_of.end()) {
+            from.insert(was->second);
+          }
+        }
+        for (const std::uint32_t vertex : from) {
+          for (const auto& handle : progress.complete[vertex]) spec.restore.push_back(handle);
+        }
         channels.connect(spec, v);
-        tasks.push_back(std::make_shared<Task>(std::move(spec), TaskSurroundings{env, registry, blocks, pages, budget, coordinator}));
+        tasks.push_back(std::make_shared<Task>(std::move(spec), TaskSurroundings{env, registry, pools.blocks, pools.pages, pools.budget, coordinator, progress.pools}));
       }
     }
     for (const auto& task : tasks) workers.add(task, task->spec().subtask);
 
     std::unique_lock lock(coordinator.mutex_);
     const auto failed = [&] { return !coordinator.failure_.ok(); };
-    std::int64_t id = 0;
     const auto checkpoint = [&](bool is_final) {
-      ++id;
+      const std::int64_t id = ++progress.last_id;
+      coordinator.checkpoint_ = id;
       coordinator.acked_.clear();
+      coordinator.parts_.clear();
       coordinator.bytes_ = 0;
       lock.unlock();
       for (const auto& task : tasks) {
@@ -136,9 +188,15 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
       }
       lock.lock();
       coordinator.condition_.wait(lock, [&] { return failed() || coordinator.all_acked(tasks.size()); });
-      if (failed()) return;
-      result.checkpoints = id;
+      if (!coordinator.all_acked(tasks.size())) return;
+      ++result.checkpoints;
       result.checkpoint_bytes_last = coordinator.bytes_;
+      progress.complete_id = id;
+      progress.complete = coordinator.parts_;
+      progress.vertex_of.clear();
+      for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
+        for (const std::uint32_t number : plan.vertices[v].operators) progress.vertex_of[graph::operator_id_of(*graph, number)] = v;
+      }
       lock.unlock();
       for (const auto& task : tasks) task->checkpoint_complete(id, is_final);
       lock.lock();
@@ -163,17 +221,33 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
     for (const auto& task : tasks) {
       if (task->is_source()) result.source_rows += task->metrics().records_out.get();
       for (const auto& [name, value] : task->accumulators()) {
-        auto& total = result.accumulators[name];
-        total.kind = value.kind;
-        total.whole += value.whole;
-        total.real += value.real;
+        const auto [total, is_first] = result.accumulators.try_emplace(name);
+        merge(total->second, value, is_first);
       }
     }
   }
-  for (const std::string& file : coordinator.files_) static_cast<void>(env.files.remove(file));
+  progress.files.insert(progress.files.end(), coordinator.files_.begin(), coordinator.files_.end());
   tasks.clear();
-  if (!coordinator.failure_.ok()) return coordinator.failure_;
-  return result;
+  return coordinator.failure_;
+}
+
+}  // namespace
+
+Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJobOptions& options, env::Env& env,
+                                     const operators::Registry& registry) {
+  Progress progress;
+  const auto start = [&](std::int32_t parallelism, std::uint32_t attempt) {
+    Status ended = run_once(code, options, parallelism, attempt, progress, env, registry);
+    if (options.on_ended) options.on_ended(progress.complete_id);
+    return ended;
+  };
+  Status status = start(options.parallelism, 0);
+  for (std::size_t r = 0; r < options.restarts.size() && !status.ok(); ++r) {
+    status = start(options.restarts[r], static_cast<std::uint32_t>(r) + 1);
+  }
+  for (const std::string& file : progress.files) static_cast<void>(env.files.remove(file));
+  if (!status.ok()) return status;
+  return progress.result;
 }
 
 }  // namespace drey::runtime

@@ -1,12 +1,14 @@
 // LocalJob: runs a job's graph to its end inside this process, without a cluster: benchmarks and drey/testing.h.
 //
 // With a checkpoint interval it coordinates checkpoints itself (one at a time, none kept), and a last one at the end of
-// input, so that exactly-once sinks commit. No restart after a failure. Threading: run() from one thread; it blocks.
+// input, so that exactly-once sinks commit. Threading: run() from one thread; it blocks.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "env/env.h"
 #include "operators/registry.h"
@@ -20,12 +22,16 @@ struct LocalJobOptions {
   std::size_t workers = 1;
   Millis checkpoint_interval{0};  // 0: only the last one
   std::string state_directory;    // needed with checkpoints
+  // After a failure the job goes on from its last complete checkpoint, once for each number, at that parallelism.
+  std::vector<std::int32_t> restarts;
+  // After each start has ended: what is kept of it must be let go; the last complete checkpoint, or -1.
+  std::function<void(std::int64_t checkpoint_id)> on_ended = {};
   std::uint64_t state_bytes_max = UINT64_MAX;
   std::uint64_t channel_bytes = 512u << 10;
 };
 
 struct LocalJobResult {
-  std::map<std::string, AccumulatorValue> accumulators;
+  std::map<std::string, AccumulatorValue> accumulators;  // of the last start
   std::int64_t checkpoints = 0;
   std::int64_t source_rows = 0;  // that left the tasks of the sources, operators chained to them included
   std::uint64_t checkpoint_bytes_last = 0;
