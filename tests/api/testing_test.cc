@@ -124,3 +124,42 @@ TEST(Testing, TwoInputs) {
   h.process2(Total{"five", 5});
   EXPECT_THAT(h.take(), ElementsAre(Total{"three", 3036}, Total{"five", 5000}));
 }
+
+namespace {
+struct Measured : drey::Process<std::int64_t, std::int64_t> {
+  drey::Histogram sizes{"sizes"};
+  drey::Counter rows{"rows"};
+  drey::Meter meter{"rate"};
+  drey::LongMaximum largest{"largest"};
+  drey::LongMinimum smallest{"smallest"};
+  drey::DoubleCounter halves{"halves"};
+  void process(std::int64_t n, Context&) {
+    sizes.update(n);
+    rows.add();
+    meter.add();
+    largest.add(n);
+    smallest.add(n);
+    halves.add(0.5);
+  }
+};
+}  // namespace
+
+TEST(Harness, MetricsAndAccumulatorsOfEveryKind) {
+  Harness h(Measured{});
+  h.process(-5);
+  h.processing_time(Timestamp{10'000});  // a histogram is brought up to date once a second
+  for (std::int64_t n = 1; n <= 1999; ++n) h.process(n);
+  h.processing_time(Timestamp{11'000});
+  h.process(2000);
+  EXPECT_EQ(h.metric("rows"), 2001);
+  EXPECT_EQ(h.metric("rate"), 2001);
+  EXPECT_EQ(h.metric("sizes_count"), 2001);
+  EXPECT_EQ(h.metric("sizes_min"), 1001);  // of the last thousand
+  EXPECT_EQ(h.metric("sizes_max"), 2000);
+  EXPECT_EQ(h.metric("sizes_mean"), 1500);
+  EXPECT_EQ(h.metric("sizes_stddev"), 288);
+  EXPECT_EQ(h.metric("sizes_median"), 1501);
+  EXPECT_EQ(h.metric("sizes_p99"), 1991);
+  EXPECT_EQ(h.accumulator("largest"), 2000);
+  EXPECT_EQ(h.accumulator("smallest"), -5);
+}
