@@ -258,6 +258,24 @@ typedef struct drey_window {
   int64_t end;   /* exclusive. Global window: INT64_MIN, INT64_MAX */
 } drey_window;
 
+/* What a custom trigger sees of one (key, window), and what it may change. */
+typedef struct drey_trigger {
+  drey_window window;
+  int64_t time;              /* an element: its event time (DREY_NO_TIME: it has none); a timer: its time */
+  int64_t watermark;         /* current event time */
+  int64_t processing_time;   /* ms */
+  int64_t count;             /* rows since the window began, fired or was purged, this one included */
+  int64_t event_timer;       /* in, out: when to be called again; at most one of a kind a window */
+  int64_t processing_timer;
+  void* state;               /* option trigger_bytes: so many bytes, 8-byte aligned, zeroes at first */
+} drey_trigger;
+#define DREY_NO_TIME INT64_MIN
+typedef enum drey_trigger_event {
+  DREY_ON_ELEMENT = 0,       /* two windows that have been merged have no timers: set them here */
+  DREY_ON_EVENT_TIME = 1,
+  DREY_ON_PROCESSING_TIME = 2
+} drey_trigger_event;
+
 /* Functions of one operator. Members that an operator kind does not need are null. `closure` is what
  * build() handed over; `self` is the instance of one subtask. */
 typedef struct drey_functions {
@@ -296,9 +314,11 @@ typedef struct drey_functions {
               const void* const* accumulators);
   /* Kind watermarks: event time of each row (batch->rows entries). */
   int (*row_times)(void* self, const drey_batch*, int64_t* times);
-  /* Kind window with a custom trigger, after each element: 0 continue, 1 fire, 2 purge, 3 both; -1 after a
-   * failure. */
-  int (*on_element)(void* self, const drey_batch*, uint32_t id, drey_window, int64_t count);
+  /* Kind window with trigger=custom: after an element (row `id` of the batch), or when a timer of the window
+   * is due (batch null). 0 continue, 1 fire, 2 purge, 3 both; -1 after a failure. */
+  int (*on_trigger)(void* self, drey_trigger_event, const drey_batch*, uint32_t id, drey_trigger*);
+  /* Merges the trigger_bytes of two windows that become one (session windows). */
+  int (*merge_trigger)(void* self, void* into, const void* from);
   /* Partitioner of an edge: target of each row (batch->rows entries), 0 .. targets-1. */
   int (*partition)(void* self, const drey_batch*, uint32_t targets, uint32_t* out);
   /* Kind source.generator: writes rows number first .. first + count - 1 into the builder. */

@@ -142,22 +142,47 @@ CollectionSource<T> from(std::initializer_list<T> rows) {
   return CollectionSource<T>(std::vector<T>(rows));
 }
 
-// Lines of text over TCP. Parallelism 1; not replayed after a failure.
+// Lines of text from a TCP server. Parallelism 1; not replayed after a failure. The stream ends when
+// the server closes the connection.
+//
+//   env.from(drey::socket_text("localhost", 9999).reconnect(10, 1s))
 class SocketSource {
  public:
   using Row = Text;
-  SocketSource(std::string host, int port) : host_(std::move(host)), port_(port) {}
+  SocketSource(std::string host, int port) : host_(std::move(host)), port_(port) {
+    if (port < 1 || port > 65535)
+      throw JobError("drey::socket_text: no such port: " + std::to_string(port));
+  }
+  // What is between two rows. Default: a newline, with or without a carriage return before it.
+  SocketSource& delimiter(std::string text) {
+    if (text.empty()) throw JobError("drey::socket_text: the delimiter is empty");
+    return set("delimiter", std::move(text));
+  }
+  // How often to connect again when the connection cannot be made or has ended; -1: for ever.
+  // Default: never; then a connection that cannot be made fails the job.
+  SocketSource& reconnect(int times, Millis delay = Millis(500)) {
+    set("reconnects", std::to_string(times));
+    return set("reconnect_delay_ms", std::to_string(delay.count()));
+  }
+  // Rows that are no UTF-8 are counted and left out. Default: the job fails.
+  SocketSource& on_error_skip() { return set("on_error", "skip"); }
   detail::Node& build(detail::Graph& g) const {
     detail::Node& n = g.add("source.socket", "socket " + host_ + ":" + std::to_string(port_));
     n.set("host", host_);
     n.set("port", std::to_string(port_));
+    for (const auto& [k, v] : options_) n.set(k, v);
     n.parallelism = 1;
     return n;
   }
 
  private:
+  SocketSource& set(const char* key, std::string value) {
+    options_.push_back({key, std::move(value)});
+    return *this;
+  }
   std::string host_;
   int port_;
+  std::vector<std::pair<const char*, std::string>> options_;
 };
 inline SocketSource socket_text(std::string host, int port) { return {std::move(host), port}; }
 

@@ -113,14 +113,19 @@ struct DREY_HIDDEN_ Functions {
         return run(self, [&](Op& o) { o.row_times(*b, times); });
       };
     }
-    if constexpr (requires(Op & o, const drey_batch& b) {
-                    o.on_element(b, 0u, drey_window{}, std::int64_t{});
+    if constexpr (requires(Op & o, drey_trigger & x) {
+                    o.on_trigger(DREY_ON_ELEMENT, nullptr, 0u, x);
                   }) {
-      t.on_element = [](void* self, const drey_batch* b, std::uint32_t id, drey_window w,
-                        std::int64_t count) {
+      t.on_trigger = [](void* self, drey_trigger_event event, const drey_batch* b, std::uint32_t id,
+                        drey_trigger* x) {
         int answer = 0;
-        const int rc = run(self, [&](Op& o) { answer = o.on_element(*b, id, w, count); });
+        const int rc = run(self, [&](Op& o) { answer = o.on_trigger(event, b, id, *x); });
         return rc != 0 ? -1 : answer;
+      };
+    }
+    if constexpr (requires(Op & o, void* p) { o.merge_trigger(p, p); }) {
+      t.merge_trigger = [](void* self, void* into, const void* from) {
+        return run(self, [&](Op& o) { o.merge_trigger(into, from); });
       };
     }
     if constexpr (requires(Op & o, const drey_batch& b, std::uint32_t* x) {

@@ -241,6 +241,8 @@ class List {
 struct Window {
   Timestamp start;
   Timestamp end;
+  // The last instant in it.
+  constexpr Timestamp last() const { return {end.ms == INT64_MAX ? end.ms : end.ms - 1}; }
   friend constexpr auto operator<=>(const Window&, const Window&) = default;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "drey/operators.h"
+#include "drey/triggers.h"
 
 namespace drey {
 inline namespace api {
@@ -25,10 +26,34 @@ struct WindowBase : Instance<F> {
     out.attach(t, h, 0);
   }
 
-  int on_element(const drey_batch& b, std::uint32_t id, drey_window w,
-                 std::int64_t count) requires(!std::is_same_v<decltype(F::trigger), Nothing>) {
-    return static_cast<int>(
-        this->fn.trigger(RowReader<In>(b).read(id), Window{{w.start}, {w.end}}, count));
+  int on_trigger(drey_trigger_event event, const drey_batch* b, std::uint32_t id,
+                 drey_trigger& t) requires(!std::is_same_v<decltype(F::trigger), Nothing>) {
+    auto& f = this->fn.trigger;
+    const Window w{{t.window.start}, {t.window.end}};
+    TriggerContext ctx(t);
+    TriggerResult r = TriggerResult::kContinue;
+    if (event == DREY_ON_ELEMENT) {
+      const In row = RowReader<In>(*b).read(id);
+      if constexpr (TriggerLambda<decltype(F::trigger), In>) {
+        r = f(row, w, t.count);
+      } else {
+        r = f.on_element(row, w, ctx);
+      }
+    } else if (event == DREY_ON_EVENT_TIME) {
+      if constexpr (requires { f.on_event_time(Timestamp{}, w, ctx); })
+        r = f.on_event_time(Timestamp{t.time}, w, ctx);
+    } else {
+      if constexpr (requires { f.on_processing_time(Timestamp{}, w, ctx); })
+        r = f.on_processing_time(Timestamp{t.time}, w, ctx);
+    }
+    return static_cast<int>(r);
+  }
+  void merge_trigger(void* into, const void* from) requires(
+      requires(decltype(F::trigger) & t, typename decltype(F::trigger)::State& a) {
+        t.merge(a, a);
+      }) {
+    using S = typename decltype(F::trigger)::State;
+    this->fn.trigger.merge(*static_cast<S*>(into), *static_cast<const S*>(from));
   }
 
  protected:

@@ -4,11 +4,10 @@
 #pragma once
 
 #include "drey/stream_parts.h"
+#include "drey/triggers.h"
 
 namespace drey {
 inline namespace api {
-
-enum class TriggerResult { kContinue = 0, kFire = 1, kPurge = 2, kFireAndPurge = 3 };
 
 // Which windows a row belongs to. Merging: windows whose accumulators are merged.
 template <bool Merging>
@@ -18,6 +17,8 @@ class WindowAssigner {
     set("assigner", kind);
   }
   WindowAssigner& set(const char* key, std::string value) {
+    const auto same = [&](const auto& o) { return o.first == key; };
+    std::erase_if(options_, same);
     options_.push_back({key, std::move(value)});
     return *this;
   }
@@ -30,12 +31,16 @@ class WindowAssigner {
   // Fires at every n rows of a window and starts anew.
   WindowAssigner& count(std::int64_t n) {
     detail::need_positive(nullptr, "a window's count", n);
-    counted_ = true;
-    set("trigger", "count:" + std::to_string(n));
-    return set("purge", "true");
+    return trigger(purging(count_trigger(n)));
   }
-  bool needs_watermarks() const { return event_ && !global_; }
-  bool needs_trigger() const { return global_ && !counted_; }
+  WindowAssigner& trigger(const BuiltInTrigger& t) {
+    triggered_ = true;
+    trigger_needs_watermarks_ = t.event_time;
+    set("trigger", t.option);
+    return set("purge", t.purges ? "true" : "false");
+  }
+  bool needs_watermarks() const { return (event_ && !global_) || trigger_needs_watermarks_; }
+  bool needs_trigger() const { return global_ && !triggered_; }
   WindowAssigner& all_time() {
     global_ = true;
     return *this;
@@ -46,7 +51,7 @@ class WindowAssigner {
  private:
   std::string name_;
   std::vector<std::pair<std::string, std::string>> options_;
-  bool event_ = true, global_ = false, counted_ = false;
+  bool event_ = true, global_ = false, triggered_ = false, trigger_needs_watermarks_ = false;
 };
 inline WindowAssigner<false> tumbling(Millis size) {
   if (size.count() <= 0) throw JobError("drey::tumbling: the size must be positive");
@@ -97,14 +102,31 @@ class WindowedStream {
     late_ = tag.name;
     return *this;
   }
-  // fn(const T& row, Window, std::int64_t rows_so_far) -> TriggerResult, after every row.
+  // When windows fire instead of once, at their end: see drey/triggers.h.
+  WindowedStream trigger(const BuiltInTrigger& t) const {
+    WindowedStream w = *this;
+    w.windows_.trigger(t);
+    return w;
+  }
+  // A class with on_element(row, window, ctx), and maybe on_event_time, on_processing_time; or
+  // fn(const T& row, Window, std::int64_t rows_so_far) -> TriggerResult, called after every row.
   template <class F>
   auto trigger(F fn) const {
     static_assert(
-        std::is_invocable_r_v<TriggerResult, F&, const T&, Window, std::int64_t>,
-        "drey: trigger(fn): fn(const T&, drey::Window, std::int64_t count) -> drey::TriggerResult");
+        detail::TriggerLambda<F, T> || detail::TriggerClass<F, T>,
+        "drey: trigger(fn): fn(const T&, drey::Window, std::int64_t count) -> drey::TriggerResult, "
+        "or a class with on_element(const T&, drey::Window, drey::TriggerContext&)");
+    constexpr std::size_t bytes = detail::trigger_bytes<F>();
+    if constexpr (bytes > 0 && Merging) {
+      static_assert(
+          requires(F & f, typename F::State & a, const typename F::State& b) { f.merge(a, b); } ||
+              !Merging,
+          "drey: a trigger with State needs merge(State& into, const State& from) where windows "
+          "are merged");
+    }
     WindowedStream<T, K, Merging, F> w(in_, windows_, std::move(fn));
     w.windows_.set("trigger", "custom");
+    w.windows_.set("trigger_bytes", std::to_string(bytes));
     w.late_ = late_;
     w.custom_ = true;
     return w;

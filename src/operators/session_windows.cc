@@ -10,21 +10,24 @@ namespace drey::operators {
 namespace {
 
 struct Session {
-  std::int64_t start;
-  std::int64_t end;
-  std::string accumulator;
+  std::int64_t start = 0;
+  std::int64_t end = 0;
+  std::string trigger;      // its part, see Triggers
+  std::string accumulator;  // empty: purged
 };
 
 // Session windows: per key a sorted list of sessions in one value; a new row makes a session of its own, which is
-// merged with those it touches. One timer per end of a session.
+// merged with those it touches.
 //
-//   value := (i64 start, i64 end, u32 size, accumulator)*
+//   value := (i64 start, i64 end, u32 size, trigger's part, accumulator)*
+//   timers: those of the triggers, and where no row can reach a session any more
 class SessionWindows final : public Operator {
  public:
   SessionWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
 
   Status open(OperatorContext& context) override {
     DREY_TRY(accumulators_.open(context, true));
+    DREY_TRY(triggers_.open(context, options_, accumulators_.code()));
     DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~sessions", {0, false, false}));
     DREY_TRY_ASSIGN(timers_, context.state().timers(context.operator_id()));
     late_dropped_ = context.metric("numLateRecordsDropped", DREY_COUNTER);
@@ -48,28 +51,27 @@ class SessionWindows final : public Operator {
   }
 
   Status on_watermark(std::int64_t watermark, Emitter& out) override {
-    if (options_.event_time) DREY_TRY(advance(state::TimeKind::kEvent, watermark, out));
+    DREY_TRY(advance(state::TimeKind::kEvent, watermark, out));
     return out.advance(watermark);
   }
 
   Status on_processing_time(std::int64_t now, Emitter& out) override {
-    if (!options_.event_time) DREY_TRY(advance(state::TimeKind::kProcessing, now, out));
+    DREY_TRY(advance(state::TimeKind::kProcessing, now, out));
     schedule();
     return {};
   }
 
  private:
+  // Time of the windows.
   state::TimeKind kind() const { return options_.event_time ? state::TimeKind::kEvent : state::TimeKind::kProcessing; }
-  bool is_gone(std::int64_t end, std::int64_t mark) const {
-    return mark != kMinWatermark && end - 1 <= mark - options_.allowed_lateness_ms;
-  }
 
   Status add(const data::BatchRef& batch, std::uint32_t i, std::uint32_t id, std::int64_t time, std::int64_t mark, Emitter& out) {
     const data::View& key = keys_.keys()[i];
     const std::uint64_t hash = keys_.hashes()[i];
     std::vector<Session> sessions;
     if (const state::Address row = table_->find(key, hash); row != state::kNoRow) sessions = unpack(table_->value_of(row));
-    Session merged{time, time + options_.gap_ms, {}};
+    Session merged{time, time + options_.gap_ms, std::string(triggers_.bytes(), '\0'), {}};
+    triggers_.begin(merged.trigger.data());
     std::vector<Session> touched;
     std::vector<Session> kept;
     for (Session& s : sessions) {
@@ -81,31 +83,67 @@ class SessionWindows final : public Operator {
         kept.push_back(std::move(s));
       }
     }
-    if (is_gone(merged.end, mark)) {
+    if (options_.is_gone(merged.end, mark)) {
       late_.push_back(id);
       return {};
     }
-    for (const Session& s : touched) {
-      timers_->remove(kind(), key, hash, cleanup(s.end));
-      if (merged.accumulator.empty()) {
-        merged.accumulator = s.accumulator;
+    for (std::size_t t = 0; t < touched.size(); ++t) {
+      Session& s = touched[t];
+      drop_timers(key, hash, s, kept);
+      if (t == 0) {
+        merged.trigger = std::move(s.trigger);
       } else {
+        DREY_TRY(triggers_.merge(merged.trigger.data(), s.trigger.data(), out));
+      }
+      if (merged.accumulator.empty()) {
+        merged.accumulator = std::move(s.accumulator);
+      } else if (!s.accumulator.empty()) {
         DREY_TRY(accumulators_.merge(merged.accumulator, s.accumulator, out));
       }
     }
     DREY_TRY(accumulators_.add_one(batch, id, merged.accumulator, out));
-    if (merged.end - 1 <= mark) {  // late but allowed: fires at once
-      DREY_TRY(accumulators_.fire({merged.start, merged.end}, {key}, {merged.accumulator}, out));
-    } else {
-      DREY_TRY(timers_->set(kind(), key, hash, merged.end - 1));
-    }
-    if (options_.allowed_lateness_ms > 0) DREY_TRY(timers_->set(kind(), key, hash, cleanup(merged.end)));
+    const std::int64_t row_time = batch->row_times() != nullptr ? batch->row_times()[id] : DREY_NO_TIME;
+    DREY_TRY_ASSIGN(const int answer, triggers_.on_element({merged.start, merged.end}, batch, id, row_time, merged.trigger.data(), out));
+    DREY_TRY(obey(answer, key, merged, out));
+    DREY_TRY(set_timers(key, hash, merged));
     kept.push_back(std::move(merged));
     std::sort(kept.begin(), kept.end(), [](const Session& a, const Session& b) { return a.start < b.start; });
     return store(key, hash, kept);
   }
 
-  std::int64_t cleanup(std::int64_t end) const { return end - 1 + options_.allowed_lateness_ms; }
+  Status obey(int answer, const data::View& key, Session& s, Emitter& out) {
+    if ((answer & Triggers::kFire) != 0 && !s.accumulator.empty()) {
+      DREY_TRY(accumulators_.fire({s.start, s.end}, {key}, {s.accumulator}, out));
+    }
+    if ((answer & Triggers::kPurge) != 0) s.accumulator.clear();
+    return {};
+  }
+
+  // One timer may serve several sessions of a key.
+  bool waits_for(const Session& s, state::TimeKind time_kind, std::int64_t time) const {
+    if (time_kind == kind() && options_.cleanup_of(s.end) == time) return true;
+    const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
+    return (time_kind == state::TimeKind::kEvent ? timers.event : timers.processing) == time;
+  }
+  void drop_timers(const data::View& key, std::uint64_t hash, const Session& s, const std::vector<Session>& others) {
+    const auto drop = [&](state::TimeKind time_kind, std::int64_t time) {
+      if (time == DREY_NO_TIME) return;
+      for (const Session& o : others) {
+        if (waits_for(o, time_kind, time)) return;
+      }
+      timers_->remove(time_kind, key, hash, time);
+    };
+    const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
+    drop(state::TimeKind::kEvent, timers.event);
+    drop(state::TimeKind::kProcessing, timers.processing);
+    drop(kind(), options_.cleanup_of(s.end));
+  }
+  Status set_timers(const data::View& key, std::uint64_t hash, const Session& s) {
+    const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
+    if (timers.event != DREY_NO_TIME) DREY_TRY(timers_->set(state::TimeKind::kEvent, key, hash, timers.event));
+    if (timers.processing != DREY_NO_TIME) DREY_TRY(timers_->set(state::TimeKind::kProcessing, key, hash, timers.processing));
+    return timers_->set(kind(), key, hash, options_.cleanup_of(s.end));
+  }
 
   Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) {
     while (true) {
@@ -118,26 +156,32 @@ class SessionWindows final : public Operator {
         std::vector<Session> sessions = unpack(table_->value_of(row));
         std::vector<Session> kept;
         for (Session& s : sessions) {
-          if (s.end - 1 == timer.time) {
-            DREY_TRY(accumulators_.fire({s.start, s.end}, {timer.key}, {s.accumulator}, out));
+          const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
+          if ((time_kind == state::TimeKind::kEvent ? timers.event : timers.processing) == timer.time) {
+            DREY_TRY_ASSIGN(const int answer, triggers_.on_time(time_kind, {s.start, s.end}, timer.time, s.trigger.data(), out));
+            DREY_TRY(obey(answer, timer.key, s, out));
           }
-          if (cleanup(s.end) > timer.time) kept.push_back(std::move(s));
+          if (time_kind == kind() && options_.cleanup_of(s.end) <= timer.time) continue;
+          DREY_TRY(set_timers(timer.key, timer.hash, s));
+          kept.push_back(std::move(s));
         }
         DREY_TRY(store(timer.key, timer.hash, kept));
       }
     }
   }
 
-  static std::vector<Session> unpack(std::string_view bytes) {
+  std::vector<Session> unpack(std::string_view bytes) const {
     std::vector<Session> sessions;
-    while (bytes.size() >= 20) {
-      Session s{};
+    const std::uint32_t trigger_bytes = triggers_.bytes();
+    while (bytes.size() >= 20 + trigger_bytes) {
+      Session s;
       std::uint32_t size = 0;
       std::memcpy(&s.start, bytes.data(), 8);
       std::memcpy(&s.end, bytes.data() + 8, 8);
       std::memcpy(&size, bytes.data() + 16, 4);
-      s.accumulator = std::string(bytes.substr(20, size));
-      bytes.remove_prefix(20 + size);
+      s.trigger = std::string(bytes.substr(20, trigger_bytes));
+      s.accumulator = std::string(bytes.substr(20 + trigger_bytes, size));
+      bytes.remove_prefix(20 + trigger_bytes + size);
       sessions.push_back(std::move(s));
     }
     return sessions;
@@ -152,7 +196,7 @@ class SessionWindows final : public Operator {
     for (const Session& s : sessions) {
       const auto size = static_cast<std::uint32_t>(s.accumulator.size());
       bytes.append(reinterpret_cast<const char*>(&s.start), 8).append(reinterpret_cast<const char*>(&s.end), 8);
-      bytes.append(reinterpret_cast<const char*>(&size), 4).append(s.accumulator);
+      bytes.append(reinterpret_cast<const char*>(&size), 4).append(s.trigger).append(s.accumulator);
     }
     DREY_TRY_ASSIGN(state::Address row, table_->upsert(key, hash, 0, 0));
     DREY_TRY_ASSIGN(row, table_->resize(row, static_cast<std::uint32_t>(bytes.size())));
@@ -168,6 +212,7 @@ class SessionWindows final : public Operator {
   OperatorContext& context_;
   const WindowOptions options_;
   Accumulators accumulators_;
+  Triggers triggers_;
   state::Table* table_ = nullptr;
   state::Timers* timers_ = nullptr;
   std::int64_t* late_dropped_ = nullptr;
@@ -176,89 +221,10 @@ class SessionWindows final : public Operator {
   std::vector<drey_timer> due_;
 };
 
-// Global windows: one per key, fired by count or by the user's trigger.
-//
-//   value := i64 count, accumulator
-class GlobalWindows final : public Operator {
- public:
-  GlobalWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
-
-  Status open(OperatorContext& context) override {
-    if (options_.trigger == WindowOptions::Trigger::kDefault) {
-      return fail(Code::kInvalidArgument, fmt::format("Window operator '{}': a global window never fires without a trigger: use "
-                                                      "count(n) or a trigger of your own",
-                                                      context.node().name));
-    }
-    DREY_TRY(accumulators_.open(context, false));
-    DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~windows", {0, false, false}));
-    return {};
-  }
-
-  Status process(std::uint32_t, const data::BatchRef& batch, Emitter& out) override {
-    constexpr drey_window kAll{INT64_MIN, INT64_MAX};
-    keys_.encode(*batch, context_.key_columns(0));
-    for (std::uint32_t i = 0; i < batch->rows(); ++i) {
-      const std::uint32_t id = batch->physical(i);
-      const data::View& key = keys_.keys()[i];
-      DREY_TRY_ASSIGN(state::Address row, table_->upsert(key, keys_.hashes()[i], 0, 0));
-      const std::string_view before = table_->value_of(row);
-      std::int64_t count = 0;
-      std::string accumulator;
-      if (before.size() >= 8) {
-        std::memcpy(&count, before.data(), 8);
-        accumulator = std::string(before.substr(8));
-      }
-      ++count;
-      DREY_TRY(accumulators_.add_one(batch, id, accumulator, out));
-      bool fires = options_.trigger == WindowOptions::Trigger::kCount && count >= options_.count;
-      bool purges = fires && options_.purge;
-      if (options_.trigger == WindowOptions::Trigger::kCustom) {
-        DREY_TRY_ASSIGN(const int answer, ask(batch, id, count, out));
-        fires = (answer & 1) != 0;
-        purges = (answer & 2) != 0;
-      }
-      if (fires) {
-        DREY_TRY(accumulators_.fire(kAll, {key}, {accumulator}, out));
-        count = 0;
-      }
-      if (purges) {
-        table_->erase(row);
-        continue;
-      }
-      DREY_TRY_ASSIGN(row, table_->resize(row, static_cast<std::uint32_t>(8 + accumulator.size())));
-      char* value = table_->writable_value(row);
-      std::memcpy(value, &count, 8);
-      if (!accumulator.empty()) std::memcpy(value + 8, accumulator.data(), accumulator.size());
-    }
-    return {};
-  }
-
- private:
-  Result<int> ask(const data::BatchRef& batch, std::uint32_t id, std::int64_t count, Emitter& out) {
-    const drey_functions& f = accumulators_.code().functions();
-    if (f.on_element == nullptr) return 0;
-    context_.enter_user_code(&out, &batch);
-    const int answer = f.on_element(accumulators_.code().self(), &batch->abi(), id, {INT64_MIN, INT64_MAX}, count);
-    context_.enter_user_code(nullptr, nullptr);
-    if (Status status = context_.take_failure(); !status.ok()) return status;
-    return answer;
-  }
-
-  OperatorContext& context_;
-  const WindowOptions options_;
-  Accumulators accumulators_;
-  state::Table* table_ = nullptr;
-  data::KeyVector keys_;
-};
-
 }  // namespace
 
 Result<std::unique_ptr<Operator>> make_session_windows(OperatorContext& context, WindowOptions options) {
   return std::unique_ptr<Operator>(std::make_unique<SessionWindows>(context, options));
-}
-
-Result<std::unique_ptr<Operator>> make_global_windows(OperatorContext& context, WindowOptions options) {
-  return std::unique_ptr<Operator>(std::make_unique<GlobalWindows>(context, options));
 }
 
 }  // namespace drey::operators

@@ -213,7 +213,7 @@ class TimeWindows final : public Operator {
     for (std::size_t i = 0; i < n; ++i) {
       DREY_TRY_ASSIGN(state::Address row,
                       table_->upsert(keys[i], hashes[i], slice_end, 0));
-      DREY_TRY(accumulators_.add_to_row(*table_, row, 0, batch, part_ids_[i], out));
+      DREY_TRY_ASSIGN(row, accumulators_.add_to_row(*table_, row, 0, batch, part_ids_[i], out));
     }
     return {};
   }

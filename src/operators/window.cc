@@ -35,16 +35,39 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
   DREY_TRY_ASSIGN(out.allowed_lateness_ms, options.whole("allowed_lateness_ms", 0));
   DREY_TRY_ASSIGN(out.late_output, options.whole("late_output", -1));
   out.purge = options.flag("purge");
+  DREY_TRY_ASSIGN(out.trigger_bytes, options.whole("trigger_bytes", 0));
   const std::string trigger = options.text("trigger", "default");
-  if (trigger.starts_with("count:")) {
+  const std::string_view kind = std::string_view(trigger).substr(0, trigger.find(':'));
+  if (kind.size() < trigger.size()) {
+    const char* end = trigger.data() + trigger.size();
+    if (std::from_chars(trigger.data() + kind.size() + 1, end, out.count).ptr != end || out.count <= 0) {
+      return bad("a trigger needs a positive number: " + trigger);
+    }
+  }
+  const bool counts = out.count > 0;
+  out.is_default = trigger == "default";
+  if (trigger == "default") {
+    out.trigger = out.assigner == Assigner::kGlobal ? Trigger::kNever : out.event_time ? Trigger::kEventTime : Trigger::kProcessingTime;
+  } else if (trigger == "event_time") {
+    out.trigger = Trigger::kEventTime;
+  } else if (trigger == "processing_time") {
+    out.trigger = Trigger::kProcessingTime;
+  } else if (kind == "count" && counts) {
     out.trigger = Trigger::kCount;
-    std::from_chars(trigger.data() + 6, trigger.data() + trigger.size(), out.count);
-    if (out.count <= 0) return bad("a count trigger needs a positive count");
+  } else if (kind == "continuous_event_time" && counts) {
+    out.trigger = Trigger::kContinuousEventTime;
+  } else if (kind == "continuous_processing_time" && counts) {
+    out.trigger = Trigger::kContinuousProcessingTime;
   } else if (trigger == "custom") {
     out.trigger = Trigger::kCustom;
-  } else if (trigger != "default") {
+  } else {
     return bad("unknown trigger: " + trigger);
   }
+  if (out.trigger == Trigger::kNever) {
+    return bad("a global window never fires without a trigger: use count(n) or a trigger of your own");
+  }
+  out.is_default = out.is_default || (!out.purge && out.trigger == (out.event_time ? Trigger::kEventTime : Trigger::kProcessingTime));
+  if (out.trigger_bytes < 0 || out.trigger_bytes > (1 << 16)) return bad("trigger_bytes must be between 0 and 65536");
   const bool timed = out.assigner == Assigner::kTumbling || out.assigner == Assigner::kSliding;
   if (timed && (out.size_ms <= 0 || out.slide_ms <= 0)) return bad("size and slide must be positive");
   if (out.assigner == Assigner::kSession && out.gap_ms <= 0) return bad("the session gap must be positive");
@@ -126,8 +149,8 @@ Status Accumulators::merge(std::string& into, std::string_view from, Emitter& ou
   return {};
 }
 
-Status Accumulators::add_to_row(state::Table& table, state::Address row, std::uint32_t offset,
-                                const data::BatchRef& batch, std::uint32_t id, Emitter& out) {
+Result<state::Address> Accumulators::add_to_row(state::Table& table, state::Address row, std::uint32_t offset,
+                                                const data::BatchRef& batch, std::uint32_t id, Emitter& out) {
   const std::string_view before = table.value_of(row);
   if (form_ == Form::kElements) {
     std::string_view one;
@@ -138,13 +161,13 @@ Status Accumulators::add_to_row(state::Table& table, state::Address row, std::ui
     char* value = table.writable_value(row) + at;
     std::memcpy(value, &size, 4);
     if (size != 0) std::memcpy(value + 4, one.data(), size);
-    return {};
+    return row;
   }
   std::string bytes(before.substr(offset));
   DREY_TRY(add_one(batch, id, bytes, out));
   DREY_TRY_ASSIGN(row, table.resize(row, static_cast<std::uint32_t>(offset + bytes.size())));
   if (!bytes.empty()) std::memcpy(table.writable_value(row) + offset, bytes.data(), bytes.size());
-  return {};
+  return row;
 }
 
 void Accumulators::begin_merge() { merged_count_ = 0; }
@@ -215,11 +238,12 @@ OperatorKind window_kind() {
             }
             switch (options.assigner) {
               case WindowOptions::Assigner::kSession: return make_session_windows(context, options);
-              case WindowOptions::Assigner::kGlobal: return make_global_windows(context, options);
+              case WindowOptions::Assigner::kGlobal:
               case WindowOptions::Assigner::kTumbling:
               case WindowOptions::Assigner::kSliding: break;
             }
-            return make_time_windows(context, options);
+            const bool once = options.is_default && options.assigner != WindowOptions::Assigner::kGlobal;
+            return once ? make_time_windows(context, options) : make_triggered_windows(context, options);
           },
           nullptr};
 }

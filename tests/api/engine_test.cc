@@ -466,3 +466,159 @@ TEST_P(Engine, ExceptionsFailTheJob) {
     EXPECT_THAT(e.what(), HasSubstr("seven"));
   }
 }
+
+// --- after a failure, at another parallelism ---
+
+namespace {
+constexpr std::int64_t kSteps = 60'000;
+Event step(std::int64_t i) { return {i % 11, i, {i}, i % 3 == 0 ? drey::Text(kLong) : drey::Text("short")}; }
+
+// Fails once on each of the first two starts, well behind the first checkpoints.
+struct FailsTwice : drey::Process<Event, Event> {
+  void process(const Event& e, Context& ctx, Out& out) {
+    if (e.value == kSteps / 2 + 10'000 * static_cast<std::int64_t>(ctx.attempt()) && ctx.attempt() < 2)
+      throw std::runtime_error("on purpose");
+    out.pass();
+  }
+};
+// Every kind of state and timer; at the end each key says what it holds.
+struct Everything : drey::KeyedProcess<Event, std::pair<std::int64_t, std::string>> {
+  drey::ValueState<std::int64_t> value{"value"};
+  drey::ValueState<std::string> text{"text"};
+  drey::ListState<std::int64_t> list{"list"};
+  drey::MapState<drey::Text, std::int64_t> map{"map"};
+  drey::ReducingState<std::int64_t> most{"most", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
+  drey::AggregatingState<Event, Sum> sum{"sum"};
+  void process(const Event& e, Context& ctx) {
+    value.ref() += 1;
+    text.set(e.text.str());
+    if (e.value % 1000 < 11) list.add(e.value);
+    map.put(e.text, map.get(e.text).value_or(0) + 1);
+    most.add(e.value);
+    sum.add(e);
+    ctx.timers().event(drey::Timestamp{kSteps * 10});
+  }
+  void on_timer(drey::Timestamp, Context& ctx, Out& out) {
+    std::int64_t of_list = 0, of_map = 0;
+    for (const std::int64_t v : list.get()) of_list += v;
+    for (const auto& [k, v] : map.entries()) of_map += v * static_cast<std::int64_t>(k.size());
+    out.emit({ctx.key<std::int64_t>(),
+              std::to_string(value.value_or(0)) + " " + *text.get() + " " + std::to_string(of_list) + " " +
+                  std::to_string(of_map) + " " + std::to_string(most.value_or(0)) + " " + std::to_string(sum.get()->n) +
+                  " " + std::to_string(sum.get()->sum)});
+  }
+};
+// Lists of the subtask: divided, and given whole to each.
+struct Lists : drey::Process<Event, std::pair<std::string, std::int64_t>> {
+  drey::OperatorListState<std::int64_t> divided{"divided"};
+  drey::OperatorUnionState<std::int64_t> whole{"whole"};
+  std::int64_t seen = 0;
+  void open(Context&) {
+    seen = static_cast<std::int64_t>(whole.size());
+    whole.clear();
+  }
+  void process(const Event& e, Context&) {
+    divided.add(e.value);
+    if (whole.empty()) whole.add(1);
+  }
+  void finish(Context&, Out& out) {
+    std::int64_t sum = 0;
+    divided.each([&](std::int64_t v) { sum += v; });
+    out.emit({"divided", sum});
+    out.emit({"seen", seen});
+  }
+};
+}  // namespace
+DREY_JOB("engine_restored", env, args) {
+  auto rows = env.from(drey::generator<Event>(kSteps, step).rate(300'000))
+                  .parallelism(1)
+                  .watermarks(drey::monotonous(&Event::time))
+                  .parallelism(1)
+                  .process(FailsTwice{})
+                  .parallelism(1);
+  auto keyed = rows.key_by(&Event::key);
+  keyed.process(Everything{}).uid("everything").to(drey::collect("everything"));
+  keyed.window(drey::tumbling(100ms)).aggregate<Sum>(per_key).uid("tumbling").to(drey::collect("tumbling"));
+  keyed.window(drey::sliding(300ms, 100ms)).aggregate<Sum>(per_key).uid("sliding").to(drey::collect("sliding"));
+  keyed.window(drey::session(12ms))
+      .trigger(drey::purging(drey::count_trigger(10)))
+      .aggregate<Sum>(per_key)
+      .uid("bursts")
+      .to(drey::collect("bursts"));
+  keyed.window(drey::tumbling(1s))
+      .trigger(drey::continuous_event_time_trigger(250ms))
+      .aggregate<Sum>(per_key)
+      .uid("early")
+      .to(drey::collect("early"));
+  keyed.count_window(7).count().uid("counted").to(drey::collect("counted"));
+  keyed.interval_join(rows.filter([](const Event& e) { return e.value % 2 == 0; }).key_by(&Event::key))
+      .between(-11ms, 11ms)
+      .process([](const Event& a, const Event& b) {
+        return std::pair{a.value, b.value};
+      })
+      .uid("joined")
+      .to(drey::collect("joined"));
+  auto names = env.from(drey::generator<Event>(11, step)).parallelism(1);
+  rows.connect(names.broadcast()).process(Attach{}).uid("names").to(drey::collect("names"));
+  rows.rebalance().process(Lists{}).uid("lists").to(drey::collect("lists"));
+}
+TEST(EngineRestored, EveryKindOfStateAtOtherParallelisms) {
+  char directory[] = "/tmp/drey-api-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  Job job("engine_restored");
+  const auto& tumbling = job.collect<PerKey>("tumbling");
+  const auto& sliding = job.collect<PerKey>("sliding");
+  const auto& bursts = job.collect<PerKey>("bursts");
+  const auto& early = job.collect<PerKey>("early");
+  const auto& joined = job.collect<std::pair<std::int64_t, std::int64_t>>("joined");
+  const auto& counted = job.collect<drey::WindowCount<std::int64_t>>("counted");
+  const auto& everything = job.collect<std::pair<std::int64_t, std::string>>("everything");
+  const auto& names = job.collect<std::pair<std::int64_t, std::string>>("names");
+  const auto& lists = job.collect<std::pair<std::string, std::int64_t>>("lists");
+  job.parallelism(2).checkpoints(directory, 5ms).restart_at({3, 1}).run();  // the first two starts fail
+  std::filesystem::remove_all(directory);
+
+  std::map<std::pair<std::int64_t, std::int64_t>, Sum> sums;
+  for (std::int64_t i = 0; i < kSteps; ++i) sums[{i % 11, i - i % 100}].add(step(i));
+  std::vector<PerKey> expected;
+  for (const auto& [k, s] : sums) expected.push_back({k.first, {k.second}, s.n, s.sum});
+  EXPECT_THAT(tumbling, UnorderedElementsAreArray(expected));
+  EXPECT_EQ(sliding.size(), 11u * (kSteps / 100 + 2));
+  std::int64_t slid = 0, burst = 0;
+  for (const PerKey& p : sliding) slid += p.n;
+  EXPECT_EQ(slid, 3 * kSteps);
+  for (const PerKey& p : bursts) burst += p.n;
+  std::int64_t in_tens = 0;  // the rest of a session is dropped at its end
+  for (std::int64_t key = 0; key < 11; ++key) in_tens += (kSteps - key + 10) / 11 / 10 * 10;
+  EXPECT_EQ(burst, in_tens);
+  EXPECT_EQ(early.size(), 11u * 4 * (kSteps / 1000));
+  std::int64_t sevens = 0;
+  for (std::int64_t key = 0; key < 11; ++key) sevens += (kSteps - key + 10) / 11 / 7;
+  EXPECT_EQ(counted.size(), static_cast<std::size_t>(sevens));
+  std::size_t pairs = 0;
+  for (std::int64_t i = 0; i < kSteps; ++i) {
+    for (const std::int64_t j : {i - 11, i, i + 11}) pairs += j >= 0 && j < kSteps && j % 2 == 0 ? 1 : 0;
+  }
+  EXPECT_EQ(joined.size(), pairs);
+  EXPECT_EQ(names.size(), static_cast<std::size_t>(kSteps));
+  for (const auto& [key, name] : names) EXPECT_EQ(name, (key % 3 == 0 ? kLong : "short") + std::to_string(key));
+  ASSERT_EQ(lists.size(), 2u);  // of the one subtask of the last start
+  for (const auto& [what, n] : lists) {
+    // Each subtask of the start before had put one element into the list that is given whole.
+    EXPECT_EQ(n, what == "divided" ? kSteps * (kSteps - 1) / 2 : 3);
+  }
+  ASSERT_EQ(everything.size(), 11u);
+  for (const auto& [key, text] : everything) {
+    std::int64_t n = 0, list = 0, map = 0, most = 0, sum = 0;
+    for (std::int64_t i = key; i < kSteps; i += 11) {
+      ++n;
+      if (i % 1000 < 11) list += i;
+      map += static_cast<std::int64_t>(step(i).text.size());
+      most = i;
+      sum += i;
+    }
+    EXPECT_EQ(text, std::to_string(n) + " " + step(most).text.str() + " " + std::to_string(list) + " " +
+                        std::to_string(map) + " " + std::to_string(most) + " " + std::to_string(n) + " " +
+                        std::to_string(sum));
+  }
+}

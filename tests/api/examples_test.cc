@@ -18,9 +18,9 @@ std::string read(const std::string& path) {
 
 }  // namespace
 
-TEST(Examples, SnippetsOfTheDocumentationAreCompiled) {
-  const std::string page = read("docs/datastream.md");
-  const std::string code = read("tests/api/examples/datastream.cc");
+namespace {
+void expect_compiled(const std::string& page_path, const std::string& code, int fewest) {
+  const std::string page = read(page_path);
   ASSERT_FALSE(page.empty());
   int snippets = 0;
   for (std::size_t at = 0; (at = page.find("```cpp\n", at)) != std::string::npos;) {
@@ -30,12 +30,18 @@ TEST(Examples, SnippetsOfTheDocumentationAreCompiled) {
     at = end + 3;
     ++snippets;
   }
-  EXPECT_GE(snippets, 8);
+  EXPECT_GE(snippets, fewest);
+}
+}  // namespace
+
+TEST(Examples, SnippetsOfTheDocumentationAreCompiled) {
+  expect_compiled("docs/datastream.md", read("tests/api/examples/datastream.cc"), 9);
+  expect_compiled("README.md", read("tests/api/readme.cc"), 2);
 }
 
 TEST(Examples, BuildGraphs) {
   const std::vector<std::string> paths{"--input", "/i", "--output", "/o"};
-  for (const char* job : {"hits", "words", "lambdas", "sessions", "windows"}) {
+  for (const char* job : {"hits", "words", "lambdas", "sessions", "windows", "triggers"}) {
     EXPECT_EQ(fake::build(job, paths)->failed, "") << job;
   }
   EXPECT_EQ(fake::build("two_streams", {"--hits", "/h", "--titles", "/t", "--other", "/x"})->failed,

@@ -291,8 +291,10 @@ struct Runner {
             }
             ++a.count;
             bool now = false, purge = false;
-            if (f.on_element != nullptr) {
-              const int r = f.on_element(t.self, &b->view, id, {w.second, w.first}, a.count);
+            if (f.on_trigger != nullptr) {
+              drey_trigger x{{w.second, w.first}, DREY_NO_TIME, INT64_MIN, 0, a.count,
+                             DREY_NO_TIME,        DREY_NO_TIME, nullptr};
+              const int r = f.on_trigger(t.self, DREY_ON_ELEMENT, &b->view, id, &x);
               if (!ok(i, r < 0)) return false;
               now = (r & 1) != 0;
               purge = (r & 2) != 0;
@@ -306,7 +308,7 @@ struct Runner {
         }
       }
     }
-    if (assigner == "global" || f.on_element != nullptr) return true;
+    if (assigner == "global" || f.on_trigger != nullptr) return true;
     for (auto& [w, all] : windows) {
       for (auto& [key, a] : all) {
         if (!fire(w.second, w.first, key, a)) return false;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "drey/testing.h"
 
@@ -207,5 +208,234 @@ TEST_P(TimeWindows, EqualTheModel) {
   EXPECT_THAT(late, UnorderedElementsAreArray(expected.late));
   if (c.lateness == 0 && c.size == c.slide) {
     EXPECT_FALSE(late.empty());
+  }
+}
+
+// --- triggers ---
+
+namespace {
+
+constexpr std::int64_t kPause = 7;
+constexpr std::int64_t kNever = INT64_MIN;
+
+// Fires and purges at a pause in event time, and at the end of the window.
+struct Pauses {
+  using State = drey::Timestamp;
+  drey::TriggerResult on_element(const Row& row, drey::Window w, drey::TriggerContext& ctx) {
+    auto& newest = ctx.state<State>();  // all times here are above zero
+    newest = std::max(newest, row.time);
+    if (w.last() <= ctx.watermark()) return drey::TriggerResult::kFireAndPurge;
+    ctx.event_timer(std::min(newest + drey::Millis(kPause), w.last()));
+    return drey::TriggerResult::kContinue;
+  }
+  drey::TriggerResult on_event_time(drey::Timestamp, drey::Window, drey::TriggerContext&) {
+    return drey::TriggerResult::kFireAndPurge;
+  }
+  static void merge(State& into, const State& from) { into = std::max(into, from); }
+};
+
+struct Triggered {
+  std::string assigner = "tumbling", trigger = "count";
+  bool purge = false;
+  std::int64_t lateness = 0;
+  std::uint64_t seed = 1;
+};
+constexpr std::int64_t kSize = 20, kSlide = 5, kGap = 9, kCount = 3, kInterval = 8;
+
+std::vector<Row> late_script(std::uint64_t seed) {
+  auto rows = script(static_cast<std::uint32_t>(seed));
+  for (Row& r : rows) r.time.ms += 1000;
+  return rows;
+}
+
+// The rules of windows and triggers, one row, one window, one timer at a time.
+class Model {
+ public:
+  explicit Model(Triggered c) : c_(std::move(c)) {}
+
+  Expected run() {
+    std::int64_t largest = INT64_MIN;
+    for (const Row& r : late_script(c_.seed)) {
+      row(r);
+      largest = std::max(largest, r.time.ms);
+      advance(std::max(mark_, largest - kDisorder - 1));
+    }
+    advance(INT64_MAX);
+    return std::move(out_);
+  }
+
+ private:
+  struct Pane {
+    std::int64_t key, start, end;
+    std::vector<Row> rows;
+    std::int64_t count = 0, timer = kNever, next = kNever, newest = 0;
+    std::int64_t last() const { return end == INT64_MAX ? end : end - 1; }
+  };
+
+  void row(const Row& r) {
+    bool taken = false;
+    if (c_.assigner == "global") {
+      taken = give(r, INT64_MIN, INT64_MAX);
+    } else if (c_.assigner == "session") {
+      taken = give(r, r.time.ms, r.time.ms + kGap);
+    } else {
+      const std::int64_t slide = c_.assigner == "sliding" ? kSlide : kSize;
+      for (std::int64_t start = floor_to(r.time.ms, slide); start > r.time.ms - kSize; start -= slide) {
+        taken = give(r, start, start + kSize) || taken;
+      }
+    }
+    if (!taken) out_.late.push_back(r);
+  }
+
+  bool is_gone(std::int64_t end) const {
+    return end != INT64_MAX && mark_ != INT64_MIN && end - 1 + c_.lateness <= mark_;
+  }
+
+  bool give(const Row& r, std::int64_t start, std::int64_t end) {
+    std::vector<Pane> kept;
+    Pane pane{r.key, start, end, {}};
+    const bool merges = c_.assigner == "session";
+    std::vector<Pane> in;
+    for (Pane& p : panes_) {
+      const bool same = p.key == r.key && (merges ? p.start <= pane.end && p.end >= pane.start : p.end == end);
+      (same ? in : kept).push_back(p);
+      if (same) {
+        pane.start = std::min(pane.start, p.start);
+        pane.end = std::max(pane.end, p.end);
+      }
+    }
+    if (is_gone(pane.end)) return false;
+    for (const Pane& p : in) {
+      pane.rows.insert(pane.rows.end(), p.rows.begin(), p.rows.end());
+      pane.count += p.count;
+      pane.newest = std::max(pane.newest, p.newest);
+      if (p.next != kNever) pane.next = pane.next == kNever ? p.next : std::min(pane.next, p.next);
+      if (!merges) pane.timer = p.timer;
+    }
+    pane.rows.push_back(r);
+    ++pane.count;
+    pane.newest = std::max(pane.newest, r.time.ms);
+    const bool passed = pane.last() <= mark_;
+    if (c_.trigger == "count") {
+      if (pane.count >= kCount) fire(pane);
+    } else if (passed) {
+      fire(pane);
+    } else if (c_.trigger == "event") {
+      pane.timer = pane.last();
+    } else if (c_.trigger == "continuous") {
+      if (pane.next == kNever) pane.next = floor_to(r.time.ms, kInterval) + kInterval;
+      pane.timer = std::min(pane.next, pane.last());
+    } else {
+      pane.timer = std::min(pane.newest + kPause, pane.last());
+    }
+    kept.push_back(pane);
+    panes_ = kept;
+    return true;
+  }
+
+  void fire(Pane& p) {
+    if (!p.rows.empty()) out_.results.push_back(of_rows(p.key, {{p.start}, {p.end}}, p.rows));
+    p.count = 0;
+    if (c_.purge || c_.trigger == "custom") p.rows.clear();
+  }
+
+  void advance(std::int64_t to) {
+    mark_ = to;
+    while (true) {
+      // The earliest thing that happens: a timer, then the end of a window at the same instant.
+      Pane* timed = nullptr;
+      for (Pane& p : panes_) {
+        if (p.timer != kNever && p.timer <= to && (timed == nullptr || p.timer < timed->timer)) timed = &p;
+      }
+      const auto ends = std::min_element(panes_.begin(), panes_.end(), [](const Pane& a, const Pane& b) { return a.end < b.end; });
+      const bool gone = ends != panes_.end() && is_gone(ends->end);
+      if (timed != nullptr && (!gone || timed->timer <= ends->end - 1 + c_.lateness)) {
+        const std::int64_t at = std::exchange(timed->timer, kNever);
+        fire(*timed);
+        if (c_.trigger == "continuous") {
+          timed->next = kNever;
+          if (at < timed->last()) {
+            timed->next = floor_to(at, kInterval) + kInterval;
+            timed->timer = std::min(timed->next, timed->last());
+          }
+        }
+      } else if (gone) {
+        panes_.erase(ends);
+      } else {
+        return;
+      }
+    }
+  }
+
+  const Triggered c_;
+  std::int64_t mark_ = INT64_MIN;
+  std::vector<Pane> panes_;
+  Expected out_;
+};
+
+std::vector<std::string> arguments(const Triggered& c) {
+  return {"--assigner", c.assigner,          "--trigger", c.trigger,
+          "--purge",    c.purge ? "1" : "0", "--lateness", std::to_string(c.lateness),
+          "--seed",     std::to_string(c.seed)};
+}
+
+template <class W>
+void add_triggered(W windows, drey::ProgramArgs& args, drey::Millis lateness) {
+  const std::string kind = args.get<std::string>("trigger", "");
+  const bool purge = args.get<std::string>("purge", "0") == "1";
+  windows.allowed_lateness(lateness).late_to(kLate);
+  const auto finish = [](const auto& w) {
+    auto sums = w.template aggregate<Sum>(of);
+    sums.to(drey::collect("sums"));
+    sums.side_output(kLate).to(drey::collect("late"));
+    w.template aggregate<Texts>(of_texts).to(drey::collect("texts"));
+    w.process(of_rows).to(drey::collect("rows"));
+  };
+  if (kind == "custom") return finish(windows.trigger(Pauses{}));
+  const drey::BuiltInTrigger t = kind == "count"        ? drey::count_trigger(kCount)
+                                 : kind == "continuous" ? drey::continuous_event_time_trigger(drey::Millis(kInterval))
+                                                        : drey::event_time_trigger();
+  finish(windows.trigger(purge ? drey::purging(t) : t));
+}
+
+}  // namespace
+
+DREY_JOB("triggered_windows", env, args) {
+  auto rows = one_by_one(env, late_script(args.get<std::uint64_t>("seed", 1)))
+                  .watermarks(drey::bounded_out_of_orderness(&Row::time, drey::Millis(kDisorder)))
+                  .parallelism(1)
+                  .key_by(&Row::key);
+  const std::string assigner = args.get<std::string>("assigner", "");
+  const drey::Millis lateness(args.get<std::int64_t>("lateness", 0));
+  if (assigner == "tumbling") add_triggered(rows.window(drey::tumbling(drey::Millis(kSize))), args, lateness);
+  if (assigner == "sliding") add_triggered(rows.window(drey::sliding(drey::Millis(kSize), drey::Millis(kSlide))), args, lateness);
+  if (assigner == "session") add_triggered(rows.window(drey::session(drey::Millis(kGap))), args, lateness);
+  if (assigner == "global") add_triggered(rows.window(drey::global()), args, lateness);
+}
+
+class TriggeredWindows : public testing::TestWithParam<std::tuple<std::string, std::string, bool>> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, TriggeredWindows,
+                         testing::Combine(testing::Values("tumbling", "sliding", "session", "global"),
+                                          testing::Values("count", "continuous", "event", "custom"), testing::Bool()));
+
+TEST_P(TriggeredWindows, EqualTheModel) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    Triggered c;
+    std::tie(c.assigner, c.trigger, c.purge) = GetParam();
+    c.seed = seed;
+    c.lateness = seed % 2 == 0 ? 0 : static_cast<std::int64_t>(seed) * 5;
+    SCOPED_TRACE(testing::PrintToString(arguments(c)));
+    const Expected expected = Model(c).run();
+    Job job("triggered_windows");
+    const auto& sums = job.collect<Result>("sums");
+    const auto& texts = job.collect<Result>("texts");
+    const auto& rows = job.collect<Result>("rows");
+    const auto& late = job.collect<Row>("late");
+    job.parallelism(1 + static_cast<int>(seed % 2)).run(arguments(c));
+    EXPECT_THAT(sums, UnorderedElementsAreArray(expected.results));
+    EXPECT_THAT(texts, UnorderedElementsAreArray(expected.results));
+    EXPECT_THAT(rows, UnorderedElementsAreArray(expected.results));
+    EXPECT_THAT(late, UnorderedElementsAreArray(expected.late));
+    EXPECT_GT(expected.results.size(), 10u);
   }
 }

@@ -1,5 +1,8 @@
 // clang-format off: the snippets are laid out for docs/datastream.md.
 // The snippets of docs/datastream.md, in its order; examples_test.cc checks that they are the same.
+#include <drey/testing.h>
+#include <gtest/gtest.h>
+
 #include <drey/datastream.h>
 
 using namespace drey::literals;
@@ -140,6 +143,34 @@ DREY_JOB("windows", env, args) {
   pages.count_window(1000).count().print("every thousand");
 }
 
+struct AtPauses {                                             // a trigger of one's own
+  using State = drey::Timestamp;                              // one for each key and window
+  drey::TriggerResult on_element(const Hit& hit, drey::Window w, drey::TriggerContext& ctx) {
+    auto& newest = ctx.state<State>();
+    newest = std::max(newest, hit.time);
+    ctx.event_timer(std::min(newest + 5s, w.last()));
+    return drey::TriggerResult::kContinue;
+  }
+  drey::TriggerResult on_event_time(drey::Timestamp, drey::Window, drey::TriggerContext&) {
+    return drey::TriggerResult::kFireAndPurge;
+  }
+};
+
+DREY_JOB("triggers", env, args) {
+  auto pages = env.from(drey::csv<Hit>(args.path("input")))
+                   .watermarks(drey::monotonous(&Hit::time))
+                   .key_by(&Hit::page);
+  pages.window(drey::tumbling(24h)).trigger(drey::continuous_event_time_trigger(1h)).count().print("so far");
+  pages.window(drey::tumbling(1h)).trigger(drey::purging(drey::count_trigger(100))).count().print("hundreds");
+  pages.window(drey::tumbling(1h)).trigger(AtPauses{}).count().print("bursts");
+  pages.window(drey::global())
+      .trigger([](const Hit& hit, drey::Window, std::int64_t) {
+        return hit.bytes.value_or(0) > 1'000'000 ? drey::TriggerResult::kFire : drey::TriggerResult::kContinue;
+      })
+      .count()
+      .print("up to each huge one");
+}
+
 struct Title {
   drey::Text page, title;
   DREY_FIELDS(Title, page, title)
@@ -186,4 +217,14 @@ DREY_JOB("settings", env, args) {
       .parallelism(1)
       .disable_chaining()
       .to(drey::discard());
+}
+
+TEST(Sessions, EndAfterHalfAnHour) {
+  drey::testing::Harness sessions(Sessions{}, &Hit::user);
+  sessions.process({"/a", "ann", 10, {0}}, drey::Timestamp{0});      // a row and its event time
+  sessions.process({"/b", "ann", 10, {60'000}}, drey::Timestamp{60'000});
+  const auto saved = sessions.snapshot();
+  sessions.restore(saved);                                          // a new instance, as after a failure
+  sessions.watermark(drey::Timestamp{60'000} + 30min);               // fires timers
+  EXPECT_EQ(sessions.take().at(0).hits, 2);
 }
