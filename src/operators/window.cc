@@ -63,6 +63,10 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
   } else {
     return bad("unknown trigger: " + trigger);
   }
+  const bool is_continuous = out.trigger == Trigger::kContinuousEventTime || out.trigger == Trigger::kContinuousProcessingTime;
+  if (is_continuous && (out.assigner == Assigner::kSession || out.assigner == Assigner::kGlobal)) {
+    return bad("continuous triggers work on tumbling and sliding windows; for sessions and global windows use count(n) or a trigger of your own");
+  }
   if (out.trigger == Trigger::kNever) {
     return bad("a global window never fires without a trigger: use count(n) or a trigger of your own");
   }

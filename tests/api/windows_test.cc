@@ -414,9 +414,23 @@ DREY_JOB("triggered_windows", env, args) {
 }
 
 class TriggeredWindows : public testing::TestWithParam<std::tuple<std::string, std::string, bool>> {};
-INSTANTIATE_TEST_SUITE_P(Kinds, TriggeredWindows,
-                         testing::Combine(testing::Values("tumbling", "sliding", "session", "global"),
+INSTANTIATE_TEST_SUITE_P(Timed, TriggeredWindows,
+                         testing::Combine(testing::Values("tumbling", "sliding"),
                                           testing::Values("count", "continuous", "event", "custom"), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(Session, TriggeredWindows,
+                         testing::Combine(testing::Values("session"), testing::Values("count", "event", "custom"), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(Global, TriggeredWindows,
+                         testing::Combine(testing::Values("global"), testing::Values("count", "custom"), testing::Bool()));
+
+TEST(TriggeredWindows, ContinuousTriggersAreRefusedWhereTheyDoNotWork) {
+  for (const char* assigner : {"session", "global"}) {
+    Triggered c;
+    c.assigner = assigner;
+    c.trigger = "continuous";
+    Job job("triggered_windows");
+    EXPECT_THAT([&] { job.run(arguments(c)); }, testing::ThrowsMessage<std::exception>(testing::HasSubstr("continuous triggers work on")));
+  }
+}
 
 TEST_P(TriggeredWindows, EqualTheModel) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
