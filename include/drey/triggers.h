@@ -100,7 +100,7 @@ inline BuiltInTrigger count_trigger(std::int64_t n) {
   return detail::trigger_with("count_trigger", n, false);
 }
 // Fires whenever the watermark passes a multiple of the interval, and at the window's end.
-// On tumbling and sliding windows.
+// Not on global windows.
 inline BuiltInTrigger continuous_event_time_trigger(Millis interval) {
   return detail::trigger_with("continuous_event_time_trigger", interval.count(), true);
 }

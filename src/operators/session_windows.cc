@@ -147,8 +147,11 @@ class SessionWindows final : public Operator {
 
   Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) {
     while (true) {
+      // One instant at a time: a trigger that fires may set a timer before those that are due as well.
+      const std::int64_t next = timers_->next(time_kind);
+      if (next > now) return {};
       due_.clear();
-      timers_->pop_due(time_kind, now, 1024, due_);
+      timers_->pop_due(time_kind, next, 1024, due_);
       if (due_.empty()) return {};
       for (const drey_timer& timer : due_) {
         const state::Address row = table_->find(timer.key, timer.hash);

@@ -138,8 +138,11 @@ class TriggeredWindows final : public Operator {
 
   Status fire_timers(state::TimeKind time_kind, std::int64_t up_to, Emitter& out) {
     while (true) {
+      // One instant at a time: a trigger that fires may set a timer before those that are due as well.
+      const std::int64_t next = timers_->next(time_kind);
+      if (next > up_to) return {};
       due_.clear();
-      timers_->pop_due(time_kind, up_to, 1024, due_);
+      timers_->pop_due(time_kind, next, 1024, due_);
       if (due_.empty()) return {};
       for (const drey_timer& timer : due_) {
         ends_.clear();

@@ -64,8 +64,8 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
     return bad("unknown trigger: " + trigger);
   }
   const bool is_continuous = out.trigger == Trigger::kContinuousEventTime || out.trigger == Trigger::kContinuousProcessingTime;
-  if (is_continuous && (out.assigner == Assigner::kSession || out.assigner == Assigner::kGlobal)) {
-    return bad("continuous triggers work on tumbling and sliding windows; for sessions and global windows use count(n) or a trigger of your own");
+  if (is_continuous && out.assigner == Assigner::kGlobal) {
+    return bad("global windows never end, so a continuous trigger would fire for ever at the end of the input: use count(n) or a trigger of your own");
   }
   if (out.trigger == Trigger::kNever) {
     return bad("a global window never fires without a trigger: use count(n) or a trigger of your own");
