@@ -48,7 +48,7 @@ def blocks(text):
 def a_job_written_from_the_readme_alone_builds_runs_and_is_shown():
     project = folder("readme")
     page = read(ROOT, "README.md")
-    program, = [text for language, text in blocks(page) if language == "cpp"]
+    program, = [text for language, text in blocks(page) if language == "cpp" and "DREY_JOB" in text]
     build_file, = [text for language, text in blocks(page) if language == "cmake"]
     commands, = [text for language, text in blocks(page) if language is None and "drey up" in text]
     for name, text in (("count.cc", program), ("CMakeLists.txt", build_file)):
