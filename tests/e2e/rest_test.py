@@ -27,7 +27,7 @@ def plain(cluster, path, headers=None):
 
 
 def flights(cluster, name, *arguments):
-    return ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", os.path.join(DATA, "airlines.csv"), "--output",
+    return ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", os.path.join(DATA, "airlines.csv.zst"), "--output",
             os.path.join(cluster.base, name), *[str(a) for a in arguments]]
 
 
