@@ -58,16 +58,15 @@ def logs_stacks_and_profiles_of_a_running_job():
                 if status not in (400, 404) or b"root:" in body:
                     raise Failure(f"{base}{name}: {status} {body[:80]}")
         # Stacks: of the right vertex, with the engine's names.
-        vertex = cluster.get(f"/jobs/{job}")["vertices"][0]["id"]
+        vertex = next(v["id"] for v in cluster.get(f"/jobs/{job}")["vertices"] if v["name"].startswith("Source: flights"))
 
         def graph(kind):
             found = cluster.get(f"/jobs/{job}/vertices/{vertex}/flamegraph?type={kind}")
             return found if found["endTimestamp"] > 0 and found["data"]["value"] > 0 else None
 
         whole = until("a flame graph", 60, lambda: graph("full"))
-        running = until("a flame graph of the processor", 60, lambda: graph("on_cpu"))
-        if "drey::runtime::Task::step" not in json.dumps(running):
-            raise Failure(json.dumps(running)[:1000])
+        # Samples within a library without frame pointers (zstd) end at its border; others show the engine.
+        until("the engine's names on the processor", 60, lambda: (g := graph("on_cpu")) and "drey::runtime::Task::step" in json.dumps(g))
         expect("names", ["name", "value", "children"], list(whole["data"]))
         dump = "".join(t["stringifiedThreadInfo"] for t in cluster.get(f"/taskmanagers/{tm}/thread-dump")["threadInfos"])
         if '"drey-worker-0" Id=' not in dump or "\n\tat " not in dump:
