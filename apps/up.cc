@@ -277,6 +277,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
     env::log_info("up", "Removed {} files that a crash had left", directory.orphans());
   DREY_TRY_ASSIGN(auto store, cluster::open_sqlite_store(dir + "/jobs.db"));
   DREY_TRY(env.files.write_atomic(dir + "/secret", s.cluster.secret));
+  // What the JobManager prints goes to the terminal, or into this file in the background: it is there for who asks.
+  DREY_TRY(env.files.create(directory.log("jobmanager.out"), true).status());
   std::shared_ptr<rest::Gatekeeper> gatekeeper;
   if (s.security.has_logins()) {
     gatekeeper = std::make_shared<rest::Gatekeeper>(
@@ -332,8 +334,11 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   options.process_metrics = runtime::process_metrics;
   options.end_cluster = [] { g_stop.release(); };
   options.crash_report = [&directory](const std::string& id) {
-    // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name becomes a path.
-    return id.find('/') == std::string::npos ? runtime::take_crash_report(directory.log(id + ".crash")) : runtime::CrashReport();
+    // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name
+    // becomes a path.
+    return id.find('/') == std::string::npos
+               ? runtime::take_crash_report(directory.log(id + ".crash"))
+               : runtime::CrashReport();
   };
   cluster::ProgramLimits limits;
   limits.deadline = s.cluster.program_timeout;
