@@ -10,6 +10,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests/e2e"))
 from cluster import BUILD, Cluster, until  # noqa: E402
+from pages import small_pages  # noqa: E402
 
 JAR = os.path.join(BUILD, "examples", "bench_jobs.jar")
 KEYS, RATE = 8_000_000, 16_000  # in 5 s one row in a hundred is touched
@@ -145,40 +146,63 @@ def checkpoints(job, count):
     return base, found
 
 
-def recover_and_checkpoint(runs):
-    with Cluster("bench-state", *NO_DELAY, "-Dtaskmanager.memory.managed.size=12g") as cluster:
+def recoveries(cluster, job, runs):
+    found = []
+    for _ in range(runs):
+        pid = cluster.task_manager_pids()[0]
+        begin = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        until("the loss to be noticed", 60, lambda: not job.is_running())
+        noticed = time.monotonic() - begin
+        until("RUNNING again", 120, job.is_running)
+        found.append({"seconds": time.monotonic() - begin, "noticed_s": noticed})
+        found[-1]["state_bytes"] = job.checkpoint_after(time.time() * 1000)["state_size"]  # all of it is there
+    return found
+
+
+def state_cluster():
+    return Cluster("bench-state", *NO_DELAY, "-Dtaskmanager.memory.managed.size=12g")
+
+
+def recover_and_checkpoint(runs, recover=True, checkpoint=True):
+    if not recover and not checkpoint:
+        return
+    with state_cluster() as cluster:
         jar = cluster.upload(JAR)
         job, seconds = load(cluster, jar, "together", RATE, "5s")
-        base, found = checkpoints(job, runs)
-        yield "checkpoint, 1 % lying together", found
-        yield "checkpoint, all", [{"seconds": base["end_to_end_duration"] / 1000, "written_bytes": base["checkpointed_size"], "load_s": seconds}]
-        found = []
-        for _ in range(runs):
-            pid = cluster.task_manager_pids()[0]
-            begin = time.monotonic()
-            os.kill(pid, signal.SIGKILL)
-            until("the loss to be noticed", 60, lambda: not job.is_running())
-            noticed = time.monotonic() - begin
-            until("RUNNING again", 120, job.is_running)
-            found.append({"seconds": time.monotonic() - begin, "noticed_s": noticed})
-            found[-1]["state_bytes"] = job.checkpoint_after(time.time() * 1000)["state_size"]  # all of it is there
-        yield "recover", found
+        base, found = checkpoints(job, runs if checkpoint else 1)
+        if checkpoint:
+            yield "checkpoint, 1 % lying together", found
+            yield "checkpoint, all", [{"seconds": base["end_to_end_duration"] / 1000, "written_bytes": base["checkpointed_size"], "load_s": seconds}]
+        if recover:
+            yield "recover", recoveries(cluster, job, runs)
         job.cancel()
-        job, _ = load(cluster, jar, "random", RATE, "5s")
-        # Twice as many: pages are written as a whole now and then, and that belongs to it.
-        yield "checkpoint, 1 % at random", checkpoints(job, 2 * runs)[1]
-        job.cancel()
-        speeds = {}
-        for name, interval in (("without", None), ("with", "5s")):
-            job, _ = load(cluster, jar, "random", 0, interval)
-            if interval:
-                job.checkpoint_after(time.time() * 1000)
-            begin, rows, cpu = time.monotonic(), job.rows(), cpu_seconds(cluster.process.pid)
-            time.sleep(20)
-            rows, cpu = job.rows() - rows, cpu_seconds(cluster.process.pid) - cpu
-            speeds[name] = {"rows_per_s": rows / (time.monotonic() - begin), "rows_per_cpu_s": rows / cpu}
-            if interval:
-                speeds[name]["checkpoints"] = [{"seconds": h["end_to_end_duration"] / 1000, "written_bytes": h["checkpointed_size"]}
-                                               for h in job.checkpoints()[-4:]]
+        if checkpoint:
+            yield from checkpoints_at_random(cluster, jar, runs)
+    if recover:
+        with small_pages(), state_cluster() as cluster:
+            job, _ = load(cluster, cluster.upload(JAR), "together", RATE, "5s")
+            checkpoints(job, 1)
+            yield "recover, 4 KiB pages", recoveries(cluster, job, runs)
             job.cancel()
-        yield "updates, checkpoint every 5 s", [{"part_of_speed": speeds["with"]["rows_per_s"] / speeds["without"]["rows_per_s"], **speeds}]
+
+
+def checkpoints_at_random(cluster, jar, runs):
+    job, _ = load(cluster, jar, "random", RATE, "5s")
+    # Twice as many: pages are written as a whole now and then, and that belongs to it.
+    yield "checkpoint, 1 % at random", checkpoints(job, 2 * runs)[1]
+    job.cancel()
+    speeds = {}
+    for name, interval in (("without", None), ("with", "5s")):
+        job, _ = load(cluster, jar, "random", 0, interval)
+        if interval:
+            job.checkpoint_after(time.time() * 1000)
+        begin, rows, cpu = time.monotonic(), job.rows(), cpu_seconds(cluster.process.pid)
+        time.sleep(20)
+        rows, cpu = job.rows() - rows, cpu_seconds(cluster.process.pid) - cpu
+        speeds[name] = {"rows_per_s": rows / (time.monotonic() - begin), "rows_per_cpu_s": rows / cpu}
+        if interval:
+            speeds[name]["checkpoints"] = [{"seconds": h["end_to_end_duration"] / 1000, "written_bytes": h["checkpointed_size"]}
+                                           for h in job.checkpoints()[-4:]]
+        job.cancel()
+    yield "updates, checkpoint every 5 s", [{"part_of_speed": speeds["with"]["rows_per_s"] / speeds["without"]["rows_per_s"], **speeds}]

@@ -6,17 +6,21 @@
     bench/run.py --json              one JSON line a run and one a case, instead of the table
 
 Needs build/release (./bench.sh builds it). The files of the file cases are written once below build/bench-data.
-`generator` beside a figure: the share of its CPU time that making the rows alone costs (case generate).
+`generator` beside a figure: the share of its CPU time that making the rows alone costs (case generate, which is therefore run
+with every case over generated rows). "4 KiB pages": the same without pages of 2 MiB, where memory growth matters.
 """
 import argparse
+import contextlib
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 
 import cluster_cases
+from pages import kernel_gives_large_pages, small_pages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BENCH = os.path.join(ROOT, "build/release/bin/drey-bench")
@@ -25,13 +29,17 @@ DATA = os.path.join(ROOT, "build/bench-data")
 M = 1_000_000
 CKPT_1S = ["--checkpoint-ms", "1000"]
 
+GENERATE = ("generate", "generate", 100 * M, 2, [], None, None)
+SMALL = ", 4 KiB pages"
+
 # name, drey-bench case, rows, parallelism, more arguments, goal in rows per CPU-second, Flink 2.3.0 there
 CASES = [
-    ("generate", "generate", 100 * M, 2, [], None, None),
+    GENERATE,
     ("exchange@1core", "exchange", 40 * M, 1, [], 80 * M, 4.7 * M),
     ("exchange", "exchange", 40 * M, 2, [], 40 * M, 4.7 * M),
     ("keyed_sum@1core", "keyed_sum", 18 * M, 1, [], 15 * M, 1.2 * M),
     ("keyed_sum", "keyed_sum", 36 * M, 2, [], 15 * M, 1.2 * M),
+    ("keyed_sum" + SMALL, "keyed_sum", 36 * M, 2, [], None, None),
     ("keyed_sum, checkpoint every second", "keyed_sum", 36 * M, 2, CKPT_1S, 12 * M, None),
     ("keyed_sum@ckpt", "keyed_sum@ckpt", 200 * M, 2, [], 12 * M, None),
     ("chain", "chain", 80 * M, 2, [], 100 * M, 12 * M),
@@ -90,17 +98,21 @@ def millions(v):
 
 
 def speed(table, only, runs):
-    table.head("rows per CPU-second")
+    """Returns what the generator makes in a CPU-second, if it was asked."""
+    wanted = [c for c in CASES if only in c[0]]
+    if any(c[2] for c in wanted) and GENERATE not in wanted:
+        wanted.insert(0, GENERATE)
+    if wanted:
+        table.head("rows per CPU-second")
     generator = None
-    for name, case, rows, parallelism, more, goal, flink in CASES:
-        if only not in name:
-            continue
+    for name, case, rows, parallelism, more, goal, flink in wanted:
         if DATA in more:
             make_data()
         found = []
         for _ in range(runs):
-            figures = once(case, rows, parallelism, more)
-            table.run(figures)
+            with small_pages() if name.endswith(SMALL) else contextlib.nullcontext():
+                figures = once(case, rows, parallelism, more)
+            table.run({**figures, "name": name})
             found.append(figures)
         values = [f["rows_per_cpu_s"] for f in found]
         middle = statistics.median(values)
@@ -110,7 +122,10 @@ def speed(table, only, runs):
         elif rows and generator:
             notes.append(f"generator {100 * middle / generator:.0f} %")
         ratio = "-" if flink is None else f"{millions(flink)} (x {middle / flink:.1f})"
+        if name == "keyed_sum" and not kernel_gives_large_pages():
+            notes.append("this kernel gives no pages of 2 MiB")
         table.line(name, "-" if goal is None else ">= " + millions(goal), values, millions, ratio, ", ".join(notes))
+    return generator
 
 
 def latency(table, only, runs):
@@ -140,7 +155,31 @@ def api(table, only, runs):
         table.line(title, f"<= {goal:.2f}", [f["ratio"] for f in figures], lambda v: f"{v:.2f}", notes=f"{row:.2f} ns a row")
 
 
-def cluster(table, only, runs):
+# What a job's compiler sees must not hold these (paths of headers).
+HEAVY = ("/boost/", "/fmt/", "/iostream")
+
+
+def compile_time(table, only, runs):
+    """CPU seconds of a plain compiler run over a job, with the options of drey_add_job."""
+    if only not in "compile":
+        return
+    command = ["c++", "-std=c++20", "-O2", "-g1", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-fPIC", "-I", os.path.join(ROOT, "include")]
+    source = os.path.join(ROOT, "bench/jobs/delays.cc")
+    found = []
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*command, "-c", source, "-o", os.devnull], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        table.run({"case": "compile", "cpu_seconds": found[-1]})
+    headers = subprocess.run([*command, "-M", source], check=True, capture_output=True, text=True).stdout.split()
+    heavy = [h for h in headers if any(part in h for part in HEAVY)]
+    version = subprocess.run(["c++", "-dumpfullversion"], check=True, capture_output=True, text=True).stdout.strip()
+    table.line("api: compile a job", "< 10 s", found, lambda v: f"{v:.2f} s", notes=f"CPU time, c++ {version}")
+    table.line("api: headers of Boost, fmt, iostream", "0", [len(heavy)], str, notes=f"of {len(headers) - 2}")
+
+
+def cluster(table, only, runs, generator):
     def wanted(*names):
         return any(only in name for name in names)
 
@@ -166,16 +205,16 @@ def cluster(table, only, runs):
     if wanted("idle after 20 jobs"):
         for _, found in add(cluster_cases.idle_after_jobs()):
             table.line("idle: 30 s after the last of 20 jobs", "< 80 MB", [f["idle_bytes"] for f in found], megabytes, "-", "one run")
-    if not wanted("recover", "checkpoint"):
-        return
-    for name, found in add(cluster_cases.recover_and_checkpoint(runs)):
+    for name, found in add(cluster_cases.recover_and_checkpoint(runs, recover=wanted("recover"), checkpoint=wanted("checkpoint"))):
         times = [f["seconds"] for f in found if "seconds" in f]
-        if name == "recover":
+        if name.startswith("recover"):
             notes = f"noticed after {statistics.median(f['noticed_s'] for f in found) * 1000:.0f} ms; {found[0]['state_bytes'] / 1e6:.0f} MB again"
-            table.line(name, "< 3 s", times, seconds, "36 s (heap), 14 s (RocksDB)", notes)
+            table.line(name, "-" if name.endswith(SMALL) else "< 3 s", times, seconds, "36 s (heap), 14 s (RocksDB)", notes)
         elif name.startswith("updates"):
             one = found[0]
             notes = ", ".join(f"{which} {millions(one[which]['rows_per_s'])}/s ({millions(one[which]['rows_per_cpu_s'])} per CPU-s)" for which in ("without", "with"))
+            if generator:
+                notes += f"; generator {100 * one['without']['rows_per_cpu_s'] / generator:.0f} %"
             table.line("checkpoint: speed with / without", ">= 0.80", [one["part_of_speed"]], lambda v: f"{v:.2f}", "0.33 (heap), 0.56", notes)
         elif name == "checkpoint, all":
             table.line(name, "-", times, seconds, "3.1 s", f"{found[0]['written_bytes'] / 1e6:.0f} MB; keys loaded in {found[0]['load_s']:.1f} s")
@@ -192,11 +231,12 @@ def main():
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     table = Table(args.json)
-    speed(table, args.only, args.runs)
+    generator = speed(table, args.only, args.runs)
     table.head("the rest")
     latency(table, args.only, args.runs)
     api(table, args.only, args.runs)
-    cluster(table, args.only, args.runs)
+    compile_time(table, args.only, args.runs)
+    cluster(table, args.only, args.runs, generator)
 
 
 if __name__ == "__main__":
