@@ -156,7 +156,7 @@ class SimSum final : public operators::Operator {
   Status process(std::uint32_t, const data::BatchRef& batch, operators::Emitter& out) override {
     keys_.encode(*batch, context_.key_columns(0));
     std::vector<void*> rows(batch->rows());
-    DREY_TRY(table_->values(keys_.keys(), keys_.hashes(), 0, true, rows.data(), nullptr));
+    DREY_TRY(table_->values(keys_.keys(), keys_.hashes(), {}, true, rows.data(), nullptr));
     data::BatchBuilder builder(context_.output_schema(0), batch->rows(), context_.pool());
     for (std::uint32_t i = 0; i < batch->rows(); ++i) {
       const std::uint32_t row = batch->physical(i);

@@ -1,4 +1,5 @@
-// Job delays: a job as users write them. bench/run.py measures how long it takes to compile; that it runs is not its point.
+// Job delays: a job as users write them. bench/run.py measures how long it takes to compile; that
+// it runs is not its point.
 #include <drey/datastream.h>
 using namespace drey::literals;
 
@@ -42,7 +43,8 @@ DREY_JOB("delays", env, args) {
       .key_by(&Flight::origin)
       .window(drey::tumbling(1h))
       .aggregate<Delay>([](const drey::Text& origin, drey::Window w, const Delay& d) {
-        const double mean = d.flown == 0 ? 0 : static_cast<double>(d.sum) / static_cast<double>(d.flown);
+        const double mean =
+            d.flown == 0 ? 0 : static_cast<double>(d.sum) / static_cast<double>(d.flown);
         return HourlyDelay{origin, w.start, d.flown, mean};
       })
       .uid("hourly")

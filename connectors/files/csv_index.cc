@@ -36,6 +36,31 @@ inline Structure structure_of(const char* p) {
   return {bits_of(',') | lines, lines, bits_of('"')};
 }
 
+// Number of the lowest bit; any number when there is none. (std::countr_zero asks whether there is one, each time.)
+inline std::uint32_t lowest_bit(std::uint64_t bits) {
+#ifdef __BMI__
+  return static_cast<std::uint32_t>(_tzcnt_u64(bits));
+#else
+  return static_cast<std::uint32_t>(std::countr_zero(bits));
+#endif
+}
+
+// Writes at + (number of the bit) for each bit that is set, in order. Goes by eights, so `out` needs room for 64 numbers
+// whatever there are: how many there are is then a rare branch, not one a number.
+inline void write_positions(std::uint64_t bits, unsigned count, std::uint32_t at, std::uint32_t* out) {
+  const auto eight = [&](unsigned from) {
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 8; ++i) {
+      out[from + i] = at + lowest_bit(bits);
+      bits &= bits - 1;
+    }
+  };
+  eight(0);
+  if (count <= 8) return;
+  eight(8);
+  for (unsigned from = 16; from < count; from += 8) eight(from);
+}
+
 }  // namespace
 
 std::size_t CsvIndex::find(std::string_view input, std::size_t fields, std::size_t rows_max) {
@@ -43,11 +68,12 @@ std::size_t CsvIndex::find(std::string_view input, std::size_t fields, std::size
   fields_ = fields;
   // A block writes up to 64 words from the last separator on, which may be that of a row with too many.
   const std::size_t needed = 1 + rows_max * fields + 2 * 64;
-  if (ends_.size() < needed) ends_.resize(needed);
-  ends_[0] = UINT32_MAX;
-  std::uint32_t* const ends = ends_.data() + 1;
+  if (begins_.size() < needed) begins_.resize(needed);
+  begins_[0] = 0;
+  std::uint32_t* const begins = begins_.data() + 1;
   std::size_t found = 0;  // separators
   std::size_t rows = 0;
+  std::size_t row_end = fields;  // separators up to the end of the row under way
   for (std::size_t at = 0; rows < rows_max && at + 64 + FieldSpans::kPadding <= input.size(); at += 64) {
     Structure block = structure_of(input_ + at);
     const bool has_quote = block.quotes != 0;
@@ -56,21 +82,14 @@ std::size_t CsvIndex::find(std::string_view input, std::size_t fields, std::size
       block.separators &= before;
       block.lines &= before;
     }
-    const auto count = static_cast<unsigned>(std::popcount(block.separators));
     // A row of more fields than expected would run over the end.
     if (found > rows_max * fields + 64) break;
-    std::uint32_t* out = ends + found;
-    std::uint64_t bits = block.separators;
-    for (unsigned done = 0; done < count; done += 16) {
-      for (unsigned i = 0; i < 16 && done + i < 64; ++i) {
-        out[done + i] = static_cast<std::uint32_t>(at) + static_cast<std::uint32_t>(std::countr_zero(bits));
-        bits &= bits - 1;
-      }
-    }
+    const auto count = static_cast<unsigned>(std::popcount(block.separators));
+    write_positions(block.separators, count, static_cast<std::uint32_t>(at) + 1, begins + found);
     for (std::uint64_t lines = block.lines; lines != 0; lines &= lines - 1) {
-      const std::uint64_t before = (lines & (~lines + 1)) - 1;
-      const std::size_t number = found + static_cast<std::size_t>(std::popcount(block.separators & before));
-      if (number + 1 != (rows + 1) * fields) return rows;
+      const std::uint64_t up_to = lines ^ (lines - 1);
+      if (found + static_cast<std::size_t>(std::popcount(block.separators & up_to)) != row_end) return rows;
+      row_end += fields;
       if (++rows == rows_max) return rows;
     }
     if (has_quote) break;

@@ -20,20 +20,24 @@ class FieldSpans {
     std::size_t size;
   };
 
-  FieldSpans(const char* input, const std::uint32_t* ends, std::size_t stride, bool is_last)
-      : input_(input), ends_(ends), stride_(stride), is_last_(is_last) {}
+  FieldSpans(const char* input, const std::uint32_t* begins, std::size_t stride, bool is_last)
+      : input_(input), begins_(begins), stride_(stride), is_last_(is_last) {}
   Span operator[](std::size_t row) const {
-    const std::uint32_t* at = ends_ + row * stride_;
-    const std::uint32_t begin = at[0] + 1;
-    std::size_t size = at[1] - begin;
+    const std::uint32_t* at = bounds(row);
+    std::size_t size = at[1] - at[0] - 1;
     // "\r\n" ends a line as "\n" does.
-    if (is_last_ && size > 0 && input_[begin + size - 1] == '\r') --size;
-    return {input_ + begin, size};
+    if (is_last_ && size > 0 && input_[at[0] + size - 1] == '\r') --size;
+    return {input_ + at[0], size};
   }
+
+  // For kernels: [0] is where the field begins in input(), [1] where the one behind its separator does. A '\r' before the
+  // end of a line is still part of the field.
+  const std::uint32_t* bounds(std::size_t row) const { return begins_ + row * stride_; }
+  const char* input() const { return input_; }
 
  private:
   const char* input_;
-  const std::uint32_t* ends_;
+  const std::uint32_t* begins_;
   std::size_t stride_;
   bool is_last_;
 };
@@ -44,14 +48,14 @@ class CsvIndex {
   // bytes of the input. Returns how many. REQUIRES: fields > 0, input.size() < 4 GiB.
   std::size_t find(std::string_view input, std::size_t fields, std::size_t rows_max);
   // Bytes of the first `rows` rows, line ends included.
-  std::size_t bytes(std::size_t rows) const { return ends_[rows * fields_] + std::size_t{1}; }
-  FieldSpans column(std::size_t field) const { return {input_, ends_.data() + field, fields_, field + 1 == fields_}; }
+  std::size_t bytes(std::size_t rows) const { return begins_[rows * fields_]; }
+  FieldSpans column(std::size_t field) const { return {input_, begins_.data() + field, fields_, field + 1 == fields_}; }
 
  private:
   const char* input_ = nullptr;
   std::size_t fields_ = 0;
-  // [0] is one before the input; then the separator behind each field, row after row.
-  std::vector<std::uint32_t> ends_;
+  // Where each field begins, row after row: 0, then one behind each separator.
+  std::vector<std::uint32_t> begins_;
 };
 
 }  // namespace drey::connectors::files

@@ -1,5 +1,6 @@
-// ValueParser::parse_column: one column of many rows at once. What is common is decided without a branch that depends on
-// the text; what is not (long numbers, exponents, text that is not ASCII at its end) goes to parse().
+// ValueParser::parse_column: one column of many rows at once. Whole numbers are read four at a time and short text is made
+// into views by the kernels of four_fields.h; a field that these refuse is read alone, without a branch that depends on the
+// text where that can be; what is rare (long numbers, exponents) goes to parse().
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -7,6 +8,7 @@
 #include <type_traits>
 
 #include "base/utf8.h"
+#include "connectors/files/four_fields.h"
 #include "connectors/files/value_parser.h"
 
 namespace drey::connectors::files {
@@ -95,20 +97,6 @@ bool put_real(Span field, void* values, std::uint32_t row) {
   return true;
 }
 
-bool put_view(Span field, bool checks_utf8, void* values, std::uint32_t row) {
-  auto& view = static_cast<data::View*>(values)[row];
-  if (field.size <= DREY_VIEW_INLINE_MAX) {
-    const std::uint64_t low = first_bytes(load8(field.begin), field.size);
-    const std::uint64_t high = field.size > 8 ? first_bytes(load8(field.begin + 8), field.size - 8) : 0;
-    if (checks_utf8 && ((low | high) & 0x8080808080808080ULL) != 0 && !is_utf8({field.begin, field.size})) return false;
-    view = std::bit_cast<data::View>(data::ViewWords{low << 32 | field.size, low >> 32 | high << 32});
-    return true;
-  }
-  if (checks_utf8 && !is_utf8({field.begin, field.size})) return false;
-  view = data::make_view(field.begin, field.size);
-  return true;
-}
-
 // The text that means null, compared eight bytes at a time.
 class NullText {
  public:
@@ -132,35 +120,118 @@ class NullText {
   std::uint64_t word_ = 0;
 };
 
-// put(field, row) writes a value or returns false.
-template <typename Put>
-std::size_t for_fields(const FieldSpans& fields, std::size_t rows, const data::Field& declared, const NullText& null,
-                       drey_builder_column& column, std::uint32_t at, Put&& put) {
-  if (declared.nullable) {
-    for (std::size_t r = 0; r < rows; ++r) {
+#if defined(__AVX2__)
+template <typename T>
+constexpr bool kReadsFour = std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> || std::is_same_v<T, double>;
+
+// Four whole numbers from row `row` of the fields on; false: see read_four().
+template <typename T>
+bool put_four(const FieldSpans& fields, std::size_t row, T* out) {
+  FourNumbers numbers;
+  if (!read_four(fields, row, &numbers)) return false;
+  if constexpr (std::is_same_v<T, std::int64_t>) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), numbers.values());
+  } else if constexpr (std::is_same_v<T, std::int32_t>) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), numbers.narrow());
+  } else {
+    // The sign by itself: "-0" is not 0.
+    const __m256d sign = _mm256_and_pd(_mm256_castsi256_pd(numbers.minus), _mm256_set1_pd(-0.0));
+    _mm256_storeu_pd(out, _mm256_or_pd(_mm256_cvtepi32_pd(numbers.narrow_magnitudes()), sign));
+  }
+  return true;
+}
+#else
+template <typename T>
+constexpr bool kReadsFour = false;
+#endif
+
+// What null is in a column.
+class Nulls {
+ public:
+  Nulls(const data::Field& declared, const std::optional<std::string>& text)
+      : text_(text), allowed_(declared.nullable), empty_is_null_(declared.nullable || (!text && !is_text(declared))),
+        none_(!text_.is_set() && !empty_is_null_) {}
+  static bool is_text(const data::Field& declared) { return declared.type.kind == data::TypeKind::kText; }
+  bool allowed() const { return allowed_; }
+  bool is(Span field) const { return !none_ && ((field.size == 0 && empty_is_null_) || text_.is(field)); }
+  // Whether text that reads as a whole number may be null.
+  bool is_like_a_number() const { return text_.is_like_a_number(); }
+
+ private:
+  NullText text_;
+  bool allowed_;
+  bool empty_is_null_;
+  bool none_;
+};
+
+// The batch's column, from row `at` on.
+struct Target {
+  drey_builder_column& column;
+  std::uint32_t at;
+  std::uint32_t row(std::size_t r) const { return at + static_cast<std::uint32_t>(r); }
+  void set_null(std::size_t r) const {
+    data::set_bit(column.validity, row(r), false);
+    column.has_nulls = 1;
+  }
+};
+
+// put(field, row) writes a value or returns false; put_group(r) writes four or returns false, having written none that counts.
+template <typename Put, typename PutGroup>
+std::size_t for_fields(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to, Put&& put, PutGroup&& put_group) {
+  for (std::size_t r = 0; r < rows;) {
+    if (r + 4 <= rows && put_group(r)) {
+      r += 4;
+      continue;
+    }
+    for (const std::size_t end = std::min(r + 4, rows); r < end; ++r) {
       const Span field = fields[r];
-      const std::uint32_t row = at + static_cast<std::uint32_t>(r);
-      if (field.size == 0 || null.is(field)) {
-        data::set_bit(column.validity, row, false);
-        column.has_nulls = 1;
-      } else if (!put(field, row)) {
+      if (nulls.is(field)) {
+        if (!nulls.allowed()) return r;
+        to.set_null(r);
+      } else if (!put(field, to.row(r))) {
         return r;
       }
     }
-    return rows;
-  }
-  // Null where none may be is an error: one that no integer looks like is found by the integer's parser.
-  using data::TypeKind;
-  const TypeKind kind = declared.type.kind;
-  const bool is_integer = kind == TypeKind::kInt8 || kind == TypeKind::kInt16 || kind == TypeKind::kInt32 || kind == TypeKind::kInt64;
-  const bool empty_is_null = !null.is_set() && kind != TypeKind::kText;
-  const bool looks = !is_integer || null.is_like_a_number();
-  for (std::size_t r = 0; r < rows; ++r) {
-    const Span field = fields[r];
-    if (looks && (null.is(field) || (empty_is_null && field.size == 0))) return r;
-    if (!put(field, at + static_cast<std::uint32_t>(r))) return r;
   }
   return rows;
+}
+
+constexpr auto kNoGroups = [](std::size_t) { return false; };
+
+template <typename T, typename Put>
+std::size_t put_numbers(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to, Put&& put) {
+  if constexpr (kReadsFour<T>) {
+    if (!nulls.is_like_a_number()) {
+      T* const out = static_cast<T*>(to.column.values) + to.at;
+      return for_fields(fields, rows, nulls, to, put, [&](std::size_t r) { return put_four(fields, r, out + r); });
+    }
+  }
+  return for_fields(fields, rows, nulls, to, put, kNoGroups);
+}
+
+std::size_t put_views(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to, bool checks_utf8) {
+  auto* const views = static_cast<data::View*>(to.column.values) + to.at;
+  ViewMaker maker;
+  std::size_t done = 0;
+  for (; done < rows; ++done) {
+    const Span field = fields[done];
+    if (nulls.is(field)) {
+      if (!nulls.allowed()) break;
+      to.set_null(done);
+    } else if (field.size <= DREY_VIEW_INLINE_MAX) {
+      const data::ViewWords words = maker.make(field.begin, field.size);
+      std::memcpy(&views[done], &words, sizeof words);
+    } else {
+      if (checks_utf8 && !is_utf8({field.begin, field.size})) break;
+      views[done] = data::make_view(field.begin, field.size);
+    }
+  }
+  if (!checks_utf8 || maker.all_ascii()) return done;
+  for (std::size_t r = 0; r < done; ++r) {
+    const Span field = fields[r];
+    if (field.size <= DREY_VIEW_INLINE_MAX && !is_utf8({field.begin, field.size})) return r;
+  }
+  return done;
 }
 
 }  // namespace
@@ -169,19 +240,26 @@ std::size_t ValueParser::parse_column(const FieldSpans& fields, std::size_t rows
                                       const std::optional<std::string>& null_text, drey_builder_column& column,
                                       std::uint32_t at) {
   using data::TypeKind;
-  const NullText null(null_text);
+  const Nulls nulls(declared, null_text);
+  const Target to{column, at};
   void* const values = column.values;
-  const auto run = [&](auto&& put) { return for_fields(fields, rows, declared, null, column, at, put); };
+  const auto slowly = [&](Span f, std::uint32_t row) { return parse({f.begin, f.size}, declared.type, column, row) == nullptr; };
+  const auto integers = [&]<typename T>(T) {
+    return put_numbers<T>(fields, rows, nulls, to, [&](Span f, std::uint32_t row) { return put_integer<T>(f, values, row) || slowly(f, row); });
+  };
+  const auto reals = [&]<typename T>(T) {
+    return put_numbers<T>(fields, rows, nulls, to, [&](Span f, std::uint32_t row) { return put_real<T>(f, values, row) || slowly(f, row); });
+  };
   switch (declared.type.kind) {
-    case TypeKind::kText: return run([&](Span f, std::uint32_t row) { return put_view(f, true, values, row); });
-    case TypeKind::kBytes: return run([&](Span f, std::uint32_t row) { return put_view(f, false, values, row); });
-    case TypeKind::kInt8: return run([&](Span f, std::uint32_t row) { return put_integer<std::int8_t>(f, values, row); });
-    case TypeKind::kInt16: return run([&](Span f, std::uint32_t row) { return put_integer<std::int16_t>(f, values, row); });
-    case TypeKind::kInt32: return run([&](Span f, std::uint32_t row) { return put_integer<std::int32_t>(f, values, row); });
-    case TypeKind::kFloat: return run([&](Span f, std::uint32_t row) { return put_real<float>(f, values, row) || parse({f.begin, f.size}, declared.type, column, row) == nullptr; });
-    case TypeKind::kDouble: return run([&](Span f, std::uint32_t row) { return put_real<double>(f, values, row) || parse({f.begin, f.size}, declared.type, column, row) == nullptr; });
-    case TypeKind::kInt64: return run([&](Span f, std::uint32_t row) { return put_integer<std::int64_t>(f, values, row) || parse({f.begin, f.size}, declared.type, column, row) == nullptr; });
-    default: return run([&](Span f, std::uint32_t row) { return parse({f.begin, f.size}, declared.type, column, row) == nullptr; });
+    case TypeKind::kText: return put_views(fields, rows, nulls, to, true);
+    case TypeKind::kBytes: return put_views(fields, rows, nulls, to, false);
+    case TypeKind::kInt8: return integers(std::int8_t{});
+    case TypeKind::kInt16: return integers(std::int16_t{});
+    case TypeKind::kInt32: return integers(std::int32_t{});
+    case TypeKind::kInt64: return integers(std::int64_t{});
+    case TypeKind::kFloat: return reals(float{});
+    case TypeKind::kDouble: return reals(double{});
+    default: return for_fields(fields, rows, nulls, to, slowly, kNoGroups);
   }
 }
 

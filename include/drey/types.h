@@ -8,6 +8,7 @@
 //   if (origin == "EWR" && flight.time >= drey::Timestamp{0} + 24h) ...
 #pragma once
 
+#include <bit>
 #include <chrono>
 #include <compare>
 #include <cstddef>
@@ -47,7 +48,7 @@ class Text {
   Text(std::string_view text) : view_{} {
     view_.size = static_cast<std::uint32_t>(text.size());
     if (text.size() <= DREY_VIEW_INLINE_MAX) {
-      if (!text.empty()) std::memcpy(view_.u.inlined, text.data(), text.size());
+      if (!text.empty()) put_inline(text.data(), text.size());
     } else {
       std::memcpy(view_.u.far.prefix, text.data(), 4);
       view_.u.far.data = text.data();
@@ -91,9 +92,32 @@ class Text {
   }
 
  private:
+  // 1 to 12 bytes, put together in registers from loads that overlap: a copy of as many bytes as there
+  // happen to be costs a call, and its narrow stores delay who reads the view as a whole.
+  void put_inline(const char* text, std::size_t size) {
+    const auto load = [&]<class W>(W, std::size_t at) {
+      W word = 0;
+      std::memcpy(&word, text + at, sizeof word);
+      return static_cast<std::uint64_t>(word);
+    };
+    std::uint64_t low = 0, high = 0;
+    if (size >= 8) {
+      low = load(std::uint64_t{}, 0);
+      high = load(std::uint64_t{}, size - 8) >> 8 >> (8 * (15 - size));
+    } else if (size >= 4) {
+      low = load(std::uint32_t{}, 0) | load(std::uint32_t{}, size - 4) << (8 * (size - 4));
+    } else {
+      low = load(std::uint8_t{}, 0) | load(std::uint8_t{}, size / 2) << (8 * (size / 2)) |
+            load(std::uint8_t{}, size - 1) << (8 * (size - 1));
+    }
+    const std::uint64_t words[2] = {size | low << 32, low >> 32 | high << 32};
+    std::memcpy(&view_, words, sizeof words);
+  }
+
   drey_view view_;
 };
 static_assert(sizeof(Text) == 16 && std::is_trivially_copyable_v<Text>);
+static_assert(std::endian::native == std::endian::little);
 
 // Any bytes, else like Text.
 class Bytes {

@@ -90,15 +90,22 @@ void KeyVector::encode(const RowBatch& batch, std::span<const KeyColumn> columns
 
 void KeyVector::hash(const RowBatch& batch, std::span<const KeyColumn> columns) {
   const KeyColumn& column = columns[0];
-  if (columns.size() > 1 || column.width != 8 || column.kind == TypeKind::kDouble || batch.validity(column.index) != nullptr) {
+  const bool is_text = column.kind == TypeKind::kText || column.kind == TypeKind::kBytes;
+  const bool is_word = column.width == 8 && column.kind != TypeKind::kDouble;
+  if (columns.size() > 1 || !(is_text || is_word) || batch.validity(column.index) != nullptr) {
     encode(batch, columns);
     return;
   }
-  // The usual case: the key is never written down.
-  const auto* values = batch.values<std::uint64_t>(column.index);
+  // The usual cases: the key is never written down.
   hashes_.resize(batch.rows());
   std::uint64_t* const hashes = hashes_.data();
-  for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { hashes[i] = hash_of(fixed_words(values[row], 8)); });
+  if (is_text) {
+    const View* views = batch.values<View>(column.index);
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { hashes[i] = hash_of(views[row]); });
+  } else {
+    const auto* values = batch.values<std::uint64_t>(column.index);
+    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { hashes[i] = hash_of(fixed_words(values[row], 8)); });
+  }
 }
 
 void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
@@ -120,7 +127,15 @@ void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
   const auto put_null = [&](std::uint32_t i) { put(i, null_key()); };
   if (column.kind == TypeKind::kText || column.kind == TypeKind::kBytes) {
     const View* views = batch.values<View>(column.index);
-    for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { put(i, is_valid(valid, row) ? views[row] : null_key()); });
+    if (valid != nullptr) {
+      for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { put(i, is_valid(valid, row) ? views[row] : null_key()); });
+    } else {
+      for_rows(batch, [&](std::uint32_t i, std::uint32_t row) {
+        const ViewWords words = words_of(views[row]);
+        std::memcpy(&keys[i], &words, sizeof words);
+        hashes[i] = is_inline(views[row]) ? hash_of(words) : detail::hash_far(views[row]);
+      });
+    }
   } else if (column.kind == TypeKind::kBool) {
     const void* bits = batch.column(column.index).buffers[1];
     for_rows(batch, [&](std::uint32_t i, std::uint32_t row) {

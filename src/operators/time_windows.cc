@@ -54,20 +54,35 @@ class TimeWindows final : public Operator {
     keys_.encode(*batch, context_.key_columns(0));
     const std::int64_t now = options_.event_time ? 0 : context_.processing_time();
     const std::int64_t* times = options_.event_time ? batch->row_times() : nullptr;
-    parts_used_ = 0;
+    const std::uint32_t* selection = batch->selection();
+    rows_.resize(batch->rows());
+    slices_.resize(batch->rows());
     late_.clear();
+    std::size_t in_time = 0;
     std::int64_t begin = 0;  // of the slice that the last row fell into
-    Part* part = nullptr;
+    Fate fate = Fate::kUnknown;
     for (std::uint32_t i = 0; i < batch->rows(); ++i) {
-      const std::int64_t time = times != nullptr ? times[batch->physical(i)] : now;
-      if (part == nullptr || time < begin || time - begin >= slice_ms_) {
+      const std::uint32_t row = selection != nullptr ? selection[i] : i;
+      const std::int64_t time = times != nullptr ? times[row] : now;
+      if (fate == Fate::kUnknown || time < begin || time - begin >= slice_ms_) {
         begin = window_start(time, options_.offset_ms, slice_ms_);
-        part = &part_of(begin + slice_ms_);
+        fate = fate_of(begin + slice_ms_);
       }
-      part->rows.push_back(i);
+      if (fate == Fate::kInTime) [[likely]] {
+        rows_[in_time] = i;
+        slices_[in_time++] = begin + slice_ms_;
+      } else if (fate == Fate::kTooLate) {
+        late_.push_back(row);
+      } else if (fate == Fate::kFiresAgain) {
+        // What came before it counts in what it fires.
+        DREY_TRY(add(batch, {rows_.data(), in_time}, slices_, out));
+        in_time = 0;
+        const std::int64_t slice_end = begin + slice_ms_;
+        DREY_TRY(add(batch, {&i, 1}, {&slice_end, 1}, out));
+        DREY_TRY(fire_again(i, slice_end, out));
+      }
     }
-    for (std::size_t p = 0; p < parts_used_; ++p) DREY_TRY(take(batch, parts_[p], out));
-    std::sort(late_.begin(), late_.end());
+    DREY_TRY(add(batch, {rows_.data(), in_time}, slices_, out));
     DREY_TRY(give_late_rows(context_, options_, batch, late_, late_dropped_, out));
     schedule();
     return {};
@@ -92,13 +107,8 @@ class TimeWindows final : public Operator {
   }
 
  private:
-  // Rows of a batch that fall into one slice.
-  struct Part {
-    enum class Fate { kInTime, kFiresAgain, kTooLate, kInNoWindow };
-    std::int64_t end = 0;
-    Fate fate = Fate::kInTime;
-    std::vector<std::uint32_t> rows;
-  };
+  // What becomes of the rows of a slice.
+  enum class Fate { kUnknown, kInTime, kFiresAgain, kTooLate, kInNoWindow };
 
   // --- slices and windows ---
 
@@ -145,75 +155,44 @@ class TimeWindows final : public Operator {
 
   // --- rows come in ---
 
-  Part& part_of(std::int64_t end) {
-    for (std::size_t p = 0; p < parts_used_; ++p) {
-      if (parts_[p].end == end) return parts_[p];
-    }
-    if (parts_used_ == parts_.size()) parts_.emplace_back();
-    Part& part = parts_[parts_used_++];
-    part.end = end;
-    part.fate = fate_of(end);
-    part.rows.clear();
-    return part;
-  }
-
-  Part::Fate fate_of(std::int64_t slice_end) const {
+  Fate fate_of(std::int64_t slice_end) const {
     const std::int64_t last = last_end(slice_end);
-    if (last < slice_end) return Part::Fate::kInNoWindow;  // slides larger than the size leave gaps
-    if (!options_.event_time) return Part::Fate::kInTime;
+    if (last < slice_end) return Fate::kInNoWindow;  // slides larger than the size leave gaps
+    if (!options_.event_time) return Fate::kInTime;
     const std::int64_t mark = current_time();
-    if (is_gone(last, mark)) return Part::Fate::kTooLate;
-    if (mark == kMinWatermark || first_end(slice_end) - 1 > mark) return Part::Fate::kInTime;
-    return Part::Fate::kFiresAgain;
+    if (is_gone(last, mark)) return Fate::kTooLate;
+    if (mark == kMinWatermark || first_end(slice_end) - 1 > mark) return Fate::kInTime;
+    return Fate::kFiresAgain;
   }
 
-  Status take(const data::BatchRef& batch, const Part& part, Emitter& out) {
-    switch (part.fate) {
-      case Part::Fate::kInNoWindow:
-        return {};
-      case Part::Fate::kTooLate:
-        for (const std::uint32_t i : part.rows) late_.push_back(batch->physical(i));
-        return {};
-      case Part::Fate::kInTime:
-        return add(batch, part.rows, part.end, out);
-      case Part::Fate::kFiresAgain:
-        break;
-    }
-    for (const std::uint32_t i : part.rows) {
-      DREY_TRY(add(batch, {&i, 1}, part.end, out));
-      DREY_TRY(fire_again(i, part.end, out));
-    }
-    return {};
-  }
-
-  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows,
-             std::int64_t slice_end, Emitter& out) {
+  // Adds rows of a batch, each to its slice.
+  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows, std::span<const std::int64_t> slice_ends, Emitter& out) {
     const std::size_t n = rows.size();
+    if (n == 0) return {};
+    slice_ends = slice_ends.first(n);
     std::span<const data::View> keys = keys_.keys();
     std::span<const std::uint64_t> hashes = keys_.hashes();
-    if (n != batch->rows()) {  // most batches lie in one slice
-      part_keys_.resize(n);
-      part_hashes_.resize(n);
+    if (n != batch->rows()) {  // of most batches all rows are in time
+      some_keys_.resize(n);
+      some_hashes_.resize(n);
       for (std::size_t i = 0; i < n; ++i) {
-        part_keys_[i] = keys[rows[i]];
-        part_hashes_[i] = hashes[rows[i]];
+        some_keys_[i] = keys[rows[i]];
+        some_hashes_[i] = hashes[rows[i]];
       }
-      keys = part_keys_;
-      hashes = part_hashes_;
+      keys = some_keys_;
+      hashes = some_hashes_;
     }
-    part_ids_.resize(n);
-    for (std::size_t i = 0; i < n; ++i) part_ids_[i] = batch->physical(rows[i]);
+    ids_.resize(n);
+    for (std::size_t i = 0; i < n; ++i) ids_[i] = batch->physical(rows[i]);
     if (accumulators_.form() == Accumulators::Form::kFixed) {
       values_.resize(n);
       fresh_.resize(n);
-      DREY_TRY(
-          table_->values(keys, hashes, slice_end, true, values_.data(), fresh_.data()));
-      return accumulators_.add(batch, static_cast<std::uint32_t>(n), part_ids_.data(), values_.data(), fresh_.data(), out);
+      DREY_TRY(table_->values(keys, hashes, slice_ends, true, values_.data(), fresh_.data()));
+      return accumulators_.add(batch, static_cast<std::uint32_t>(n), ids_.data(), values_.data(), fresh_.data(), out);
     }
     for (std::size_t i = 0; i < n; ++i) {
-      DREY_TRY_ASSIGN(state::Address row,
-                      table_->upsert(keys[i], hashes[i], slice_end, 0));
-      DREY_TRY_ASSIGN(row, accumulators_.add_to_row(*table_, row, 0, batch, part_ids_[i], out));
+      DREY_TRY_ASSIGN(state::Address row, table_->upsert(keys[i], hashes[i], slice_ends[i], 0));
+      DREY_TRY_ASSIGN(row, accumulators_.add_to_row(*table_, row, 0, batch, ids_[i], out));
     }
     return {};
   }
@@ -360,12 +339,13 @@ class TimeWindows final : public Operator {
   std::vector<std::int64_t> restored_fired_;  // by key group
   std::int64_t restored_fired_max_ = kMinWatermark;
   data::KeyVector keys_;
-  std::vector<Part> parts_;
-  std::size_t parts_used_ = 0;
+  // Of the batch under way: rows in time and the ends of their slices; physical rows that are late.
+  std::vector<std::uint32_t> rows_;
+  std::vector<std::int64_t> slices_;
   std::vector<std::uint32_t> late_;
-  std::vector<data::View> part_keys_;
-  std::vector<std::uint64_t> part_hashes_;
-  std::vector<std::uint32_t> part_ids_;
+  std::vector<data::View> some_keys_;
+  std::vector<std::uint64_t> some_hashes_;
+  std::vector<std::uint32_t> ids_;
   std::vector<void*> values_;
   std::vector<std::uint8_t> fresh_;
   KeyIndex merge_keys_;

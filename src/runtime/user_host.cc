@@ -120,7 +120,7 @@ drey_state* state_open(drey_task* task, const drey_state_spec* spec) {
 
 int state_rows(drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t* hashes, int upsert, void** rows,
                std::uint8_t* fresh) {
-  return record(*s->task, s->table->values({keys, n}, {hashes, n}, 0, upsert != 0, rows, fresh));
+  return record(*s->task, s->table->values({keys, n}, {hashes, n}, {}, upsert != 0, rows, fresh));
 }
 
 int value_get(drey_state* s, const drey_view* key, std::uint64_t hash, drey_span* value) {

@@ -190,8 +190,12 @@ Page* Table::share(std::uint32_t id) {
 
 Result<Address> Table::upsert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_size,
                               bool* fresh) {
-  if (fresh != nullptr) *fresh = false;
-  if (const Address there = find(key, hash, group); there != kNoRow) return there;
+  const Address there = find(key, hash, group);
+  if (fresh != nullptr) *fresh = there == kNoRow;
+  return there != kNoRow ? there : insert(key, hash, group, value_size);
+}
+
+Result<Address> Table::insert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_size) {
   if (key.size >= kFree / 2) return fail(Code::kInvalidArgument, fmt::format("A key is too long: {}, {} bytes", owner_, key.size));
   DREY_TRY_ASSIGN(const Address row, allocate_slot(row_bytes(key.size, value_size)));
   char* at = for_write(row);
@@ -209,36 +213,51 @@ Result<Address> Table::upsert(const data::View& key, std::uint64_t hash, std::in
   // Grows when rows fill it, else only sweeps out the erased.
   if (!index_.has_room()) reindex();
   index_.insert(index_hash(hash, group), row);
-  if (fresh != nullptr) *fresh = true;
   return row;
 }
 
-Status Table::values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::int64_t group,
+Status Table::values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::span<const std::int64_t> groups,
                      bool upsert_rows, void** out, std::uint8_t* fresh) {
+  if (!spec_.grouped) return values_of<false>(keys, hashes, hashes.data(), nullptr, upsert_rows, out, fresh);
+  DREY_DCHECK(groups.size() == keys.size());
+  index_hashes_.resize(keys.size());
+  std::int64_t last = 0;
+  std::uint64_t mixed = group_hash(last);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (groups[i] != last) mixed = group_hash(last = groups[i]);
+    index_hashes_[i] = hashes[i] ^ mixed;
+  }
+  return values_of<true>(keys, hashes, index_hashes_.data(), groups.data(), upsert_rows, out, fresh);
+}
+
+template <bool kGrouped>
+Status Table::values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, const std::uint64_t* index_hashes,
+                        const std::int64_t* groups, bool upsert_rows, void** out, std::uint8_t* fresh) {
   // Three stages, kAhead rows apart: fetch the index line, fetch the row it leads to, match. So the misses of many rows
   // are under way at once, and work goes on meanwhile (engine.md 2.2).
   constexpr std::size_t kAhead = 32;
   Address likely[kAhead];  // of the rows between the second and the third stage
   const std::uint64_t span = row_bytes(8, spec_.fixed_bytes) - 1;  // a row may straddle two cache lines
-  const std::uint64_t mixed = group_hash(group);
   const std::size_t n = keys.size();
   for (std::size_t step = 0; step < n + 2 * kAhead; ++step) {
-    if (step < n) index_.prefetch(hashes[step] ^ mixed);
+    if (step < n) index_.prefetch(index_hashes[step]);
     if (const std::size_t i = step - 2 * kAhead; i < n) {
+      const std::int64_t group = kGrouped ? groups[i] : 0;
       // Rows do not move here, so a match is the key's row whatever was added meanwhile.
       Address row = likely[i % kAhead];
       bool is_fresh = false;
       if (row == kNoRow || !matches(row, keys[i], group)) [[unlikely]] {
-        row = find(keys[i], hashes[i], group);
+        row = index_.find(index_hashes[i], [&](Address candidate) { return matches(candidate, keys[i], group); });
         if (row == kNoRow && upsert_rows) {
-          DREY_TRY_ASSIGN(row, upsert(keys[i], hashes[i], group, spec_.fixed_bytes, &is_fresh));
+          DREY_TRY_ASSIGN(row, insert(keys[i], hashes[i], group, spec_.fixed_bytes));
+          is_fresh = true;
         }
       }
       if (fresh != nullptr) fresh[i] = is_fresh ? 1 : 0;
       out[i] = row == kNoRow ? nullptr : value_bytes(for_write(row));
     }
     if (const std::size_t i = step - kAhead; i < n) {
-      const Address row = index_.likely(hashes[i] ^ mixed);
+      const Address row = index_.likely(index_hashes[i]);
       likely[i % kAhead] = row;
       if (row == kNoRow) continue;
       __builtin_prefetch(row_at(row), 1);

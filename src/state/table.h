@@ -66,9 +66,10 @@ class Table {
   // Finds or makes the row. A new one has a value of `value_bytes` zeroes. FAILS WITH: kResourceExhausted.
   Result<Address> upsert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_bytes,
                          bool* fresh = nullptr);
-  // Addresses of the (writable) values of n keys in one group; see drey_host.state_rows. Tables of fixed size.
-  Status values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::int64_t group, bool upsert,
-                void** out, std::uint8_t* fresh);
+  // Addresses of the (writable) values of n keys; see drey_host.state_rows. `groups`: the group of each, empty in a table
+  // without groups. Tables of fixed size.
+  Status values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::span<const std::int64_t> groups,
+                bool upsert, void** out, std::uint8_t* fresh);
 
   data::View key_of(Address row) const;  // far keys point into the page
   std::int64_t group_of(Address row) const;
@@ -166,6 +167,11 @@ class Table {
   // Of the index: rows of one key in several groups must not crowd.
   std::uint64_t index_hash(std::uint64_t hash, std::int64_t group) const { return hash ^ group_hash(group); }
   std::uint64_t group_hash(std::int64_t group) const;
+  template <bool kGrouped>
+  Status values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, const std::uint64_t* index_hashes,
+                   const std::int64_t* groups, bool upsert, void** out, std::uint8_t* fresh);
+  // REQUIRES: the row is not there.
+  Result<Address> insert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_bytes);
   void reindex();
   Result<Address> allocate_slot(std::uint64_t bytes);
   void free_slot(Address row);
@@ -185,6 +191,7 @@ class Table {
   std::uint64_t rows_ = 0;
   std::uint64_t page_bytes_ = 0;
   std::map<std::int64_t, std::vector<Address>> groups_;
+  std::vector<std::uint64_t> index_hashes_;  // of one call of values()
 };
 
 }  // namespace drey::state

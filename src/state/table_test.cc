@@ -72,10 +72,10 @@ class TableTest : public testing::Test {
     return hashes;
   }
   // Adds 1 to the value of each key.
-  static void count(Table& table, const std::vector<data::View>& keys, std::int64_t group) {
+  static void count(Table& table, const std::vector<data::View>& keys, const std::vector<std::int64_t>& groups) {
     std::vector<void*> rows(keys.size());
     std::vector<std::uint8_t> fresh(keys.size());
-    ASSERT_TRUE(table.values(keys, hashes_of(keys), group, true, rows.data(), fresh.data()).ok());
+    ASSERT_TRUE(table.values(keys, hashes_of(keys), groups, true, rows.data(), fresh.data()).ok());
     for (std::size_t i = 0; i < keys.size(); ++i) {
       auto* n = static_cast<std::int64_t*>(rows[i]);
       ASSERT_EQ(fresh[i] != 0, *n == 0);
@@ -106,16 +106,20 @@ TEST_F(TableTest, BatchesOfKeysOfAnyLengthCountAsAMapDoes) {
     std::map<std::pair<std::int64_t, std::string>, std::int64_t> expected;
     const auto name = [&](const data::View& k) { return k.size == 0 && k.u.inlined[0] != 0 ? "null" : "=" + std::string(data::text_of(k)); };
     for (int batch = 0; batch < 300; ++batch) {
-      const std::int64_t group = grouped ? static_cast<std::int64_t>(random.below(3)) : 0;
       std::vector<data::View> some;
-      for (std::size_t i = random.below(500); i-- > 0;) some.push_back(keys[random.below(batch % 2 == 0 ? 310 : keys.size())]);
-      count(table, some, group);
-      for (const data::View& k : some) ++expected[{group, name(k)}];
+      std::vector<std::int64_t> groups;  // one, or any of them row by row
+      for (std::size_t i = random.below(500); i-- > 0;) {
+        some.push_back(keys[random.below(batch % 2 == 0 ? 310 : keys.size())]);
+        if (grouped) groups.push_back(static_cast<std::int64_t>(batch % 5 == 0 ? random.below(3) : batch % 3));
+      }
+      count(table, some, groups);
+      for (std::size_t i = 0; i < some.size(); ++i) ++expected[{grouped ? groups[i] : 0, name(some[i])}];
     }
     ASSERT_EQ(table.rows(), expected.size());
     for (std::int64_t group = 0; group < (grouped ? 3 : 1); ++group) {
       std::vector<void*> rows(keys.size());
-      ASSERT_TRUE(table.values(keys, hashes_of(keys), group, false, rows.data(), nullptr).ok());
+      const std::vector<std::int64_t> groups(grouped ? keys.size() : 0, group);
+      ASSERT_TRUE(table.values(keys, hashes_of(keys), groups, false, rows.data(), nullptr).ok());
       for (std::size_t i = 0; i < keys.size(); ++i) {
         const auto found = expected.find({group, name(keys[i])});
         ASSERT_EQ(rows[i] != nullptr, found != expected.end()) << name(keys[i]);

@@ -434,11 +434,11 @@ TEST_F(TaskStateTest, BatchedAccessGivesOneAddressToEqualKeysAndKnowsNullFromEmp
   for (const data::View& k : keys) hashes.push_back(data::hash_of(k));
   void* rows[5];
   std::uint8_t fresh[5];
-  ASSERT_TRUE(table->values(keys, hashes, 0, true, rows, fresh).ok());
+  ASSERT_TRUE(table->values(keys, hashes, {}, true, rows, fresh).ok());
   EXPECT_EQ(rows[0], rows[3]);
   EXPECT_NE(rows[1], rows[2]);
   EXPECT_EQ(std::vector<int>(fresh, fresh + 5), (std::vector<int>{1, 1, 1, 0, 1}));
-  ASSERT_TRUE(table->values(std::span(keys).subspan(4), std::span(hashes).subspan(4), 0, false, rows, nullptr).ok());
+  ASSERT_TRUE(table->values(std::span(keys).subspan(4), std::span(hashes).subspan(4), {}, false, rows, nullptr).ok());
   EXPECT_NE(rows[0], nullptr);
 }
 
