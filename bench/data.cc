@@ -124,6 +124,21 @@ Status write_flights(env::FileSystem& files, const DataOptions& options) {
 
 }  // namespace
 
+Result<std::uint64_t> read_files(env::FileSystem& files, const std::string& directory) {
+  DREY_TRY_ASSIGN(const auto names, files.list(directory));
+  std::vector<char> block(256u << 10);
+  std::uint64_t total = 0;
+  for (const std::string& name : names) {
+    const std::string path = directory + "/" + name;
+    DREY_TRY_ASSIGN(const auto compression, connectors::files::compression_of(files, path));
+    DREY_TRY_ASSIGN(auto stream, connectors::files::open_stream(files, path, compression, 0));
+    for (std::size_t bytes = 1; bytes != 0; total += bytes) {
+      DREY_TRY_ASSIGN(bytes, stream->read(block.data(), block.size()));
+    }
+  }
+  return total;
+}
+
 Status write_data(env::Env& env, const DataOptions& options) {
   env::FileSystem& files = env.files;
   DREY_TRY(files.make_directories(options.directory));

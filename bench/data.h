@@ -25,5 +25,8 @@ struct DataOptions {
 };
 
 Status write_data(env::Env& env, const DataOptions& options);
+// Reads all files of a folder as the file source does, decompressed, and does nothing with them:
+// what the file cases cannot do without. Returns bytes.
+Result<std::uint64_t> read_files(env::FileSystem& files, const std::string& directory);
 
 }  // namespace drey::bench

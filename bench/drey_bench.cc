@@ -31,6 +31,7 @@ constexpr const char* kUsage =
     "exchanges with state\n"
     "  What follows an @ in CASE is ignored, but for @ckpt: a checkpoint every 10 s (state in "
     "build/bench-state).\n"
+    "drey-bench read FOLDER                  reads and decompresses the files of FOLDER, no more\n"
     "drey-bench data DIR [--seed S] [--flights FILE] [--files N] [--lines N] [--years N]\n"
     "  writes the data of the file cases; FILE: flights.csv of nycflights13, plain or compressed\n"
     "  examples: drey-bench keyed_sum --rows 36000000 --parallelism 2 --verify\n"
@@ -66,7 +67,8 @@ Command parse(std::span<char*> words) {
     } else if (!word.starts_with("-") && c.name.empty()) {
       c.name = word.substr(0, word.find('@'));
       if (word.ends_with("@ckpt")) checkpoint_ms = 10'000;
-    } else if (!word.starts_with("-") && c.name == "data" && c.write.directory.empty()) {
+    } else if (!word.starts_with("-") && (c.name == "data" || c.name == "read") &&
+               c.write.directory.empty()) {
       c.write.directory = word;
     } else if (!word.starts_with("-") || i + 1 == words.size()) {
       c.error = fmt::format("'{}' is not understood, or lacks its value", word);
@@ -107,7 +109,8 @@ Command parse(std::span<char*> words) {
   }
   c.options.workers = static_cast<std::size_t>(c.options.parallelism);
   if (c.name.empty() && c.error.empty()) c.error = "which case?";
-  if (c.name == "data" && c.write.directory.empty()) c.error = "data: which directory?";
+  if ((c.name == "data" || c.name == "read") && c.write.directory.empty())
+    c.error = c.name + ": which directory?";
   if (c.data.empty() && (c.name == "wordcount" || c.name.starts_with("flights"))) {
     c.error = c.name + ": --data DIR is needed (drey-bench data DIR writes it)";
   }
@@ -144,6 +147,16 @@ int main(int argc, char** argv) {
   if (command.name == "data") {
     const Status written = drey::bench::write_data(env, command.write);
     return written.ok() ? 0 : give_up(written, 1);
+  }
+  if (command.name == "read") {
+    const double before = cpu_seconds();
+    auto bytes = drey::bench::read_files(env.files, command.write.directory);
+    const double cpu = cpu_seconds() - before;
+    if (!bytes.ok()) return give_up(bytes.status(), 1);
+    fmt::print(
+        "{{\"case\":\"read\",\"bytes\":{},\"cpu_seconds\":{:.3f},\"bytes_per_cpu_s\":{:.0f}}}\n",
+        *bytes, cpu, static_cast<double>(*bytes) / cpu);
+    return 0;
   }
   const std::string& name = command.name;
   const bool has_files = name == "wordcount" || name.starts_with("flights");

@@ -7,7 +7,8 @@
 
 Needs build/release (./bench.sh builds it). The files of the file cases are written once below build/bench-data.
 `generator` beside a figure: the share of its CPU time that making the rows alone costs (case generate, which is therefore run
-with every case over generated rows). "4 KiB pages": the same without pages of 2 MiB, where memory growth matters.
+with every case over generated rows); `reading`: the same of the file cases, reading and decompressing alone. "4 KiB pages":
+without pages of 2 MiB, where memory growth matters.
 """
 import argparse
 import contextlib
@@ -29,6 +30,7 @@ DATA = os.path.join(ROOT, "build/bench-data")
 M = 1_000_000
 CKPT_1S = ["--checkpoint-ms", "1000"]
 
+FOLDERS = {"wordcount": "words"}  # of the data, where it is not the case's name
 GENERATE = ("generate", "generate", 100 * M, 2, [], None, None)
 SMALL = ", 4 KiB pages"
 
@@ -71,6 +73,11 @@ def once(case, rows, parallelism, more):
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: {done.stderr}")
     return json.loads(done.stdout)
+
+
+def read(folder):
+    """What the files alone cost, decompression included."""
+    return json.loads(subprocess.run([BENCH, "read", folder], check=True, capture_output=True, text=True, timeout=600).stdout)
 
 
 class Table:
@@ -121,6 +128,10 @@ def speed(table, only, runs):
             generator = middle
         elif rows and generator:
             notes.append(f"generator {100 * middle / generator:.0f} %")
+        elif DATA in more:
+            reading = [read(os.path.join(DATA, FOLDERS.get(case, case))) for _ in range(runs)]
+            share = statistics.median(f["cpu_seconds"] for f in reading) / statistics.median(f["cpu_seconds"] for f in found)
+            notes.append(f"reading {100 * share:.0f} %, {statistics.median(f['bytes_per_cpu_s'] for f in reading) / M:.0f} MB/s")
         ratio = "-" if flink is None else f"{millions(flink)} (x {middle / flink:.1f})"
         if name == "keyed_sum" and not kernel_gives_large_pages():
             notes.append("this kernel gives no pages of 2 MiB")

@@ -160,14 +160,14 @@ TEST_F(TableTest, ASharedPageIsCopiedOnceByItsFirstWriteAndNotAfterTheSnapshotHa
   for (int i = 0; i < 100; ++i) texts.push_back(fmt::format("{}", i));
   std::vector<data::View> keys;
   for (const std::string& text : texts) keys.push_back(data::make_view(text));
-  count(table, keys, 0);
+  count(table, keys, {});
   const std::uint64_t alone = pool_.used_bytes();
   Page* held = table.share(1);
   table.make_clean(1);
   const std::string before(held->memory, table.pages()[1].used());
   table.make_dirty(1, 1);  // as when the checkpoint is given up while its pages are still being written
-  count(table, keys, 0);
-  count(table, keys, 0);
+  count(table, keys, {});
+  count(table, keys, {});
   EXPECT_EQ(pool_.used_bytes(), alone + kPageBytes);
   EXPECT_EQ(std::string(held->memory, before.size()), before);
   EXPECT_NE(table.dirty_blocks(1), 0u);
@@ -177,7 +177,7 @@ TEST_F(TableTest, ASharedPageIsCopiedOnceByItsFirstWriteAndNotAfterTheSnapshotHa
   held->release();
   table.share(1)->release();
   const Page* page = table.pages()[1].page;
-  count(table, keys, 0);
+  count(table, keys, {});
   EXPECT_EQ(table.pages()[1].page, page);
   EXPECT_EQ(pool_.used_bytes(), alone);
 }
