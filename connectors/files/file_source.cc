@@ -24,7 +24,8 @@ using operators::OperatorContext;
 using operators::Progress;
 using wire::field;
 
-constexpr std::size_t kBlockBytes = 256u << 10;
+// Large enough for a batch, small enough that block, batches and a decompressor's window share the second cache.
+constexpr std::size_t kBlockBytes = 128u << 10;
 constexpr std::uint64_t kSplitBytesMin = 64u << 10;
 
 // A share of the input: range `lane` of `lanes` of each file that can be cut, and every lanes-th of the others. What moves
