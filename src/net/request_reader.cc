@@ -1,0 +1,245 @@
+#include "net/request_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/parser.hpp>
+
+namespace drey::net {
+namespace {
+
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+constexpr std::uint32_t kHeadBytesMax = 96u << 10;
+constexpr std::size_t kLineBytesMax = 64u << 10;
+constexpr std::size_t kRoomBytes = 4u << 10;     // for a head
+constexpr std::size_t kPieceBytes = 256u << 10;  // of a body
+constexpr std::string_view kJsonType = "application/json; charset=UTF-8";
+
+std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+
+bool accepts_gzip(std::string_view accepted) {
+  while (!accepted.empty()) {
+    const std::size_t end = std::min(accepted.find(','), accepted.size());
+    const std::string_view one = accepted.substr(0, end);
+    accepted.remove_prefix(std::min(end + 1, accepted.size()));
+    if (one.find("gzip") == std::string_view::npos) continue;
+    const std::size_t q = one.find("q=");
+    return q == std::string_view::npos ||
+           one.substr(q + 2).find_first_of("123456789") != std::string_view::npos;
+  }
+  return false;
+}
+
+// A line that begins with a blank goes on with the header before it: proxies differ about it.
+bool has_folded_line(std::string_view head) {
+  for (std::size_t at = 0; (at = head.find('\n', at)) != std::string_view::npos; ++at) {
+    if (at + 1 < head.size() && (head[at + 1] == ' ' || head[at + 1] == '\t')) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string error_body(std::string_view text) {
+  return fmt::format("{{\"errors\":[\"{}\"]}}", text);
+}
+
+struct RequestReader::State {
+  State(const HttpServerOptions& o, std::string p) : options(o), peer(std::move(p)) { begin(); }
+
+  void begin() {
+    parser.emplace();
+    parser->header_limit(kHeadBytesMax);
+    parser->body_limit(boost::none);  // on_head says
+    request = HttpRequest();
+    multipart.reset();
+    body_bytes = 0;
+    at = At::kHead;
+  }
+
+  Next refuse(int status, std::string_view why) {
+    no = HttpResponse();
+    no.status = status;
+    if (!why.empty()) {
+      no.headers.emplace_back("content-type", std::string(kJsonType));
+      no.body = error_body(why);
+    }
+    no.close = true;
+    multipart.reset();
+    at = At::kRefused;
+    return Next::kRefused;
+  }
+
+  std::string_view there() const { return {buffer.data() + from, to - from}; }
+
+  Next read_head() {
+    if (from == to) return Next::kRead;
+    beast::error_code error;
+    const std::string_view bytes = there();
+    const std::size_t used =
+        parser->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+    if (error == http::error::header_limit) {
+      const bool long_line =
+          bytes.substr(0, kLineBytesMax + 1).find('\n') == std::string_view::npos;
+      return refuse(long_line ? 414 : 431, long_line
+                                               ? "The request line is longer than 64 KiB."
+                                               : "The head of the request is longer than 96 KiB.");
+    }
+    if (error == http::error::need_more) {
+      from += used;
+      return Next::kRead;
+    }
+    if (error) return refuse(400, "Bad request: this is not HTTP.");
+    from += used;
+    return on_head(bytes.substr(0, used));
+  }
+
+  Next on_head(std::string_view bytes) {
+    const auto& head = parser->get();
+    if (head.target().size() > kLineBytesMax)
+      return refuse(414, "The request line is longer than 64 KiB.");
+    if (has_folded_line(bytes)) return refuse(400, "Bad request: a header goes over two lines.");
+    if (const auto encodings = head.count(http::field::transfer_encoding); encodings != 0) {
+      if (head.count(http::field::content_length) != 0)
+        return refuse(400, "Bad request: both Content-Length and Transfer-Encoding.");
+      if (encodings > 1 || !beast::iequals(head[http::field::transfer_encoding], "chunked") ||
+          head.version() < 11)
+        return refuse(400, "Bad request: a Transfer-Encoding other than chunked.");
+    }
+    if (head.count(http::field::host) > 1) return refuse(400, "Bad request: more than one Host.");
+    request.method = view(head.method_string());
+    request.target = view(head.target());
+    request.version = static_cast<int>(head.version());
+    request.keep_alive = head.keep_alive();
+    request.peer = peer;
+    for (const auto& field : head)
+      request.headers.emplace_back(view(field.name_string()), view(field.value()));
+    keep_alive = request.keep_alive;
+    head_only = request.method == "HEAD";
+    gzip = accepts_gzip(request.header("accept-encoding"));
+
+    const auto boundary = multipart_boundary(request.header("content-type"));
+    request.is_multipart = boundary.has_value();
+    limit = boundary ? options.upload_bytes_max : options.body_bytes_max;
+    const auto length = parser->content_length();
+    if (length && *length > limit) return refuse(413, "");
+    const std::string_view expect = request.header("expect");
+    if (!expect.empty() && !beast::iequals(expect, "100-continue")) return refuse(417, "");
+    if (boundary) {
+      const bool keeps = options.keeps_files && options.keeps_files(request);
+      multipart.emplace(*boundary, keeps ? options.files : nullptr, options.spool_directory);
+    }
+    if (parser->is_done()) return done();
+    at = At::kBody;
+    return expect.empty() ? read_body() : Next::kContinue;
+  }
+
+  Next read_body() {
+    while (true) {
+      if (parser->is_done()) return done();
+      if (from == to) return Next::kRead;
+      if (piece.empty()) piece.resize(kPieceBytes);
+      http::buffer_body::value_type& body = parser->get().body();
+      body.data = piece.data();
+      body.size = piece.size();
+      body.more = true;
+      beast::error_code error;
+      const std::string_view bytes = there();
+      from += parser->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+      const bool waits = error == http::error::need_more;
+      if (error && !waits && error != http::error::need_buffer)
+        return refuse(400, "Bad request: the body is not what its head says.");
+      const std::string_view part(piece.data(), piece.size() - body.size);
+      body_bytes += part.size();
+      if (body_bytes > limit) return refuse(413, "");
+      if (multipart) {
+        if (Status fed = multipart->feed(part); !fed.ok()) request.parts_problem = std::move(fed);
+      } else {
+        request.body.append(part);
+      }
+      if (waits && part.empty()) {
+        // The head of a chunk that never ends.
+        if (to - from > kHeadBytesMax)
+          return refuse(400, "Bad request: the body is not what its head says.");
+        return Next::kRead;
+      }
+    }
+  }
+
+  Next done() {
+    piece = std::vector<char>();
+    if (multipart) request.parts = multipart->take();
+    multipart.reset();
+    at = At::kDone;
+    return Next::kRequest;
+  }
+
+  enum class At { kHead, kBody, kDone, kRefused };
+
+  const HttpServerOptions& options;
+  const std::string peer;
+  std::vector<char> buffer;  // what came and was not used: [from, to)
+  std::size_t from = 0;
+  std::size_t to = 0;
+  std::optional<http::request_parser<http::buffer_body>> parser;
+  HttpRequest request;
+  std::optional<MultipartReader> multipart;
+  std::vector<char> piece;
+  std::uint64_t limit = 0;
+  std::uint64_t body_bytes = 0;
+  HttpResponse no;
+  At at = At::kHead;
+  bool keep_alive = false;
+  bool head_only = false;
+  bool gzip = false;
+};
+
+RequestReader::RequestReader(const HttpServerOptions& options, std::string peer)
+    : state_(std::make_unique<State>(options, std::move(peer))) {}
+RequestReader::~RequestReader() = default;
+
+RequestReader::Next RequestReader::next() {
+  return state_->at == State::At::kBody ? state_->read_body() : state_->read_head();
+}
+
+std::span<char> RequestReader::room() {
+  State& s = *state_;
+  const std::size_t wanted = s.at == State::At::kBody ? kPieceBytes : kRoomBytes;
+  if (s.from > 0) {
+    std::copy(s.buffer.begin() + static_cast<std::ptrdiff_t>(s.from),
+              s.buffer.begin() + static_cast<std::ptrdiff_t>(s.to), s.buffer.begin());
+    s.to -= s.from;
+    s.from = 0;
+  }
+  // What a long body took is given back.
+  if (s.at == State::At::kHead && s.to == 0 && s.buffer.size() > 2 * kHeadBytesMax)
+    s.buffer = std::vector<char>();
+  if (s.buffer.size() - s.to < wanted) s.buffer.resize(s.to + wanted);
+  return std::span(s.buffer).subspan(s.to);
+}
+void RequestReader::came(std::size_t bytes) { state_->to += bytes; }
+
+HttpRequest RequestReader::take() {
+  HttpRequest request = std::move(state_->request);
+  state_->begin();
+  return request;
+}
+HttpResponse RequestReader::refusal() { return std::move(state_->no); }
+RequestReader::Next RequestReader::refuse(int status, std::string_view why) {
+  return state_->refuse(status, why);
+}
+
+bool RequestReader::is_idle() const {
+  return state_->at == State::At::kHead && state_->from == state_->to;
+}
+bool RequestReader::in_body() const { return state_->at == State::At::kBody; }
+bool RequestReader::is_multipart() const { return state_->multipart.has_value(); }
+bool RequestReader::head_only() const { return state_->head_only; }
+bool RequestReader::keep_alive() const { return state_->keep_alive; }
+bool RequestReader::takes_gzip() const { return state_->gzip; }
+
+}  // namespace drey::net
