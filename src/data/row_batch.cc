@@ -141,9 +141,12 @@ struct ArrayWriter {
     tables[1] = column.values;
     array->n_children = static_cast<std::int64_t>(type.children.size());
     array->children = reinterpret_cast<ArrowArray**>(memory + 2 * sizeof(void*));
+    // What lies in a list that no row has anything in was never laid out.
+    static const drey_builder_column kNothing{};
     for (std::size_t i = 0; i < type.children.size(); ++i) {
       const std::uint32_t child_rows = type.kind == TypeKind::kList ? column.child_rows : rows;
-      array->children[i] = write(column.children[i], type.children[i].type, child_rows);
+      const drey_builder_column& child = column.children != nullptr ? column.children[i] : kNothing;
+      array->children[i] = write(child, type.children[i].type, child_rows);
     }
     return array;
   }
@@ -177,10 +180,14 @@ BatchRef RowBatch::select(const BatchRef& source, std::span<const std::uint32_t>
   DREY_DCHECK(ids.back() < source->physical_rows());
   BatchRef derived = derive(source);
   RowBatch* batch = derived.detach();
-  batch->block_ = pool.allocate(ids.size() * sizeof(std::uint32_t));
-  std::memcpy(batch->block_->data(), ids.data(), ids.size() * sizeof(std::uint32_t));
+  std::uint32_t* selection = batch->few_.data();
+  if (ids.size() > batch->few_.size()) {
+    batch->block_ = pool.allocate(ids.size() * sizeof(std::uint32_t));
+    selection = reinterpret_cast<std::uint32_t*>(batch->block_->data());
+  }
+  std::memcpy(selection, ids.data(), ids.size() * sizeof(std::uint32_t));
   batch->abi_.rows = static_cast<std::uint32_t>(ids.size());
-  batch->abi_.selection = reinterpret_cast<const std::uint32_t*>(batch->block_->data());
+  batch->abi_.selection = selection;
   batch->bytes_ = source->bytes_ * ids.size() / source->rows();
   return BatchRef(batch);
 }
@@ -190,6 +197,10 @@ BatchRef RowBatch::with_times(const BatchRef& source, std::span<const std::int64
   BatchRef derived = derive(source);
   RowBatch* batch = derived.detach();
   batch->block_ = source->block_;  // keeps a selection alive
+  if (source->abi_.selection == source->few_.data()) {
+    batch->few_ = source->few_;
+    batch->abi_.selection = batch->few_.data();
+  }
   batch->extra_ = pool.allocate(times.size_bytes());
   std::memcpy(batch->extra_->data(), times.data(), times.size_bytes());
   batch->abi_.row_times = reinterpret_cast<const std::int64_t*>(batch->extra_->data());

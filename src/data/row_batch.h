@@ -8,6 +8,7 @@
 // BatchBuilder: makes one. Threading: one owner. The ABI's drey_builder is its face for user code.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -90,6 +91,7 @@ class RowBatch {
   BatchRef base_;                  // whose columns a selected batch shares
   std::vector<BlockRef> arenas_;
   std::vector<drey_span> arena_spans_;
+  std::array<std::uint32_t, 5> few_{};  // a selection that needs no block
   std::atomic<std::uint32_t> references_{1};
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "data/batch_codec.h"
+
 #include "data/key.h"
 
 namespace drey::data {
@@ -79,6 +81,38 @@ TEST(RowBatch, SelectionSharesColumnsAndAppendGathersThem) {
   const ArrowArray& tags = copy->column(2);
   EXPECT_EQ(static_cast<const std::int32_t*>(tags.buffers[1])[2], 2);
   EXPECT_EQ(text_of(static_cast<const View*>(tags.children[0]->buffers[1])[1]), "something longer than twelve");
+}
+
+TEST(RowBatch, NestedListsThatAreAllEmptyAreBatchesLikeOthers) {
+  for (const char* text : {"lists:+l{inner:+l{n:l}}", "places:+l{place:+s{city:vu?;tags:+l{tag:vu}}}"}) {
+    const Schema schema = *Schema::parse(text);
+    BlockPool pool;
+    BatchBuilder b(schema, 4, pool);
+    b.abi().rows = 2;  // offsets are zero
+    const BatchRef batch = b.build();
+    BatchBuilder copy(schema, 4, pool);
+    copy.append(*batch, std::vector<std::uint32_t>{0, 1});
+    const BatchRef copied = copy.build();
+    std::string once, again;
+    encode_batch(*copied, schema, 0, 2, copied->bytes(), once);
+    const auto decoded = decode_batch(once, schema, pool);
+    ASSERT_TRUE(decoded.ok()) << text;
+    encode_batch(**decoded, schema, 0, 2, (*decoded)->bytes(), again);
+    EXPECT_EQ(again, once);
+  }
+}
+
+TEST(RowBatch, ASelectionOfFewRowsOutlivesItsSourceAlsoWithTimesOfItsOwn) {
+  BlockPool pool;
+  const Schema schema = flights();
+  BatchRef selected = RowBatch::select(two_rows(schema, pool), std::vector<std::uint32_t>{1}, pool);
+  const std::vector<std::int64_t> times{5, 6};
+  const BatchRef timed = RowBatch::with_times(selected, times, pool);
+  selected = BatchRef();
+  ASSERT_EQ(timed->rows(), 1u);
+  EXPECT_EQ(timed->physical(0), 1u);
+  EXPECT_EQ(timed->row_times()[timed->physical(0)], 6);
+  EXPECT_EQ(text_of(timed->values<View>(0)[1]), "a carrier with a long name");
 }
 
 TEST(Key, NullsEmptyTextAndZeroesAreWhatTheHeaderSays) {

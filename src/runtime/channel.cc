@@ -14,16 +14,14 @@ Channel::~Channel() {
   for (Ring* ring = read_.load(); ring != nullptr;) delete std::exchange(ring, ring->next.load());
 }
 
-void Channel::set_consumer(std::function<void()> wake) {
-  auto waker = std::make_shared<const std::function<void()>>(std::move(wake));
+void Channel::set_consumer(SharedWake wake, std::uint32_t number) {
   std::lock_guard lock(mutex_);
-  wake_consumer_ = std::move(waker);
+  wake_consumer_ = {std::move(wake), number};
 }
 
-void Channel::set_producer(std::function<void()> wake) {
-  auto waker = std::make_shared<const std::function<void()>>(std::move(wake));
+void Channel::set_producer(SharedWake wake, std::uint32_t number) {
   std::lock_guard lock(mutex_);
-  wake_producer_ = std::move(waker);
+  wake_producer_ = {std::move(wake), number};
 }
 
 void Channel::call(const Waker& waker) {
@@ -32,7 +30,7 @@ void Channel::call(const Waker& waker) {
     std::lock_guard lock(mutex_);
     kept = waker;
   }
-  if (kept != nullptr && *kept) (*kept)();
+  if (kept.wake != nullptr) (*kept.wake)(kept.number);
 }
 
 void Channel::push(Item item) {
@@ -42,10 +40,10 @@ void Channel::push(Item item) {
   }
   const std::uint64_t number = pushed_.load(std::memory_order_relaxed);
   if (write_ == nullptr) {
-    write_ = new Ring(number, kSlots);
+    write_ = new Ring(number, kFirstSlots);
     read_.store(write_, std::memory_order_release);
   } else if (number - std::max(write_->first, popped_.load(std::memory_order_acquire)) == write_->items.size()) {
-    // More than one step was meant to make: the old ring is left to the consumer.
+    // The old ring is left to the consumer.
     auto* larger = new Ring(number, write_->items.size() * 2);
     write_->next.store(larger, std::memory_order_release);
     write_ = larger;

@@ -34,13 +34,18 @@ struct Item {
   Kind kind = Kind::kBatch;
   data::BatchRef batch;
   std::int64_t value = 0;
-  control::Barrier barrier;
+  std::shared_ptr<const control::Barrier> barrier;  // kBarrier; of all channels of a task
 };
 
 class Channel {
  public:
-  // Slots of a ring at first, and items at which credit ends (engine.md 1.4).
+  // Items at which credit ends (engine.md 1.4).
   static constexpr std::size_t kSlots = 16;
+
+  // Who is told of a change. Shared by the channels of a task, which `number` tells apart: a wide
+  // job has a million channels, and nothing in one may cost much.
+  using Wake = std::function<void(std::uint32_t number)>;
+  using SharedWake = std::shared_ptr<const Wake>;
 
   explicit Channel(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
   ~Channel();
@@ -48,9 +53,9 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   // Called when the channel stops being empty.
-  void set_consumer(std::function<void()> wake);
+  void set_consumer(SharedWake wake, std::uint32_t number = 0);
   // Called when what one of the wait functions asked for is there.
-  void set_producer(std::function<void()> wake);
+  void set_producer(SharedWake wake, std::uint32_t number = 0);
 
   // Producer.
   void push(Item item);
@@ -85,32 +90,38 @@ class Channel {
     std::vector<Item> items;  // a power of two
     std::atomic<Ring*> next{nullptr};
   };
+  // Of the first ring: most channels of a wide job never hold more.
+  static constexpr std::size_t kFirstSlots = 2;
   static constexpr std::int64_t kNobodyWaits = -1;
   static constexpr std::int64_t kForCredit = -2;  // else: a level of bytes
 
-  using Waker = std::shared_ptr<const std::function<void()>>;
+  struct Waker {
+    SharedWake wake;
+    std::uint32_t number = 0;
+  };
   void call(const Waker& waker);
   void wake_producer_if_due();
   bool is_due(std::int64_t waits) const;
 
-  const std::uint64_t bytes_max_;
-
-  // Written by the producer.
+  // Three cache lines in all: what the producer writes,
   alignas(64) std::atomic<std::uint64_t> pushed_{0};
   std::atomic<std::uint64_t> pushed_bytes_{0};
   std::atomic<Item*> ahead_{nullptr};  // owned; taken by the consumer
   Ring* write_ = nullptr;              // producer only
   // Bytes that the producer waits for, or one of the constants above. Taken by whoever wakes it.
   std::atomic<std::int64_t> waits_{kNobodyWaits};
+  const std::uint64_t bytes_max_;
 
-  // Written by the consumer.
+  // what the consumer writes,
   alignas(64) std::atomic<std::uint64_t> popped_{0};
   std::atomic<std::uint64_t> finished_bytes_{0};
   std::atomic<Ring*> read_{nullptr};  // the first one is set by the producer, before its first item shows
+  Waker wake_consumer_;               // guarded by mutex_
 
+  // and what both do.
   alignas(64) std::mutex mutex_;
-  Waker wake_consumer_;  // guarded by mutex_
   Waker wake_producer_;  // guarded by mutex_
 };
+static_assert(sizeof(Channel) == 192);
 
 }  // namespace drey::runtime

@@ -23,6 +23,10 @@ Item batch(std::int64_t value, std::uint32_t rows, data::BlockPool& pool) {
   return item;
 }
 
+Channel::SharedWake told(std::function<void()> wake) {
+  return std::make_shared<const Channel::Wake>([wake = std::move(wake)](std::uint32_t) { wake(); });
+}
+
 Item watermark(std::int64_t value) {
   Item item;
   item.kind = Item::Kind::kWatermark;
@@ -62,7 +66,7 @@ TEST(Channel, BytesCountUntilTheConsumerHasFinishedThem) {
   data::BlockPool pool;
   Channel channel(100);
   int wakes = 0;
-  channel.set_producer([&] { ++wakes; });
+  channel.set_producer(told([&] { ++wakes; }));
   channel.push(batch(1, 10, pool));
   EXPECT_TRUE(channel.has_credit());
   EXPECT_FALSE(channel.wait_for_credit());
@@ -85,7 +89,7 @@ TEST(Channel, BytesCountUntilTheConsumerHasFinishedThem) {
 TEST(Channel, SlotsAreABoundOfTheirOwn) {
   Channel channel(1000);
   int wakes = 0;
-  channel.set_producer([&] { ++wakes; });
+  channel.set_producer(told([&] { ++wakes; }));
   for (std::size_t i = 0; i < Channel::kSlots; ++i) {
     EXPECT_TRUE(channel.has_credit());
     channel.push(watermark(0));
@@ -116,7 +120,7 @@ TEST(Channel, WaitsForALevelOfBytes) {
   data::BlockPool pool;
   Channel channel(1000);
   int wakes = 0;
-  channel.set_producer([&] { ++wakes; });
+  channel.set_producer(told([&] { ++wakes; }));
   for (int i = 0; i < 3; ++i) channel.push(batch(i, 10, pool));
   EXPECT_FALSE(channel.wait_for_level(240));
   EXPECT_TRUE(channel.wait_for_level(80));
@@ -131,7 +135,7 @@ TEST(Channel, WaitsForALevelOfBytes) {
 TEST(Channel, WakesTheConsumerOnlyWhenItWasEmpty) {
   Channel channel(1000);
   int wakes = 0;
-  channel.set_consumer([&] { ++wakes; });
+  channel.set_consumer(told([&] { ++wakes; }));
   channel.push(watermark(1));
   channel.push(watermark(2));
   EXPECT_EQ(wakes, 1);
@@ -149,22 +153,22 @@ TEST(Channel, TheLaneForBarriersOvertakesTheRingAndHoldsOne) {
   data::BlockPool pool;
   Channel channel(1000);
   int wakes = 0;
-  channel.set_consumer([&] { ++wakes; });
+  channel.set_consumer(told([&] { ++wakes; }));
   channel.push(batch(1, 1, pool));
   Item barrier;
   barrier.kind = Item::Kind::kBarrier;
-  barrier.barrier.checkpoint_id = 7;
+  barrier.barrier = std::make_shared<control::Barrier>(control::Barrier{.checkpoint_id = 7});
   EXPECT_TRUE(channel.push_ahead(barrier));
   EXPECT_EQ(wakes, 2);
   Item second;
   second.kind = Item::Kind::kBarrier;
-  second.barrier.checkpoint_id = 8;
+  second.barrier = std::make_shared<control::Barrier>(control::Barrier{.checkpoint_id = 8});
   EXPECT_FALSE(channel.push_ahead(second));
-  EXPECT_EQ(second.barrier.checkpoint_id, 8);
+  EXPECT_EQ(second.barrier->checkpoint_id, 8);
   Item item;
   ASSERT_TRUE(channel.pop(item));
   EXPECT_EQ(item.kind, Item::Kind::kBarrier);
-  EXPECT_EQ(item.barrier.checkpoint_id, 7);
+  EXPECT_EQ(item.barrier->checkpoint_id, 7);
   ASSERT_TRUE(channel.pop(item));
   EXPECT_EQ(item.kind, Item::Kind::kBatch);
   EXPECT_TRUE(channel.is_empty());
@@ -179,8 +183,8 @@ TEST(Channel, TwoThreadsThatSleepMissNothing) {
   Channel channel(64);  // eight rows
   env::Notifier producer;
   env::Notifier consumer;
-  channel.set_producer([&] { producer.wake(); });
-  channel.set_consumer([&] { consumer.wake(); });
+  channel.set_producer(told([&] { producer.wake(); }));
+  channel.set_consumer(told([&] { consumer.wake(); }));
   std::int64_t wrong = 0;
   auto reads = env::start_thread("consumer", [&] {
     Item item;

@@ -188,14 +188,14 @@ void DataExchange::add(RemoteDeployment remote) {
   for (RemoteEnd& end : remote.outputs) {
     auto output = std::make_shared<Output>();
     // The channel owns its waker, the output owns the channel: the waker must not own the output.
-    end.channel->set_consumer([this, door = door_, weak = std::weak_ptr(output)] {
+    end.channel->set_consumer(std::make_shared<const Channel::Wake>([this, door = door_, weak = std::weak_ptr(output)](std::uint32_t) {
       const auto alive = weak.lock();
       if (alive == nullptr || alive->is_posted.exchange(true)) return;
       door->post([this, alive] {
         alive->is_posted = false;
         pump(alive);
       });
-    });
+    }));
     Outgoing& link = deployment.outgoing[end.peer];
     link.peer = end.peer;
     link.name = name_of(end.peer);
@@ -205,14 +205,14 @@ void DataExchange::add(RemoteDeployment remote) {
   }
   for (RemoteEnd& end : remote.inputs) {
     auto input = std::make_shared<Input>();
-    end.channel->set_producer([this, door = door_, weak = std::weak_ptr(input)] {
+    end.channel->set_producer(std::make_shared<const Channel::Wake>([this, door = door_, weak = std::weak_ptr(input)](std::uint32_t) {
       const auto alive = weak.lock();
       if (alive == nullptr || alive->is_posted.exchange(true)) return;
       door->post([this, alive] {
         alive->is_posted = false;
         settle(alive);
       });
-    });
+    }));
     Incoming& link = deployment.incoming[end.peer];
     link.peer = end.peer;
     link.name = name_of(end.peer);
@@ -373,7 +373,7 @@ void DataExchange::pump(const std::shared_ptr<Output>& output) {
     std::string frame;
     put_name(frame, output->end.name);
     frame += static_cast<char>(item.kind);
-    frame += item.kind == Item::Kind::kBarrier ? wire::encode(item.barrier) : wire::encode(item.value);
+    frame += item.kind == Item::Kind::kBarrier ? wire::encode(*item.barrier) : wire::encode(item.value);
     if (item.kind == Item::Kind::kEndOfChannel) output->has_ended = true;
     link.connection->send(std::move(frame));
   }
@@ -534,7 +534,7 @@ void DataExchange::on_item(const std::shared_ptr<Peer>& peer, std::string_view f
     case Item::Kind::kBarrier: {
       auto barrier = wire::decode<control::Barrier>(rest);
       if (!barrier.ok()) return garbage("a barrier");
-      item.barrier = *barrier;
+      item.barrier = std::make_shared<const control::Barrier>(std::move(*barrier));
       break;
     }
     case Item::Kind::kWatermark:
@@ -586,7 +586,7 @@ void DataExchange::flush_credit(Incoming& link) {
   if (link.is_flush_posted || link.connection == nullptr) return;
   link.is_flush_posted = true;
   // Credits of all channels that this turn of the loop finds go together.
-  loop_->post([this, weak = std::weak_ptr(link.connection), first = link.inputs.begin()->second] {
+  loop_->post([weak = std::weak_ptr(link.connection), first = link.inputs.begin()->second] {
     Incoming* alive = first->link;
     const auto connection = weak.lock();
     if (alive == nullptr || connection == nullptr || alive->connection != connection) return;

@@ -103,7 +103,7 @@ class DataExchangeTest : public testing::Test {
     Item item;
     item.kind = kind;
     item.value = value;
-    item.barrier = {value, 99};
+    item.barrier = std::make_shared<control::Barrier>(control::Barrier{.checkpoint_id = value, .trigger_time = 99});
     return item;
   }
   static Item next(Channel& channel, Signal& signal) {
@@ -134,8 +134,8 @@ TEST_F(DataExchangeTest, EverythingComesInOrder) {
   EXPECT_EQ(next(*to, lost_b_).kind, Kind::kIdle);
   item = next(*to, lost_b_);
   EXPECT_EQ(item.kind, Kind::kBarrier);
-  EXPECT_EQ(item.barrier.checkpoint_id, 5);
-  EXPECT_EQ(item.barrier.trigger_time, 99);
+  EXPECT_EQ(item.barrier->checkpoint_id, 5);
+  EXPECT_EQ(item.barrier->trigger_time, 99);
   item = next(*to, lost_b_);
   EXPECT_EQ(data::text_of(item.batch->values<data::View>(1)[0]).size(), 100u);
   to->finish(item.batch->bytes());
@@ -146,7 +146,7 @@ TEST_F(DataExchangeTest, EverythingComesInOrder) {
 TEST_F(DataExchangeTest, CreditIsOneBoundOverBothProcesses) {
   const auto [from, to] = connected();
   Signal credit;
-  from->set_producer([&] { credit.raise(); });
+  from->set_producer(std::make_shared<const Channel::Wake>([&](std::uint32_t) { credit.raise(); }));
   std::int64_t sent = 0;
   std::int64_t seen = 0;
   std::uint64_t most = 0;
@@ -171,10 +171,10 @@ TEST_F(DataExchangeTest, AProducerThatWaitsIsWokenByTheFarConsumer) {
   const auto [from, to] = connected();
   Signal credit;
   std::atomic<bool> is_woken{false};
-  from->set_producer([&] {
+  from->set_producer(std::make_shared<const Channel::Wake>([&](std::uint32_t) {
     is_woken = true;
     credit.raise();
-  });
+  }));
   while (from->has_credit()) from->push(batch(0, 1, 1000));
   ASSERT_TRUE(from->wait_for_credit());
   for (std::uint64_t left = from->queued_bytes(); left > 0;) {

@@ -50,8 +50,9 @@ Gate::Gate(std::vector<InputChannel> channels, bool exactly_once, std::function<
       sides_(channels_.size()),
       aligner_(channels_.size(), exactly_once),
       ready_(std::make_shared<ReadyList>(channels_.size(), std::move(wake))) {
+  const auto announce = std::make_shared<const Channel::Wake>([ready = ready_](std::uint32_t i) { ready->announce(i); });
   for (std::uint32_t i = 0; i < channels_.size(); ++i) {
-    channels_[i].channel->set_consumer([ready = ready_, i] { ready->announce(i); });
+    channels_[i].channel->set_consumer(announce, i);
     // What was pushed before woke nobody.
     if (!channels_[i].channel->is_empty()) ready_->announce(i);
   }
@@ -125,7 +126,7 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
       return merged_watermark();
     }
     case Item::Kind::kBarrier:
-      event.barrier = aligner_.on_barrier(at, item.barrier, now);
+      event.barrier = aligner_.on_barrier(at, *item.barrier, now);
       if (event.barrier.complete || event.barrier.abandoned) event.kind = Event::Kind::kBarrier;
       return event;
     case Item::Kind::kEndOfData: {
@@ -153,12 +154,16 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
 }
 
 Gate::Event Gate::merged_watermark() {
+  // Nothing moves as long as the one that was behind the others still is: not worth a look at all of them.
+  if (behind_ < sides_.size() && !sides_[behind_].idle && sides_[behind_].watermark <= watermark_) return {};
   std::int64_t lowest = kMaxWatermark;
   bool any = false;
-  for (const Side& side : sides_) {
-    if (side.idle) continue;
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    if (sides_[i].idle) continue;
     any = true;
-    lowest = std::min(lowest, side.watermark);
+    if (sides_[i].watermark >= lowest) continue;
+    lowest = sides_[i].watermark;
+    behind_ = i;
   }
   Event event;
   if (any && lowest > watermark_) {

@@ -69,6 +69,7 @@ class Gate {
   std::deque<std::uint32_t> turn_;   // channels with items, the next one first
   std::vector<std::uint32_t> held_;  // channels with items that are blocked
   std::int64_t watermark_ = kMinWatermark;
+  std::size_t behind_ = 0;  // side with the lowest watermark when all were last looked at
   bool idle_ = false;
 };
 

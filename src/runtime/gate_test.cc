@@ -22,7 +22,7 @@ Item item_of(Item::Kind kind, std::int64_t value) {
 Item barrier(std::int64_t checkpoint) {
   Item item;
   item.kind = Item::Kind::kBarrier;
-  item.barrier.checkpoint_id = checkpoint;
+  item.barrier = std::make_shared<control::Barrier>(control::Barrier{.checkpoint_id = checkpoint});
   return item;
 }
 

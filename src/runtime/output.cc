@@ -11,6 +11,15 @@ namespace {
 
 // Up to so many targets share a batch, each with a selection; more are gathered into batches of their own.
 constexpr std::size_t kSharedTargetsMax = 4;
+// To more targets than this batches are shared again: a builder for each would cost more memory than there is.
+constexpr std::size_t kGatheredTargetsMax = 256;
+
+bool shares(std::size_t targets) { return targets <= kSharedTargetsMax || targets > kGatheredTargetsMax; }
+
+// The narrower each target's part, the less room is kept for it.
+std::uint32_t rows_of_a_builder(std::size_t targets) {
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(std::size_t{data::kBatchRows} * 16 / targets, 64, data::kBatchRows));
+}
 
 }  // namespace
 
@@ -18,6 +27,7 @@ Output::Output(const data::Schema& schema, OutputOptions options, std::vector<st
                data::BlockPool& pool)
     : schema_(schema), options_(std::move(options)), channels_(std::move(channels)), pool_(pool) {
   builders_.resize(channels_.size());
+  if (channels_.size() > kGatheredTargetsMax) is_busy_.resize(channels_.size());
   next_ = channels_.empty() ? 0 : options_.subtask % channels_.size();
   if (options_.partitioner == graph::Partitioner::kHash) {
     for (std::uint32_t group = 0; group < options_.max_parallelism; ++group) {
@@ -45,7 +55,17 @@ void Output::send(std::size_t target, data::BatchRef batch) {
   ++batches_;
   Item item;
   item.batch = std::move(batch);
-  channels_[target]->push(std::move(item));
+  push(target, std::move(item));
+}
+
+// Only what is pushed here takes credit away: it is enough to look at the channels that had something pushed.
+void Output::push(std::size_t target, Item item) {
+  Channel& channel = *channels_[target];
+  channel.push(std::move(item));
+  if (!channel.has_credit()) lacking_.push_back(static_cast<std::uint32_t>(target));
+  if (channels_.size() <= kGatheredTargetsMax || is_busy_[target]) return;
+  is_busy_[target] = true;
+  busy_.push_back(static_cast<std::uint32_t>(target));
 }
 
 Status Output::emit(const data::BatchRef& batch) {
@@ -139,14 +159,14 @@ void Output::scatter(const data::BatchRef& batch) {
       send(target, batch);
       return;
     }
-    if (channels_.size() <= kSharedTargetsMax) {
+    if (shares(channels_.size())) {
       send(target, data::RowBatch::select(batch, rows, pool_));
       continue;
     }
     while (!rows.empty()) {
       auto& builder = builders_[target];
       if (builder == nullptr) {
-        builder = std::make_unique<data::BatchBuilder>(schema_, data::kBatchRows, pool_);
+        builder = std::make_unique<data::BatchBuilder>(schema_, rows_of_a_builder(channels_.size()), pool_);
         ++held_;
       }
       const std::size_t taken = std::min<std::size_t>(rows.size(), builder->capacity() - builder->rows());
@@ -181,19 +201,37 @@ void Output::on_idle() {
 
 void Output::broadcast(const Item& item) {
   flush();
-  for (const auto& channel : channels_) channel->push(item);
+  for (std::size_t target = 0; target < channels_.size(); ++target) push(target, item);
 }
 
-bool Output::has_credit() const {
-  return std::all_of(channels_.begin(), channels_.end(), [](const auto& c) { return c->has_credit(); });
+bool Output::has_credit() {
+  std::erase_if(lacking_, [&](std::uint32_t target) { return channels_[target]->has_credit(); });
+  return lacking_.empty() && !is_too_busy();
+}
+
+// A batch that is shared by very many is kept as long as one of them has not seen it: no more of them than the consumers keep
+// up with.
+bool Output::is_too_busy() {
+  if (busy_.size() <= channels_.size() / 2) return false;
+  std::erase_if(busy_, [&](std::uint32_t target) {
+    is_busy_[target] = channels_[target]->queued_bytes() > 0;
+    return !is_busy_[target];
+  });
+  return busy_.size() > channels_.size() / 2;
 }
 
 bool Output::wait_for_credit() {
   bool waits = false;
-  for (const auto& channel : channels_) {
-    if (!channel->has_credit() && channel->wait_for_credit()) waits = true;
+  for (const std::uint32_t target : lacking_) {
+    if (!channels_[target]->has_credit() && channels_[target]->wait_for_credit()) waits = true;
   }
-  return waits;
+  if (waits) return true;
+  // One of the busy ones, another one each time: when its consumer has had its turn, so have others.
+  while (is_too_busy()) {
+    waits_for_ = (waits_for_ + 1) % busy_.size();
+    if (channels_[busy_[waits_for_]]->wait_for_level(0)) return true;
+  }
+  return false;
 }
 
 }  // namespace drey::runtime

@@ -45,7 +45,7 @@ class Output {
   void on_idle();
   bool holds_rows() const { return held_ > 0; }
   void broadcast(const Item& item);
-  bool has_credit() const;
+  bool has_credit();
   // See Channel::wait_for_credit; true when some channel has none.
   bool wait_for_credit();
   const std::vector<std::shared_ptr<Channel>>& channels() const { return channels_; }
@@ -56,6 +56,8 @@ class Output {
   void scatter(const data::BatchRef& batch);
   void sort_by_target(const data::RowBatch& batch);
   void send_held(std::size_t target);
+  void push(std::size_t target, Item item);
+  bool is_too_busy();
 
   const data::Schema& schema_;
   const OutputOptions options_;
@@ -64,6 +66,11 @@ class Output {
   drey_task partitioner_task_;
   void* partitioner_ = nullptr;
   std::size_t next_ = 0;
+  std::vector<std::uint32_t> lacking_;  // channels that had no credit when last looked at
+  // With very many channels: those that were not empty when last looked at, and the one that was waited for.
+  std::vector<std::uint32_t> busy_;
+  std::vector<bool> is_busy_;
+  std::size_t waits_for_ = 0;
   std::uint64_t batches_ = 0;
   data::KeyVector keys_;
   std::vector<std::uint16_t> target_of_group_;

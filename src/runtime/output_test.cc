@@ -9,7 +9,8 @@ namespace {
 
 class OutputTest : public testing::Test {
  protected:
-  Output make(std::uint32_t targets, std::optional<Nanos> timeout = Millis(100)) {
+  Output make(std::uint32_t targets, std::optional<Nanos> timeout = Millis(100),
+              std::uint32_t max_parallelism = 128) {
     for (std::uint32_t i = 0; i < targets; ++i)
       channels_.push_back(std::make_shared<Channel>(1 << 30));
     OutputOptions options;
@@ -17,6 +18,7 @@ class OutputTest : public testing::Test {
     const std::uint32_t key[] = {0};
     options.key_columns = data::key_columns(schema_, key);
     options.consumer_parallelism = targets;
+    options.max_parallelism = max_parallelism;
     options.buffer_timeout = timeout;
     return Output(schema_, options, channels_, pool_);
   }
@@ -118,6 +120,29 @@ TEST_F(OutputTest, RowsWaitForCompanyUntilTheTimeoutOrUntilTheTaskIsIdle) {
   EXPECT_EQ(arrived_anywhere(), 0u);
   output.on_idle();
   EXPECT_EQ(arrived_anywhere(), 9u);
+}
+
+TEST_F(OutputTest, VeryManyTargetsShareABatchAndTheTaskWaitsUntilHalfOfThemHaveSeenTheirs) {
+  constexpr std::uint32_t kTargets = 300;
+  Output output = make(kTargets, Millis(100), 1024);
+  std::vector<std::int64_t> keys(4000);
+  for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = static_cast<std::int64_t>(i);
+  EXPECT_TRUE(output.has_credit());
+  ASSERT_TRUE(output.emit(batch(keys)).ok());
+  EXPECT_FALSE(output.holds_rows());
+  EXPECT_FALSE(output.has_credit());
+  int wakes = 0;
+  const auto wake = std::make_shared<const Channel::Wake>([&](std::uint32_t) { ++wakes; });
+  for (const auto& channel : channels_) channel->set_producer(wake);
+  EXPECT_TRUE(output.wait_for_credit());
+  std::size_t rows = 0;
+  std::uint32_t seen = 0;
+  while (seen < kTargets && !output.has_credit()) rows += arrived(seen++).size();
+  EXPECT_GE(seen, kTargets / 2 - 1);
+  EXPECT_EQ(wakes, 1);
+  EXPECT_FALSE(output.wait_for_credit());
+  while (seen < kTargets) rows += arrived(seen++).size();
+  EXPECT_EQ(rows, keys.size());
 }
 
 TEST_F(OutputTest, WithATimeoutOfZeroNothingWaits) {

@@ -130,6 +130,7 @@ Status Task::build_chain() {
   }
   std::vector<InputChannel> channels;
   const auto wake = [link = link_] { link->wake(); };
+  const auto producer = std::make_shared<const Channel::Wake>([link = link_](std::uint32_t) { link->wake(); });
   for (const TaskInputEdge& edge : spec_.inputs) {
     for (const auto& channel : edge.channels) {
       channels.push_back({channel, graph.edges[edge.edge].input, edge.edge});
@@ -157,7 +158,7 @@ Status Task::build_chain() {
     options.max_parallelism = static_cast<std::uint32_t>(graph.operators[edge.to].max_parallelism);
     if (pipeline.has_buffer_timeout) options.buffer_timeout = pipeline.buffer_timeout;
     if (edge.partitioner == graph::Partitioner::kCustom) options.custom = spec_.code->edges.at(out.edge);
-    for (const auto& channel : out.channels) channel->set_producer(wake);
+    for (const auto& channel : out.channels) channel->set_producer(producer);
     outputs_.push_back(std::make_unique<Output>(from->output_schema(edge.output), options, out.channels, around_.blocks));
     if (options.custom.functions != nullptr) DREY_TRY(outputs_.back()->open_custom(*from));
     from->routes.push_back({edge.output, nullptr, outputs_.back().get(), 0});
@@ -384,7 +385,7 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
   // The barrier goes before the snapshot is taken: those behind can align meanwhile (engine.md, trap 7).
   Item item;
   item.kind = Item::Kind::kBarrier;
-  item.barrier = barrier;
+  item.barrier = std::make_shared<const control::Barrier>(barrier);
   for (auto& output : outputs_) output->broadcast(item);
 
   const Ticks started = around_.env.clock.ticks();
