@@ -2,7 +2,8 @@
 #
 #   room(NAME data RANK 2 DEPS base wire [LIBS PkgConfig::XXHASH ...])
 #
-# Sources are all *.cc of the directory tree except *_test.cc; tests go into the target <name>_test.
+# Sources are all *.cc of the directory tree except *_test.cc; tests go into the target <name>_test. Each *_fuzz.cc is a
+# libFuzzer program when DREY_FUZZ is on (preset fuzz), and a second one with the planted fault of tests/fuzz/fuzz.h.
 # The fence: a dependency must be declared earlier and have a lower rank, and a room is compiled with
 # only the include roots of its closure, so that an undeclared `#include "other/x.h"` does not compile.
 # Each room's include root is a directory that holds one link, named after the room.
@@ -24,6 +25,8 @@ function(room)
 
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${R_NAME}/*.cc)
   set(tests ${sources})
+  set(fuzzers ${sources})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|main)\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
 
@@ -49,6 +52,11 @@ function(room)
   endforeach()
   if(R_LIBS)
     target_link_libraries(${target} ${scope} ${R_LIBS})
+  endif()
+  if(DREY_FUZZ)
+    foreach(fuzzer IN LISTS fuzzers)
+      drey_fuzz(${fuzzer} ${target})
+    endforeach()
   endif()
   if(tests AND DREY_TESTS)
     drey_test(${R_NAME}_test SOURCES ${tests} LIBS ${target})
@@ -76,4 +84,19 @@ function(drey_test name)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+endfunction()
+
+# Two programs under bin/fuzz: <name>_fuzz and <name>_fuzz_canary.
+add_custom_target(drey_fuzzers)
+function(drey_fuzz source room)
+  get_filename_component(name ${source} NAME_WE)
+  foreach(program ${name} ${name}_canary)
+    add_executable(${program} ${source})
+    set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/fuzz)
+    target_include_directories(${program} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz)
+    target_link_libraries(${program} PRIVATE ${room})
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(drey_fuzzers ${program})
+  endforeach()
+  target_compile_definitions(${name}_canary PRIVATE DREY_CANARY)
 endfunction()

@@ -17,7 +17,6 @@ import tempfile
 import time
 
 PROGRAM_SECONDS = 900
-SCRIPT_SECONDS = 1200
 # Long first, so that nothing long is left alone at the end. A name that is not here counts as short.
 LONG = ["asan/sim_test", "release/sim_test", "clang/sim_test", "asan/state_test", "asan/connectors_test", "asan/api_engine_test"]
 
@@ -52,13 +51,13 @@ def run_program(path, only):
     return Outcome(passed, failed, skipped, output)
 
 
-def run_script(path, only):
+def run_script(path, only, seconds):
     """A script prints `ok NAME`, `failed NAME: why` or `skipped NAME: why` a case and exits 0 unless one failed."""
     command = [sys.executable, path] + (["--test", only] if only else [])
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SCRIPT_SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds)
     except subprocess.TimeoutExpired as late:
-        return Outcome(failed=[f"{path}: timed out after {SCRIPT_SECONDS} s"], output=(late.stdout or b"").decode(errors="replace")[-4000:])
+        return Outcome(failed=[f"{path}: timed out after {seconds} s"], output=(late.stdout or b"").decode(errors="replace")[-4000:])
     lines = done.stdout.splitlines()
     passed = sum(1 for line in lines if line.startswith("ok "))
     failed = [f"{os.path.basename(path)} {line[7:]}" for line in lines if line.startswith("failed ")]
@@ -73,7 +72,7 @@ def run_listed(build, only):
     command = ["ctest", "--test-dir", build, "--output-on-failure", "-E", "_test$", "-j", str(os.cpu_count() or 1)]
     if only:
         command += ["-R", re.escape(only)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SCRIPT_SECONDS)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PROGRAM_SECONDS)
     results = re.findall(r"Test\s+#\d+: (\S+) \.*\**\s*(Passed|Skipped|\*\*\*\S+|Failed)", done.stdout)
     failed = [name for name, result in results if result not in ("Passed", "Skipped")]
     if done.returncode != 0 and not failed:
@@ -87,6 +86,7 @@ def main():
     parser.add_argument("--scripts", nargs="*", default=[])
     parser.add_argument("--listed", nargs="*", default=[])
     parser.add_argument("--test", default="")
+    parser.add_argument("--script-seconds", type=int, default=1200)
     args = parser.parse_args()
     total = Outcome()
 
@@ -123,7 +123,7 @@ def main():
         take(f"{os.path.basename(build)}/listed by CMake", outcome, begin)
     for folder in args.scripts:
         for name in sorted(n for n in os.listdir(folder) if n.endswith("_test.py")):
-            outcome, begin = timed(run_script, os.path.join(folder, name), args.test)
+            outcome, begin = timed(run_script, os.path.join(folder, name), args.test, args.script_seconds)
             take(name, outcome, begin)
     for name in total.failed:
         print(f"FAILED {name}")

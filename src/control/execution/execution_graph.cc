@@ -284,14 +284,15 @@ void ExecutionGraph::settle(Instant now, Actions& out) {
   if (options_.restarts_finished && is_partial_ && (state_ == JobState::kRunning || state_ == JobState::kRestarting)) {
     if (Regions finished = finished_regions(); !finished.empty()) restart(std::move(finished), {}, now, out);
   }
-  for (auto& [failure, restart] : restarting_) {
+  for (auto& entry : restarting_) {
+    auto& restart = entry.second;
     bool has_ended = !restart.has_timer;
     each([&](std::uint32_t v, std::uint32_t s, const Execution& execution) {
       has_ended = has_ended && (is_terminal(execution.current().state) || !restart.regions.contains(region_of(v, s)));
     });
     if (!has_ended) continue;
     restart.has_timer = true;
-    out.push_back(RestartAfter{restart.delay, failure});
+    out.push_back(RestartAfter{restart.delay, entry.first});
   }
   if (!all_terminal()) return;
   switch (state_) {
