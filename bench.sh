@@ -12,6 +12,7 @@ case "${1:-}" in
   --help|-h) exec python3 "$table" --help ;;
 esac
 tools/install_packages.sh
+tools/install_packages.sh wrk || echo "Without wrk the requests per second of the REST API are not measured." >&2
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 mkdir -p build
 cmake --preset release >build/bench.configure.log 2>&1 || { cat build/bench.configure.log; exit 1; }

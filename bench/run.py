@@ -2,7 +2,7 @@
 """Runs the benchmark cases and prints goal and measured value side by side: median of five, with the spread.
 
     bench/run.py                     all cases
-    bench/run.py --only keyed_sum    cases whose name holds the text
+    bench/run.py --only keyed_sum    cases whose name holds the text; `http`: those of the REST API
     bench/run.py --json              one JSON line a run and one a case, instead of the table
 
 Needs build/release (./bench.sh builds it). The files of the file cases are written once below build/bench-data.
@@ -21,6 +21,7 @@ import subprocess
 import sys
 
 import cluster_cases
+import http_cases
 from pages import kernel_gives_large_pages, small_pages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -235,6 +236,56 @@ def cluster(table, only, runs, generator):
             table.line(name, "< 0.2 s" if together else "< 1 s", times, seconds, "2.3 s (heap), 0.3 s (RocksDB)", notes)
 
 
+def http(table, only, runs):
+    def wanted(name):
+        return only in f"http: {name}"
+
+    def count(v):
+        return f"{v / 1000:.1f} k"
+
+    def ms(v):
+        return f"{v * 1e3:.2f} ms"
+
+    def percent(v):
+        return f"{100 * v:.1f} %"
+
+    def megabytes(v):
+        return f"{v / 1e6:.0f} MB"
+
+    def add(name, cases):
+        if not wanted(name):
+            return
+        for case, found in cases():
+            table.run({"case": f"http: {case}", "runs": found})
+            if not found:
+                print(f"http: left out, {case} here (Debian package wrk)")
+                continue
+            yield case, found
+
+    # Requests per second: goal in thousands, Flink 2.3.0 there.
+    goals = {"/overview": (100, "7 k"), "/jobs/:jobid": (70, "34 k, from a cache of 3 s"), "/config": (100, "60 k"),
+             "subtask metrics, 3 names": (80, "39 k")}
+    for case, found in add("requests a second", lambda: http_cases.throughput(runs)):
+        goal, flink = goals[case]
+        table.line(f"http: {case}, req/s", f">= {goal} k", [f["requests_per_s"] for f in found], count, flink)
+        table.line(f"http: {case}, p99", "< 2 ms", [f["p99_s"] for f in found], ms, "4-8 ms")
+    for case, found in add("saturated", lambda: http_cases.saturated(min(runs, 3))):
+        rows = statistics.median(f["rows_per_s"] for f in found)
+        table.line(f"http: {case}, p99", "< 20 ms", [f["p99_s"] for f in found], ms, notes=f"median {ms(statistics.median(f['median_s'] for f in found))}")
+        table.line("http: what the engine loses by it", "< 5 %", [f["lost"] for f in found], percent, notes=f"{millions(rows)} rows/s")
+    for case, found in add("upload", lambda: http_cases.upload(runs)):
+        table.line(f"http: {case}, part of dd's speed", ">= 70 %", [f["part_of_dd"] for f in found], percent,
+                   notes=f"{statistics.median(f['seconds'] for f in found):.2f} s")
+        table.line("http: memory above idle meanwhile", "< 10 MB", [f["more_bytes"] for f in found], megabytes)
+    for case, found in add("ended jobs", lambda: http_cases.ended_jobs(runs)):
+        table.line(f"http: {case}", "< 20 ms", [f["seconds"] for f in found], ms, notes=f"{megabytes(found[0]['resident_bytes'])} in all")
+    for case, found in add("wide", lambda: http_cases.wide(runs)):
+        for name in ("details", "vertex", "metrics"):
+            table.line(f"http: {case}, {name}", "< 50 ms", [f[f"{name}_s"] for f in found], ms)
+        table.line(f"http: {case}, TaskManager", "< 1500 MB", [f["task_manager_bytes"] for f in found], megabytes,
+                   notes=f"all tasks after {found[0]['running_s']:.1f} s, JobManager {megabytes(found[0]['job_manager_bytes'])}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
@@ -248,6 +299,7 @@ def main():
     api(table, args.only, args.runs)
     compile_time(table, args.only, args.runs)
     cluster(table, args.only, args.runs, generator)
+    http(table, args.only, args.runs)
 
 
 if __name__ == "__main__":

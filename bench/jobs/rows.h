@@ -73,7 +73,8 @@ struct Case {
     if (args.has("checkpoint-interval")) env.checkpointing(args.duration("checkpoint-interval"));
   }
 
-  // --rows, --keys, --rows-per-second.
+  // --rows, --keys, --rows-per-second (of event time), --rate (rows a second in all; left out: as
+  // fast as it goes).
   drey::DataStream<Row> rows(std::int64_t default_keys) {
     const auto count = args.get<std::int64_t>("rows");
     const auto keys = args.get<std::int64_t>("keys", default_keys);
@@ -88,7 +89,9 @@ struct Case {
                        Divisor(static_cast<std::uint64_t>(count / parallelism)),
                        Divisor(static_cast<std::uint64_t>(per_second)),
                        static_cast<std::uint64_t>(parallelism)};
-    return env.from(drey::generator<Row>(count, make));
+    auto made = drey::generator<Row>(count, make);
+    if (args.has("rate")) made.rate(static_cast<double>(args.get<std::int64_t>("rate")));
+    return env.from(made);
   }
 
   // With --verify: counts the results and adds up their digests (accumulators `results` and
