@@ -297,6 +297,17 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   http.connections_max = s.rest.max_connections;
   http.files = &env.files;
   http.spool_directory = dir + "/tmp";
+  http.quota = std::make_shared<net::SpoolQuota>();
+  http.quota->bytes_max = s.rest.upload_quota.count;
+  http.quota->option = "drey.rest.upload-quota";
+  http.quota->stored = [&files = env.files, jars = dir + "/jars"] {
+    std::uint64_t bytes = 0;
+    for (const std::string& name : files.list(jars).value_or({})) {
+      const auto stat = files.stat(jars + "/" + name);
+      bytes += stat.ok() ? stat->size : 0;
+    }
+    return bytes;
+  };
   http.keeps_files = [&front](const net::HttpRequest& head) { return front.keeps_files(head); };
   if (s.security.ssl)
     http.tls = net::TlsFiles{s.security.certificate, s.security.key, s.security.client_authority};

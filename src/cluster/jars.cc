@@ -8,11 +8,14 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
+
 namespace drey::cluster {
 namespace {
 
 constexpr std::uint64_t kManifestBytesMax = 1u << 20;
 constexpr std::uint64_t kModuleBytesMax = 512u << 20;
+constexpr std::size_t kNameBytesMax = 180;
 constexpr std::int64_t kEntriesMax = 100'000;
 constexpr std::int64_t kUnpackedFilesMax = 10'000;
 constexpr std::uint64_t kUnpackedBytesMax = 64u << 20;
@@ -32,6 +35,12 @@ Status bad(const std::string& name, std::string_view what) {
   return fail(Code::kInvalidArgument, fmt::format("The jar {} cannot be used: {}", name, what));
 }
 
+// As it is in the archive: what is checked is what is used. Empty when there is none.
+std::string name_of(zip_t* zip, zip_int64_t entry) {
+  const char* name = zip_get_name(zip, static_cast<zip_uint64_t>(entry), ZIP_FL_ENC_RAW);
+  return name != nullptr ? name : "";
+}
+
 Result<Zip> open_zip(const std::string& path, const std::string& name) {
   int error = 0;
   Zip zip(zip_open(path.c_str(), ZIP_RDONLY, &error));
@@ -39,8 +48,7 @@ Result<Zip> open_zip(const std::string& path, const std::string& name) {
   const std::int64_t count = zip_get_num_entries(zip.get(), 0);
   if (count > kEntriesMax) return bad(name, fmt::format("it has {} entries, at most {} are allowed", count, kEntriesMax));
   for (std::int64_t i = 0; i < count; ++i) {
-    const char* raw = zip_get_name(zip.get(), static_cast<zip_uint64_t>(i), ZIP_FL_ENC_RAW);
-    const std::string entry = raw != nullptr ? raw : "";
+    const std::string entry = name_of(zip.get(), i);
     if (entry.starts_with('/') || entry == ".." || entry.starts_with("../") || entry.find("/../") != std::string::npos ||
         entry.ends_with("/..") || entry.find('\\') != std::string::npos) {
       return bad(name, fmt::format("the entry '{}' leaves the directory", entry));
@@ -125,6 +133,23 @@ std::string short_name(const std::string& id) {
   return cut == std::string::npos ? id : id.substr(cut + 1);
 }
 
+// The last part of a name that somebody gave, as one that a file can have and an answer can tell.
+std::string file_name_of(std::string_view name) {
+  if (const auto slash = name.find_last_of("/\\"); slash != std::string_view::npos) name.remove_prefix(slash + 1);
+  if (name.size() > kNameBytesMax) name.remove_prefix(name.size() - kNameBytesMax);
+  std::string out;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const std::size_t length = utf8_sequence_bytes(name.substr(i));
+    if (length == 0) {
+      out += '_';
+    } else if (static_cast<unsigned char>(name[i]) >= 0x20) {
+      out += name.substr(i, length);
+      i += length - 1;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::string> Jars::resolve(const std::string& id) const {
@@ -154,12 +179,15 @@ Result<std::vector<gateway::JarModel>> Jars::list() {
 }
 
 Result<std::string> Jars::add(const std::string& path, const std::string& name) {
-  std::string base = name.substr(name.find_last_of("/\\") == std::string::npos ? 0 : name.find_last_of("/\\") + 1);
-  std::erase_if(base, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  const std::string base = file_name_of(name);
   const JobId random = env_.random.id<struct JobTag>();
   const std::string hex = random.to_string();
   const std::string uuid = fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4), hex.substr(20));
   const std::string target = fmt::format("{}/{}_{}", directory_, uuid, base);
+  // On the disk before it is said to be there.
+  DREY_TRY_ASSIGN(const auto file, env_.files.create(path, true));
+  DREY_TRY(file->sync());
+  DREY_TRY(file->close());
   DREY_TRY(env_.files.rename(path, target));
   DREY_TRY(env_.files.sync_directory(directory_));
   return target;
@@ -195,7 +223,7 @@ Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry
   std::string others;
   bool has_classes = false;
   for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i) {
-    const std::string file = zip_get_name(zip.get(), static_cast<zip_uint64_t>(i), 0);
+    const std::string file = name_of(zip.get(), i);
     if (file.starts_with(prefix) && file.ends_with(".so")) module = static_cast<zip_uint64_t>(i);
     if (file.starts_with("lib/") && file.ends_with(".so")) others += (others.empty() ? "" : ", ") + file;
     has_classes = has_classes || file.ends_with(".class");
@@ -225,7 +253,7 @@ Status unpack_into(env::FileSystem& files, zip_t* zip, const std::string& name, 
   std::uint64_t bytes_all = 0;
   std::int64_t count = 0;
   for (zip_int64_t i = 0; i < zip_get_num_entries(zip, 0); ++i) {
-    const std::string entry = zip_get_name(zip, static_cast<zip_uint64_t>(i), 0);
+    const std::string entry = name_of(zip, i);
     if (!entry.starts_with(prefix) || entry.ends_with('/')) continue;
     if (++count > kUnpackedFilesMax) return bad(name, fmt::format("more than {} files lie below {}", kUnpackedFilesMax, prefix));
     DREY_TRY_ASSIGN(const std::string bytes, read_entry(zip, static_cast<zip_uint64_t>(i), kUnpackedBytesMax, name));

@@ -5,11 +5,10 @@
 // Bodies of multipart/form-data are taken apart as they come: files go to `spool_directory` (or
 // nowhere, when keeps_files says so), so an upload costs no memory.
 // Bounds: request line 64 KiB (414), head 96 KiB (431), body `body_bytes_max`, multipart body
-// `upload_bytes_max` (413), `connections_max` (further ones are closed at once). Waits: a head must
-// be there 60 s after the last answer, a body must go on within 30 s and be there after 5 minutes
-// (an upload: an hour), an answer must be made within `answer_deadline` (503) and be read within
-// 30 s a piece. Answers of 1 KiB and more are gzipped for who asks. Header names are written as
-// given.
+// `upload_bytes_max` (413), `connections_max` (further ones are closed at once). Waits: the
+// deadlines of HttpServerOptions, looked at twice a second; who lets one pass is closed (408 when a
+// body took too long in all, 503 when the answer did). Answers of 1 KiB and more are gzipped for
+// who asks. Header names are written as given.
 #pragma once
 
 #include <cstdint>
@@ -77,11 +76,16 @@ struct HttpServerOptions {
   std::uint64_t body_bytes_max = 100u << 20;
   std::uint64_t upload_bytes_max = std::uint64_t{4} << 30;
   int connections_max = 1000;
+  Millis head_deadline{60'000};   // for a head, from the answer before it
+  Millis piece_deadline{30'000};  // for more of a body, and for a piece of an answer to be read
+  Millis body_deadline{300'000};
+  Millis upload_deadline{3'600'000};
   Millis answer_deadline{150'000};
   // How long the destructor waits for requests that are under way.
   Millis drain{2'000};
   env::FileSystem* files = nullptr;
   std::string spool_directory;
+  std::shared_ptr<SpoolQuota> quota;  // null: none
   // Whether the files of a multipart body are kept; asked with the head. Unset: never.
   std::function<bool(const HttpRequest&)> keeps_files;
   std::optional<TlsFiles> tls;

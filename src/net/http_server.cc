@@ -130,8 +130,10 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
         worker_(worker),
         tls_(std::move(tls)),
         stream_(std::move(stream)),
-        reader_(shared_->options, std::move(peer)) {}
-  ~Session() override { shared_->remove(worker_, this->weak_from_this()); }
+        reader_(shared_->options, std::move(peer)) {
+    due_in(Seconds(30));
+  }
+  ~Session() override { leave(); }
 
   void start() {
     Error ignored;
@@ -153,7 +155,12 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     if (draining && reading_ && reader_.is_idle()) return close_now();
     if (now <= due_) return;
     if (waits_ && asked_.exchange(0) == 0) return;  // its answer is on the way
-    if (!waits_) return close_now();
+    if (!waits_) {
+      // At once: who does not read would keep what is left to send for as long as the system lets it.
+      Error ignored;
+      socket().set_option(asio::socket_base::linger(true, 0), ignored);
+      return close_now();
+    }
     HttpResponse late;
     late.status = 503;
     late.headers.emplace_back("content-type", std::string(kJsonType));
@@ -166,6 +173,7 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     Error ignored;
     socket().shutdown(Tcp::socket::shutdown_send, ignored);
     socket().close(ignored);
+    leave();
   }
 
  private:
@@ -176,11 +184,16 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
       return stream_.next_layer();
     }
   }
+  // The connection counts no more, though a handler may still hold its Responder.
+  void leave() {
+    if (!left_) shared_->remove(worker_, this->weak_from_this());
+    left_ = true;
+  }
   void due_in(Nanos wait) { due_ = env::posix().clock.ticks() + wait; }
 
   void wait_for_head() {
     if (shared_->draining && reader_.is_idle()) return close();
-    due_in(Seconds(60));
+    due_in(shared_->options.head_deadline);
     go_on();
   }
 
@@ -201,13 +214,15 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   // Also of a body that comes with its head.
   void start_body() {
     if (body_by_ != Ticks{}) return;
-    body_by_ = env::posix().clock.ticks() + (reader_.is_multipart() ? Seconds(3600) : Seconds(300));
+    body_by_ =
+        env::posix().clock.ticks() + (reader_.is_multipart() ? shared_->options.upload_deadline
+                                                             : shared_->options.body_deadline);
   }
 
   void read() {
     if (reader_.in_body()) {
       start_body();
-      due_in(Seconds(30));
+      due_in(shared_->options.piece_deadline);
     }
     reading_ = true;
     const auto room = reader_.room();
@@ -307,10 +322,9 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     send();
   }
 
-  // A reader gets 30 s for a piece.
   void send() {
     piece_left_ = kPieceBytes;
-    due_in(Seconds(30));
+    due_in(shared_->options.piece_deadline);
     if constexpr (kPlain) {
       // Most answers fit into the socket: no need to wait for it.
       Error error;
@@ -333,7 +347,7 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
       piece_left_ -= sent;
     } else {
       piece_left_ = kPieceBytes;
-      due_in(Seconds(30));
+      due_in(shared_->options.piece_deadline);
     }
   }
   void send_more() {
@@ -422,6 +436,7 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   bool head_only_ = false;
   bool gzip_ = false;
   bool linger_ = false;
+  bool left_ = false;
   // The request that is with the handler; 0: none. Any thread.
   std::atomic<std::uint64_t> asked_{0};
 };
@@ -435,6 +450,7 @@ class Server final : public HttpServer {
     for (int i = 0; i < std::max(options.threads, 1); ++i)
       shared_->workers.push_back(std::make_unique<Worker>());
     acceptor_.emplace(shared_->workers[0]->io);
+    again_.emplace(shared_->workers[0]->io);
   }
   ~Server() override {
     shared_->draining = true;
@@ -455,6 +471,7 @@ class Server final : public HttpServer {
     threads_.clear();
     // What sessions wait for ends, so that none keeps itself alive.
     acceptor_.reset();
+    again_.reset();
     for (const auto& worker : shared_->workers) {
       worker->tick.cancel();
       for (const auto& session : Shared::alive(*worker)) session->close_now();
@@ -547,7 +564,13 @@ class Server final : public HttpServer {
                                                                nullptr, peer));
         }
       }
-      if (error != asio::error::operation_aborted && !shared_->draining) accept();
+      if (error == asio::error::operation_aborted || shared_->draining) return;
+      if (!error) return accept();
+      // No descriptor left, for one: again when some connection may have ended.
+      again_->expires_after(std::chrono::milliseconds(100));
+      again_->async_wait([this](Error stopped) {
+        if (!stopped && !shared_->draining) accept();
+      });
     });
   }
   template <typename S>
@@ -558,6 +581,7 @@ class Server final : public HttpServer {
 
   const std::shared_ptr<Shared> shared_;
   std::optional<Tcp::acceptor> acceptor_;
+  std::optional<asio::steady_timer> again_;
   std::uint16_t port_ = 0;
   // On the thread that accepts.
   std::size_t next_ = 0;

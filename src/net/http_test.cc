@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -12,10 +13,12 @@
 #include <mutex>
 
 #include "env/env.h"
+#include "net/request_reader.h"
 
 namespace drey::net {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -67,8 +70,7 @@ class Http : public testing::Test {
   Result<HttpResponse> post_parts(const std::string& body) {
     return call("POST", "/upload", body, {{"content-type", "multipart/form-data; boundary=b"}});
   }
-  // Sends bytes as they are; what comes back until the server closes.
-  std::string raw(const std::string& bytes) {
+  int connected() {
     const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -77,13 +79,22 @@ class Http : public testing::Test {
     timeval deadline{20, 0};
     setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
     EXPECT_EQ(connect(socket_fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    static_cast<void>(send(socket_fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+    return socket_fd;
+  }
+  // What comes until the server closes.
+  static std::string all_of(int socket_fd) {
     std::string all;
     char piece[4096];
     for (ssize_t got = 0; (got = recv(socket_fd, piece, sizeof piece, 0)) > 0;)
       all.append(piece, static_cast<std::size_t>(got));
     close(socket_fd);
     return all;
+  }
+  // Sends bytes as they are.
+  std::string raw(const std::string& bytes) {
+    const int socket_fd = connected();
+    static_cast<void>(send(socket_fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+    return all_of(socket_fd);
   }
   const std::string spool_ = testing::TempDir();
   std::unique_ptr<HttpServer> server_;
@@ -157,6 +168,37 @@ TEST_F(Http, RefusesWhatCanBeReadInTwoWays) {
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "GET / HTTP/1.1\nhost: a\n\n",
         "GET / HTTP/1.1\r\nhost : a\r\n\r\n", "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "hello\r\n\r\n",
+        // Transfer-Encoding in disguise, or none that this server knows.
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: "
+        "chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding:\vchunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\nx: y\r\n transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        // Lengths that others read as something else.
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 6\r\n\r\nabcdef",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0x5\r\n\r\nabcde",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999999\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length:\r\n\r\n",
+        // Chunks.
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n+2\r\nab\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
+        "chunked\r\n\r\n2;x\nab\r\nab\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
+        "chunked\r\n\r\nfffffffffffffffff\r\nab\r\n",
+        // Lines.
+        "GET / HTTP/1.1\r\nhost: a\r\nx: y\n\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: a\rb\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\n: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx y: z\r\n\r\n",
+        "GET\t/\tHTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/2.0\r\nhost: a\r\n\r\n",
+        "GET / http/1.1\r\nhost: a\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"}) {
     const std::string answer = raw(head);
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << head;
@@ -164,12 +206,134 @@ TEST_F(Http, RefusesWhatCanBeReadInTwoWays) {
   }
 }
 
+// However it comes: found by the fuzzer.
+TEST(RequestReader, AHeadIsReadTheSameWayInAnyPieces) {
+  const HttpServerOptions options;
+  for (const std::string head :
+       {"GET / HTTP/1.1\r\nhost: a\r\nx: y\r\n z\r\nlast: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx y\r\n\r\n",
+        "GET / HTTP/1.1\nhost: a\r\n\r\n"}) {
+    std::vector<std::string> outcomes;
+    for (std::size_t piece = 1; piece <= head.size(); ++piece) {
+      RequestReader reader(options, "peer");
+      std::string_view rest = head;
+      auto next = reader.next();
+      while (next == RequestReader::Next::kRead && !rest.empty()) {
+        const auto room = reader.room();
+        const std::size_t size = std::min({piece, rest.size(), room.size()});
+        std::copy_n(rest.begin(), size, room.begin());
+        rest.remove_prefix(size);
+        reader.came(size);
+        next = reader.next();
+      }
+      outcomes.push_back(next == RequestReader::Next::kRequest   ? reader.take().target
+                         : next == RequestReader::Next::kRefused ? reader.refusal().body
+                                                                 : "more");
+      EXPECT_EQ(outcomes.back(), outcomes.front()) << piece << " " << head;
+    }
+    EXPECT_EQ(outcomes.front() == "/", head.find("\r\n\r\n") == 23) << head;
+  }
+}
+
+TEST_F(Http, AHeaderHoldsNoNulAndNoLineOfAMegabyte) {
+  start();
+  using std::string_literals::operator""s;
+  EXPECT_THAT(raw("GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n"s), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(raw("GET / HTTP/1.1\r\nhost: a\r\nx: " + std::string(1u << 20, 'y') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(raw("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;" +
+                  std::string(1u << 20, 'x')),
+              StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(Http, AFloodOfPipelinedRequestsIsAnsweredOneByOne) {
+  start();
+  constexpr int kRequests = 20'000;
+  std::string flood;
+  for (int i = 1; i < kRequests; ++i) flood += "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+  flood += "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+  // Both ways at once: nobody's buffer holds all of it.
+  const int socket_fd = connected();
+  auto sent = std::async(std::launch::async, [&] {
+    for (std::size_t at = 0; at < flood.size();) {
+      const ssize_t more = send(socket_fd, flood.data() + at, flood.size() - at, MSG_NOSIGNAL);
+      if (more <= 0) return false;
+      at += static_cast<std::size_t>(more);
+    }
+    return true;
+  });
+  const std::string answers = all_of(socket_fd);
+  EXPECT_TRUE(sent.get());
+  int count = 0;
+  for (std::size_t at = 0; (at = answers.find("HTTP/1.1 200", at)) != std::string::npos; ++at)
+    ++count;
+  EXPECT_EQ(count, kRequests);
+}
+
+TEST_F(Http, WhoDribblesIsClosedAndThoseWhoWaitForAPlaceGetIt) {
+  start([](HttpServerOptions& options) {
+    options.connections_max = 8;
+    options.head_deadline = options.piece_deadline = Millis(300);
+    options.body_deadline = Millis(600);
+  });
+  // A head, a body and an answer that never end.
+  std::vector<int> slow;
+  for (int i = 0; i < 8; ++i) {
+    slow.push_back(connected());
+    const std::string begun = i % 2 == 0
+                                  ? "GET / HTTP/1.1\r\nhost: a\r\n"
+                                  : "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 900\r\n\r\n";
+    ASSERT_EQ(send(slow.back(), begun.data(), begun.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(begun.size()));
+  }
+  // Each byte comes in time, the whole does not.
+  const auto end = env::posix().clock.ticks() + std::chrono::seconds(20);
+  std::vector<bool> closed(slow.size());
+  while (std::count(closed.begin(), closed.end(), true) < 8 && env::posix().clock.ticks() < end) {
+    for (std::size_t i = 0; i < slow.size(); ++i) {
+      char byte = 'x';
+      if (closed[i]) continue;
+      timeval soon{0, 20'000};
+      setsockopt(slow[i], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+      if (send(slow[i], &byte, 1, MSG_NOSIGNAL) <= 0 || recv(slow[i], &byte, 1, 0) == 0)
+        closed[i] = true;
+    }
+  }
+  EXPECT_EQ(std::count(closed.begin(), closed.end(), true), 8);
+  for (const int fd : slow) close(fd);
+  EXPECT_TRUE(call("GET", "/").ok());
+}
+
+TEST_F(Http, WhoDoesNotReadIsClosed) {
+  const std::string big(8u << 20, 'b');
+  start([](HttpServerOptions& options) { options.piece_deadline = Millis(300); },
+        [&](const HttpRequest&, const Responder& respond) {
+          HttpResponse response;
+          response.body = big;
+          respond(std::move(response));
+        });
+  const int socket_fd = connected();
+  const int small = 4096;
+  setsockopt(socket_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const std::string request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+  ASSERT_GT(send(socket_fd, request.data(), request.size(), MSG_NOSIGNAL), 0);
+  // Nothing is read until the server has given up: then sending fails.
+  const auto end = env::posix().clock.ticks() + std::chrono::seconds(20);
+  bool is_closed = false;
+  while (!is_closed && env::posix().clock.ticks() < end) {
+    pollfd watched{socket_fd, POLLRDHUP, 0};
+    is_closed =
+        poll(&watched, 1, 100) > 0 && (watched.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+  }
+  EXPECT_TRUE(is_closed);
+  close(socket_fd);
+}
+
 TEST_F(Http, ExpectationsAreMetOrRefused) {
   start();
   const std::string head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
-  EXPECT_THAT(
-      raw(head + "content-length: 2\r\nexpect: 100-continue\r\n\r\nok"),
-      testing::AllOf(StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"), HasSubstr("ok")));
+  EXPECT_THAT(raw(head + "content-length: 2\r\nexpect: 100-continue\r\n\r\nok"),
+              AllOf(StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"), HasSubstr("ok")));
   EXPECT_THAT(raw(head + "content-length: 2000\r\nexpect: 100-continue\r\n\r\n"),
               StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(raw(head + "content-length: 2\r\nexpect: tea\r\n\r\nok"), StartsWith("HTTP/1.1 417"));
@@ -230,6 +394,31 @@ TEST_F(Http, UploadsAreBounded) {
                        std::string(4u << 20, 'x') + "\r\n--b--")
                 ->status,
             413);
+}
+
+TEST_F(Http, UploadsKeepToTheQuotaAndGiveBackWhatTheyHeld) {
+  const auto quota = std::make_shared<SpoolQuota>();
+  quota->bytes_max = 1'000'000;
+  quota->option = "the.option";
+  quota->stored = [] { return std::uint64_t{400'000}; };
+  start([&](HttpServerOptions& options) { options.quota = quota; },
+        [&](const HttpRequest& request, const Responder& respond) {
+          HttpResponse response;
+          response.body = request.parts_problem.ok() ? std::to_string(request.parts[0].bytes)
+                                                     : request.parts_problem.message();
+          respond(response);
+        });
+  const auto post = [&](std::size_t bytes) {
+    return post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\n" +
+                      std::string(bytes, 'x') + "\r\n--b--")
+        ->body;
+  };
+  EXPECT_EQ(post(600'000), "600000");
+  EXPECT_THAT(post(600'001), AllOf(HasSubstr("1000000 bytes in all"), HasSubstr("the.option")));
+  EXPECT_EQ(quota->spooled, 0u);
+  EXPECT_EQ(post(600'000), "600000");
+  for (const std::string& name : env::posix().files.list(spool_).value_or({}))
+    EXPECT_FALSE(name.starts_with(".upload")) << name;
 }
 
 TEST(MultipartReader, TakesAnySplitOfItsInput) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <cstring>
 
 namespace drey::net {
 namespace {
@@ -82,15 +83,46 @@ std::optional<std::string> multipart_boundary(std::string_view content_type) {
   return boundary;
 }
 
+Status SpooledFile::grow(std::uint64_t bytes) {
+  if (quota_ == nullptr) return {};
+  bytes_ += bytes;
+  const std::uint64_t held = stored_ + (quota_->spooled += bytes);
+  if (held <= quota_->bytes_max) return {};
+  return fail(
+      Code::kResourceExhausted,
+      fmt::format("Files that were uploaded may have {} bytes in all, and {} are held. Delete "
+                  "some, or raise {}",
+                  quota_->bytes_max, held - bytes, quota_->option));
+}
+
 MultipartReader::MultipartReader(const std::string& boundary, env::FileSystem* files,
-                                 std::string directory)
-    : mark_("\r\n--" + boundary), files_(files), directory_(std::move(directory)) {}
+                                 std::string directory, std::shared_ptr<SpoolQuota> quota)
+    : mark_("\r\n--" + boundary),
+      files_(files),
+      directory_(std::move(directory)),
+      quota_(std::move(quota)) {}
 
 Status MultipartReader::feed(std::string_view bytes) {
   if (!failed_.ok() || at_ == At::kEnd) return failed_;
+  if (at_ == At::kPart && buffer_.size() < mark_.size() && bytes.size() >= mark_.size()) {
+    // Most of a long file passes through without a copy: only where two pieces meet a mark may lie
+    // in both.
+    const std::string seam = buffer_ + std::string(bytes.substr(0, mark_.size() - 1));
+    if (seam.find(mark_) == std::string::npos) {
+      failed_ = content(buffer_);
+      const void* found = ::memmem(bytes.data(), bytes.size(), mark_.data(), mark_.size());
+      const std::size_t plain =
+          found == nullptr
+              ? bytes.size() - (mark_.size() - 1)
+              : static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
+      if (failed_.ok()) failed_ = content(bytes.substr(0, plain));
+      buffer_.clear();
+      bytes.remove_prefix(plain);
+    }
+  }
   buffer_.append(bytes);
   std::size_t from = 0;
-  while (true) {
+  while (failed_.ok()) {
     const std::string_view rest = std::string_view(buffer_).substr(from);
     if (at_ == At::kPart) {
       const std::size_t found = rest.find(mark_);
@@ -162,7 +194,7 @@ Status MultipartReader::head(std::string_view text) {
   if (!part_->file_name || files_ == nullptr) return {};
   static std::atomic<std::uint64_t> number{0};
   part_->file = std::make_shared<SpooledFile>(
-      *files_, fmt::format("{}/.upload-{}-{}", directory_, ::getpid(), number++));
+      *files_, fmt::format("{}/.upload-{}-{}", directory_, ::getpid(), number++), quota_);
   DREY_TRY_ASSIGN(out_, files_->create(part_->file->path()));
   return {};
 }
@@ -170,7 +202,11 @@ Status MultipartReader::head(std::string_view text) {
 Status MultipartReader::content(std::string_view bytes) {
   if (!part_ || bytes.empty()) return {};
   part_->bytes += bytes.size();
-  if (part_->file_name) return out_ == nullptr ? Status() : out_->append(bytes);
+  if (part_->file_name) {
+    if (out_ == nullptr) return {};
+    DREY_TRY(part_->file->grow(bytes.size()));
+    return out_->append(bytes);
+  }
   if (part_->text.size() + bytes.size() > kTextBytesMax)
     return fail(Code::kInvalidArgument,
                 fmt::format("The part {} is longer than 1 MiB.", part_->name));

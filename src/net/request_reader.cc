@@ -6,6 +6,7 @@
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <cctype>
 
 namespace drey::net {
 namespace {
@@ -34,12 +35,9 @@ bool accepts_gzip(std::string_view accepted) {
   return false;
 }
 
-// A line that begins with a blank goes on with the header before it: proxies differ about it.
-bool has_folded_line(std::string_view head) {
-  for (std::size_t at = 0; (at = head.find('\n', at)) != std::string_view::npos; ++at) {
-    if (at + 1 < head.size() && (head[at + 1] == ' ' || head[at + 1] == '\t')) return true;
-  }
-  return false;
+bool is_of_a_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 }  // namespace
@@ -53,11 +51,12 @@ struct RequestReader::State {
 
   void begin() {
     parser.emplace();
-    parser->header_limit(kHeadBytesMax);
+    parser->header_limit(kHeadBytesMax + 1);
     parser->body_limit(boost::none);  // on_head says
     request = HttpRequest();
     multipart.reset();
     body_bytes = 0;
+    line = scanned = 0;
     at = At::kHead;
   }
 
@@ -76,33 +75,42 @@ struct RequestReader::State {
 
   std::string_view there() const { return {buffer.data() + from, to - from}; }
 
+  // The head is parsed when all of it is there, so that it makes no difference how it came. What
+  // can be no head is refused at once.
   Next read_head() {
-    if (from == to) return Next::kRead;
-    beast::error_code error;
     const std::string_view bytes = there();
-    const std::size_t used =
-        parser->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
-    if (error == http::error::header_limit) {
-      const bool long_line =
-          bytes.substr(0, kLineBytesMax + 1).find('\n') == std::string_view::npos;
-      return refuse(long_line ? 414 : 431, long_line
-                                               ? "The request line is longer than 64 KiB."
-                                               : "The head of the request is longer than 96 KiB.");
+    if (bytes.empty()) return Next::kRead;
+    if (!is_of_a_word(bytes[0])) return refuse(400, "Bad request: this is not HTTP.");
+    while (true) {
+      // Proxies differ about what goes on with the header before it.
+      if (line > 0 && line < bytes.size() && (bytes[line] == ' ' || bytes[line] == '\t'))
+        return refuse(400, "Bad request: a header goes over two lines.");
+      const std::size_t end = bytes.find('\n', scanned);
+      if (std::min(end, bytes.size()) >= kHeadBytesMax) {
+        return line == 0 ? refuse(414, "The request line is longer than 64 KiB.")
+                         : refuse(431, "The head of the request is longer than 96 KiB.");
+      }
+      if (end == std::string_view::npos) {
+        scanned = bytes.size();
+        return Next::kRead;
+      }
+      if (end == line || bytes[end - 1] != '\r')
+        return refuse(400, "Bad request: a line does not end with CR LF.");
+      const bool is_empty = end == line + 1;
+      scanned = line = end + 1;
+      if (is_empty) break;
     }
-    if (error == http::error::need_more) {
-      from += used;
-      return Next::kRead;
-    }
-    if (error) return refuse(400, "Bad request: this is not HTTP.");
+    beast::error_code error;
+    const std::size_t used = parser->put(boost::asio::const_buffer(bytes.data(), line), error);
+    if (error || used != line) return refuse(400, "Bad request: this is not HTTP.");
     from += used;
-    return on_head(bytes.substr(0, used));
+    return on_head();
   }
 
-  Next on_head(std::string_view bytes) {
+  Next on_head() {
     const auto& head = parser->get();
     if (head.target().size() > kLineBytesMax)
       return refuse(414, "The request line is longer than 64 KiB.");
-    if (has_folded_line(bytes)) return refuse(400, "Bad request: a header goes over two lines.");
     if (const auto encodings = head.count(http::field::transfer_encoding); encodings != 0) {
       if (head.count(http::field::content_length) != 0)
         return refuse(400, "Bad request: both Content-Length and Transfer-Encoding.");
@@ -131,14 +139,34 @@ struct RequestReader::State {
     if (!expect.empty() && !beast::iequals(expect, "100-continue")) return refuse(417, "");
     if (boundary) {
       const bool keeps = options.keeps_files && options.keeps_files(request);
-      multipart.emplace(*boundary, keeps ? options.files : nullptr, options.spool_directory);
+      multipart.emplace(*boundary, keeps ? options.files : nullptr, options.spool_directory,
+                        options.quota);
     }
     if (parser->is_done()) return done();
     at = At::kBody;
+    left = length.value_or(0);
     return expect.empty() ? read_body() : Next::kContinue;
   }
 
-  Next read_body() {
+  void keep(std::string_view part) {
+    if (multipart) {
+      if (Status fed = multipart->feed(part); !fed.ok()) request.parts_problem = std::move(fed);
+    } else {
+      request.body.append(part);
+    }
+  }
+
+  Next read_body() { return parser->chunked() ? read_chunks() : read_length(); }
+
+  Next read_length() {
+    const std::string_view part = there().substr(0, left);
+    left -= part.size();
+    from += part.size();
+    keep(part);
+    return left == 0 ? done() : Next::kRead;
+  }
+
+  Next read_chunks() {
     while (true) {
       if (parser->is_done()) return done();
       if (from == to) return Next::kRead;
@@ -156,11 +184,7 @@ struct RequestReader::State {
       const std::string_view part(piece.data(), piece.size() - body.size);
       body_bytes += part.size();
       if (body_bytes > limit) return refuse(413, "");
-      if (multipart) {
-        if (Status fed = multipart->feed(part); !fed.ok()) request.parts_problem = std::move(fed);
-      } else {
-        request.body.append(part);
-      }
+      keep(part);
       if (waits && part.empty()) {
         // The head of a chunk that never ends.
         if (to - from > kHeadBytesMax)
@@ -185,12 +209,15 @@ struct RequestReader::State {
   std::vector<char> buffer;  // what came and was not used: [from, to)
   std::size_t from = 0;
   std::size_t to = 0;
+  std::size_t line = 0;     // of the head that is being read: where its last line begins,
+  std::size_t scanned = 0;  // and how far it has no end
   std::optional<http::request_parser<http::buffer_body>> parser;
   HttpRequest request;
   std::optional<MultipartReader> multipart;
   std::vector<char> piece;
   std::uint64_t limit = 0;
   std::uint64_t body_bytes = 0;
+  std::uint64_t left = 0;  // of a body whose length is known
   HttpResponse no;
   At at = At::kHead;
   bool keep_alive = false;

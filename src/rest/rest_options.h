@@ -32,6 +32,7 @@ struct RestOptions {
   Compat compat = Compat::kAuto;
   config::Bytes max_content_length{104'857'600};
   config::Bytes max_upload{std::uint64_t{4} << 30};
+  config::Bytes upload_quota{std::uint64_t{64} << 30};
   std::int32_t max_connections = 1000;
   bool access_log = false;
   std::string flink_version = "2.3.0";
@@ -66,6 +67,9 @@ struct RestOptions {
         option("rest.server.max-content-length", &M::max_content_length,
                "The longest body of a request that is no upload."),
         option("drey.rest.max-upload", &M::max_upload, "The longest upload."),
+        option("drey.rest.upload-quota", &M::upload_quota,
+               "What jars and uploads that are under way may hold on the disk together; what is "
+               "beyond it gets 507."),
         option("drey.rest.max-connections", &M::max_connections,
                "Connections at a time; further ones are closed at once.")
             .between(1, 100'000),
