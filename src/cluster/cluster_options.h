@@ -14,7 +14,7 @@ namespace drey::cluster {
 struct ClusterOptions {
   std::uint16_t rpc_port = 0;
   std::string secret;
-  Millis heartbeat_interval{1000};
+  Millis heartbeat_interval{50};
   Millis heartbeat_timeout{50'000};
   Millis slot_timeout{300'000};
   control::LoadBalance load_balance = control::LoadBalance::kSlots;
@@ -36,7 +36,8 @@ struct ClusterOptions {
         option("drey.cluster.secret", &M::secret, "What TaskManagers must know to register.")
             .defaults_to("drawn at each start"),
         option("heartbeat.interval", &M::heartbeat_interval,
-               "Time between two reports of a TaskManager.")
+               "Time between two reports of a TaskManager: so old may be what REST tells of its "
+               "metrics. With more than 200 tasks it takes longer.")
             .at_least(10),
         option("heartbeat.timeout", &M::heartbeat_timeout,
                "A TaskManager that is silent for longer is lost.")

@@ -129,6 +129,7 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
   const auto entry = task_managers_.find(*id);
   if (entry == task_managers_.end() || entry->second.connection != connection) return;
   entry->second.last_heard = env_.clock.ticks();
+  if (!std::holds_alternative<control::Heartbeat>(*message) && !std::holds_alternative<control::Told>(*message)) changed();
   const auto master = [&](const control::TaskAddress& task) -> std::shared_ptr<JobMaster> {
     const auto found = masters_.find(task.job);
     return found == masters_.end() ? nullptr : found->second;
@@ -158,6 +159,7 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
 }
 
 void JobManager::on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message) {
+  changed();
   std::string why;
   if (!control::is_same_secret(message.secret, options_.cluster.secret)) {
     why = "the secret of the cluster does not match";
@@ -204,6 +206,7 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
 }
 
 void JobManager::on_lost(const std::string& id, const std::string& why) {
+  changed();
   const auto found = task_managers_.find(id);
   if (found == task_managers_.end()) return;
   control::FailureReport failure{static_cast<std::int32_t>(Code::kIo), why, "org.apache.flink.runtime.jobmaster.JobMasterException", ""};
@@ -309,12 +312,14 @@ void JobManager::end_cluster() {
 // --- slots ---------------------------------------------------------------------------------------
 
 void JobManager::request_slots(JobId job, std::int32_t slots) {
+  changed();
   std::erase_if(requests_, [&](const SlotRequest& r) { return r.job == job; });
   requests_.push_back({job, slots, env_.clock.ticks() + options_.cluster.slot_timeout, env_.clock.ticks()});
   loop_->post([this] { match_slots(); });
 }
 
 void JobManager::release_slots(JobId job) {
+  changed();
   for (auto& [id, entry] : task_managers_) std::replace(entry.slots.begin(), entry.slots.end(), job, JobId());
   std::erase_if(requests_, [&](const SlotRequest& r) { return r.job == job; });
   loop_->post([this] { match_slots(); });
@@ -374,15 +379,25 @@ void JobManager::match_slots() {
 }
 
 void JobManager::send(const std::string& task_manager, const control::ToTaskManager& message) {
+  changed();
   const auto found = task_managers_.find(task_manager);
   if (found != task_managers_.end()) found->second.connection->send(wire::encode(message));
 }
 
-Status JobManager::store(const StoredJob& job) { return store_->put(job); }
+Status JobManager::store(const StoredJob& job) {
+  changed();
+  return store_->put(job);
+}
 
-void JobManager::after(Nanos delay, std::function<void()> function) { loop_->after(delay, std::move(function)); }
+void JobManager::after(Nanos delay, std::function<void()> function) {
+  loop_->after(delay, [this, function = std::move(function)] {
+    changed();
+    function();
+  });
+}
 
 void JobManager::on_ended(JobId id) {
+  changed();
   const auto found = masters_.find(id);
   if (found == masters_.end()) return;
   ended_[id] = found->second->model();
@@ -408,6 +423,7 @@ void JobManager::on_ended(JobId id) {
 // --- jobs ----------------------------------------------------------------------------------------
 
 void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> done) {
+  changed();
   const JobId id = job.id;
   auto master = JobMaster::make(std::move(job), options_.cluster.checkpoint_directory, env_, *this);
   if (!master.ok()) return done(master.status());
@@ -542,6 +558,7 @@ gateway::Future<TriggerId> JobManager::trigger(gateway::OperationRequest request
   static constexpr OperationKind kKinds[] = {OperationKind::kSavepoint, OperationKind::kCheckpoint, OperationKind::kDisposal, OperationKind::kRescaling};
   gateway::Promise<TriggerId> promise;
   loop_->post([this, promise, request = std::move(request)] {
+    changed();
     gateway::OperationModel operation;
     operation.kind = kKinds[request.action.index()];
     operation.job = request.job;
@@ -566,6 +583,7 @@ gateway::Future<gateway::OperationModel> JobManager::operation(gateway::Operatio
 }
 
 void JobManager::end(gateway::OperationModel operation, const Status& status, std::string failure_class) {
+  changed();
   if (!status.ok()) {
     operation.failure_class = "java.util.concurrent.CompletionException";
     operation.failure = failure_class + ": " + status.message();
@@ -580,6 +598,7 @@ Status no_job(JobId id) { return fail(Code::kNotFound, fmt::format("Could not fi
 }  // namespace
 
 void JobManager::begin(gateway::OperationModel operation, const gateway::SavepointRequest& request) {
+  changed();
   if (running(operation.job) == nullptr) return end(operation, no_job(operation.job), kNoJob);
   const auto target = local_directory(request.target);
   const std::string name = fmt::format("savepoint-{}-{}", operation.job.to_string().substr(0, 6), env_.random.id<struct TriggerTag>().to_string().substr(0, 12));
@@ -618,6 +637,7 @@ void JobManager::begin(gateway::OperationModel operation, const gateway::Savepoi
 }
 
 void JobManager::begin(gateway::OperationModel operation, const gateway::CheckpointRequest& request) {
+  changed();
   const auto master = running(operation.job);
   if (master == nullptr) return end(operation, no_job(operation.job), kNoJob);
   control::SnapshotWish wish;
@@ -629,6 +649,7 @@ void JobManager::begin(gateway::OperationModel operation, const gateway::Checkpo
 }
 
 void JobManager::begin(gateway::OperationModel operation, const gateway::DisposalRequest& request) {
+  changed();
   const auto failed = [this, operation, path = request.path](const Status& why) {
     gateway::OperationModel ended = operation;
     ended.failure_class = "org.apache.flink.util.FlinkException";
@@ -654,6 +675,7 @@ void JobManager::begin(gateway::OperationModel operation, const gateway::Disposa
 }
 
 void JobManager::begin(gateway::OperationModel operation, const gateway::RescaleRequest& request) {
+  changed();
   const auto master = running(operation.job);
   if (master == nullptr) return end(operation, no_job(operation.job), kNoJob);
   static constexpr const char* kClass = "org.apache.flink.util.FlinkException";
@@ -713,6 +735,7 @@ gateway::Future<gateway::ResourceRequirements> JobManager::resource_requirements
 gateway::Future<bool> JobManager::set_resource_requirements(JobId id, gateway::ResourceRequirements requirements) {
   gateway::Promise<bool> promise;
   loop_->post([this, id, promise, requirements = std::move(requirements)] {
+    changed();
     const auto master = running(id);
     if (master == nullptr) return promise.set(no_job(id));
     std::vector<control::WantedBounds> wanted;
@@ -808,6 +831,7 @@ gateway::Future<gateway::JobModelRef> JobManager::job(JobId id) {
 gateway::Future<bool> JobManager::cancel(JobId id) {
   gateway::Promise<bool> promise;
   loop_->post([this, id, promise] {
+    changed();
     if (const auto master = masters_.find(id); master != masters_.end() && !master->second->is_ended()) {
       const auto keep = master->second;
       keep->cancel();

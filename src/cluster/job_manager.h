@@ -90,6 +90,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   gateway::Future<std::string> add_jar(std::string path, std::string name) override;
   gateway::Future<bool> delete_jar(std::string id) override;
   gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override;
+  std::uint64_t changes() const override { return changes_.load(); }
   gateway::Future<gateway::Metrics> metrics() override;
   std::vector<gateway::ConfigEntry> configuration() override;
   std::string option(const std::string& key, const std::string& fallback) override;
@@ -116,6 +117,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void on_ended(JobId job) override;
   void after(Nanos delay, std::function<void()> function) override;
 
+  // At the begin of what may change an answer, on the loop: nobody reads between this and the change.
+  void changed() { ++changes_; }
   void on_connection(const env::ConnectionRef& connection);
   void on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame);
   void on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message);
@@ -166,6 +169,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::map<JobId, std::int64_t> clients_;  // until when a job's client lives, epoch ms
   std::map<TriggerId, Ticks> dataset_deletions_;
   std::atomic<std::int64_t> refused_{0};
+  std::atomic<std::uint64_t> changes_{1};
   bool stopping_ = false;
   Ticks adapt_after_{};
   std::unique_ptr<env::Listener> listener_;

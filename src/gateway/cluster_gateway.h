@@ -90,6 +90,8 @@ class ClusterGateway {
   virtual Future<std::string> add_jar(std::string path, std::string name) = 0;  // moves the file; absolute path of the jar
   virtual Future<bool> delete_jar(std::string id) = 0;
   virtual Future<std::vector<TaskManagerModel>> task_managers() = 0;
+  // Grows before anything that answers tell changes, but what changes all by itself: metrics, times. Never 0.
+  virtual std::uint64_t changes() const = 0;
   virtual Future<Metrics> metrics() = 0;                                // of the JobManager
   virtual std::vector<ConfigEntry> configuration() = 0;
   virtual std::string option(const std::string& key, const std::string& fallback) = 0;

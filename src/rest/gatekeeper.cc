@@ -170,7 +170,8 @@ void Gatekeeper::reload_when_changed() {
   }
 }
 
-std::optional<Access> Gatekeeper::role_of(std::string_view authorization) {
+std::optional<Access> Gatekeeper::role_of(std::string_view authorization,
+                                          std::unique_lock<std::mutex>& lock) {
   if (authorization.starts_with("Bearer ")) {
     std::optional<Access> role;
     for (const auto& [token, of_token] : tokens_) {
@@ -193,16 +194,22 @@ std::optional<Access> Gatekeeper::role_of(std::string_view authorization) {
   const auto user = users_.find(login->substr(0, colon));
   // An unknown name costs as much as a wrong password.
   static const std::string kNobody = "$2b$10$abcdefghijklmnopqrstuuDvDgnSXCv0aDXLVPUHQBfOTvC5LQNbm";
-  const bool right =
-      bcrypt_matches(login->substr(colon + 1), user == users_.end() ? kNobody : user->second.hash);
-  if (!right || user == users_.end()) return std::nullopt;
+  const bool is_known = user != users_.end();
+  const User tried = is_known ? user->second : User{kNobody, Access::kView};
+  lock.unlock();
+  const bool right = bcrypt_matches(login->substr(colon + 1), tried.hash) && is_known;
+  lock.lock();
+  if (!right) return std::nullopt;
   if (proven_.size() >= kProvenMax) proven_.clear();
-  proven_.emplace(std::move(proof), user->second.role);
-  return user->second.role;
+  // The files may have been read again meanwhile: then it is tried anew next time.
+  if (const auto still = users_.find(login->substr(0, colon));
+      still != users_.end() && still->second.hash == tried.hash && still->second.role == tried.role)
+    proven_.emplace(std::move(proof), tried.role);
+  return tried.role;
 }
 
 Verdict Gatekeeper::judge(std::string_view authorization, std::string_view peer, Access needed) {
-  std::lock_guard guard(mutex_);
+  std::unique_lock lock(mutex_);
   reload_when_changed();
   const Ticks now = env_.clock.ticks();
   const auto failed = failures_.find(peer);
@@ -212,7 +219,7 @@ Verdict Gatekeeper::judge(std::string_view authorization, std::string_view peer,
     return {429, "Too many failed logins from this address: try again in a minute."};
   }
   if (authorization.empty()) return {401, "A login is needed."};
-  const auto role = role_of(authorization);
+  const auto role = role_of(authorization, lock);
   if (!role) {
     if (failures_.size() >= kPeersMax) failures_.clear();
     Failures& entry = failures_.try_emplace(std::string(peer), Failures{0, now}).first->second;

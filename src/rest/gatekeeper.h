@@ -48,7 +48,8 @@ class Gatekeeper {
   };
   Status load_locked();
   void reload_when_changed();
-  std::optional<Access> role_of(std::string_view authorization);
+  // Lets go of the lock while a password is tried: others need not wait for it.
+  std::optional<Access> role_of(std::string_view authorization, std::unique_lock<std::mutex>& lock);
 
   const GatekeeperOptions options_;
   env::Env& env_;

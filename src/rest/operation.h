@@ -4,6 +4,7 @@
 //   struct GetVertex {
 //     static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200, "A vertex."};
 //     static constexpr Access kAccess = Access::kView;
+//     static constexpr bool kShared = true;  // left out: each call asks the cluster
 //     using Path = VertexPath;  // one row per ':name' of the route; left out: none
 //     using Query = None;       // left out: none
 //     using Request = None;     // left out: none
@@ -141,6 +142,7 @@ Endpoint endpoint() {
   out.summary = E::kRoute.summary;
   out.access = E::kAccess;
   if constexpr (requires { E::kTakesUpload; }) out.takes_upload = E::kTakesUpload;
+  if constexpr (requires { E::kShared; }) out.shared = E::kShared;
   out.path_shape = &shape_of<Path>;
   out.query_shape = &shape_of<Query>;
   if constexpr (!std::is_same_v<Request, None>) out.request_shape = &shape_of<Request>;

@@ -9,6 +9,7 @@
 
 #include "env/env.h"
 #include "env/log.h"
+#include "rest/answer_cache.h"
 #include "rest/gatekeeper.h"
 #include "rest/job_views.h"
 
@@ -103,25 +104,31 @@ void take_range(const std::string& range, net::HttpResponse& response) {
                                 fmt::format("bytes {}-{}/{}", begin, end - 1, size));
 }
 
-// Host part of "name:port" or an origin.
+// Host part of "name:port", in lower case. Of what is neither the whole, which is then no name that
+// anybody allows.
 std::string host_of(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos)
-    text.remove_prefix(scheme + 3);
-  if (text.starts_with('[')) return std::string(text.substr(0, text.find(']') + 1));
-  return std::string(text.substr(0, text.find(':')));
+  std::size_t end = text.rfind(':');
+  if (end != std::string_view::npos && text.find_first_not_of("0123456789", end + 1) != text.npos)
+    end = text.npos;
+  std::string host(text.substr(0, end));
+  for (char& c : host) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return host;
 }
 
-bool is_ip_literal(const std::string& host) {
-  return host.starts_with('[') || std::all_of(host.begin(), host.end(), [](char c) {
-           return std::isdigit(static_cast<unsigned char>(c)) || c == '.';
-         });
+bool is_ip_literal(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']'))
+    return host.find_first_not_of("0123456789abcdef:.", 1) == host.size() - 1;
+  return host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 }  // namespace
 
 Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway,
                RouterOptions options)
-    : endpoints_(std::move(endpoints)), gateway_(gateway), options_(std::move(options)) {
+    : endpoints_(std::move(endpoints)),
+      gateway_(gateway),
+      options_(std::move(options)),
+      answers_(std::make_unique<AnswerCache>()) {
   // ':' sorts last at the first differing character: literals beat parameters.
   std::stable_sort(endpoints_.begin(), endpoints_.end(), [](const Endpoint& a, const Endpoint& b) {
     return std::lexicographical_compare(
@@ -136,6 +143,8 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
     counters_.push_back(std::make_unique<OperationCounters>());
   }
 }
+
+Router::~Router() = default;
 
 Router::Matched Router::match(std::string_view verb, std::string_view target) const {
   Matched out;
@@ -211,7 +220,8 @@ std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request
   const std::string host = host_of(request.header("host"));
   const auto& allowed = options_.allowed_hosts;
   if (!host.empty() && host != "localhost" && !is_ip_literal(host) &&
-      std::find(allowed.begin(), allowed.end(), host) == allowed.end()) {
+      std::none_of(allowed.begin(), allowed.end(),
+                   [&](const std::string& name) { return host_of(name) == host; })) {
     return bare(403,
                 fmt::format("The host name {} is not allowed. Add it to rest.allowed-hosts.", host),
                 false);
@@ -255,7 +265,39 @@ Dialect Router::dialect_of(const net::HttpRequest& request, bool versioned) cons
              : Dialect::kFull;
 }
 
+void Router::record(const Endpoint& endpoint, std::string_view peer, std::string_view method,
+                    std::string_view target, int status, Ticks began) {
+  OperationCounters& counters = *counters_[static_cast<std::size_t>(&endpoint - endpoints_.data())];
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(env::posix().clock.ticks() - began)
+          .count();
+  (status < 400   ? counters.answered
+   : status < 500 ? counters.refused
+                  : counters.failed)
+      .fetch_add(1, std::memory_order_relaxed);
+  counters.took_us.fetch_add(took, std::memory_order_relaxed);
+  const auto& bounds = OperationCounters::kBounds;
+  const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), took) - bounds.begin();
+  counters.took[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
+  if (options_.access_log)
+    env::log_info("access", "{} {} {} {} {} us", peer, method, target, status, took);
+}
+
 void Router::handle(net::HttpRequest request, net::Responder respond) {
+  const auto began = env::posix().clock.ticks();
+  const std::uint64_t change = gateway_.changes();
+  const bool may_share = request.method == "GET" && !request.is_multipart &&
+                         (request.body.empty() || request.body == "{}");
+  // An old client that leaves out /v1 has answers of its own; its key differs by the target.
+  const Dialect form = may_share ? dialect_of(request, true) : Dialect::kFull;
+  if (may_share) {
+    if (const auto kept = answers_->find(request.target, form, change, began)) {
+      if (auto no = refused(request, kept->endpoint)) return respond(std::move(*no));
+      record(*kept->endpoint, request.peer, request.method, request.target, kept->raw.status,
+             began);
+      return respond(reply(kept->raw));
+    }
+  }
   const Matched matched = match(request.method, request.target);
   if (!matched.problem.empty()) return respond(bare(400, matched.problem, true));
   const Endpoint* endpoint = matched.endpoint;
@@ -286,27 +328,12 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   call.path = matched.path;
   call.dialect = dialect_of(request, matched.versioned);
   call.router = this;
-  OperationCounters& counters = *counters_[static_cast<std::size_t>(endpoint - endpoints_.data())];
-  const auto began = env::posix().clock.ticks();
   const std::string range(request.header("range"));
-  const auto finish = [this, respond, began, &counters, method = request.method,
+  const auto finish = [this, respond, began, endpoint, method = request.method,
                        target = request.target, peer = request.peer,
                        range](net::HttpResponse response) {
     if (response.file && response.status == 200) take_range(range, response);
-    const auto took =
-        std::chrono::duration_cast<std::chrono::microseconds>(env::posix().clock.ticks() - began)
-            .count();
-    (response.status < 400   ? counters.answered
-     : response.status < 500 ? counters.refused
-                             : counters.failed)
-        .fetch_add(1, std::memory_order_relaxed);
-    counters.took_us.fetch_add(took, std::memory_order_relaxed);
-    const auto& bounds = OperationCounters::kBounds;
-    const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), took) - bounds.begin();
-    counters.took[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
-    if (options_.access_log) {
-      env::log_info("access", "{} {} {} {} {} us", peer, method, target, response.status, took);
-    }
+    record(*endpoint, peer, method, target, response.status, began);
     respond(std::move(response));
   };
 
@@ -328,11 +355,11 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
 
   if (request.is_multipart) {
     if (!request.parts_problem.ok()) {
-      const bool theirs = request.parts_problem.code() == Code::kInvalidArgument;
-      return finish(bare(theirs ? 400 : 500,
-                         theirs ? request.parts_problem.message()
-                                : "File upload failed. " + request.parts_problem.message(),
-                         false));
+      const Code code = request.parts_problem.code();
+      const std::string& why = request.parts_problem.message();
+      if (code == Code::kInvalidArgument) return finish(bare(400, why, false));
+      return finish(
+          bare(code == Code::kResourceExhausted ? 507 : 500, "File upload failed. " + why, false));
     }
     for (net::Part& part : request.parts) {
       if (!part.file_name && part.name != "request")
@@ -360,8 +387,14 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     }
     call.body = std::move(*body);
   }
+  const bool shares = may_share && endpoint->shared;
   endpoint->handle(
-      *endpoint, call, gateway_, [this, finish](RawReply raw) { finish(reply(std::move(raw))); },
+      *endpoint, call, gateway_,
+      [this, finish, shares, endpoint, form, change, began, target = request.target](RawReply raw) {
+        if (shares && raw.status == endpoint->status && !raw.file)
+          answers_->keep(target, form, {endpoint, raw, change, began});
+        finish(reply(std::move(raw)));
+      },
       [this, finish](const Refusal& why) { finish(refusal(why)); });
 }
 

@@ -70,6 +70,7 @@ struct Endpoint {
   std::string_view summary;
   Access access = Access::kAdmin;
   bool takes_upload = false;
+  bool shared = false;  // its answers say the same to everyone: see AnswerCache
   ShapeOf path_shape = nullptr;
   ShapeOf query_shape = nullptr;
   ShapeOf request_shape = nullptr;  // null: no body is wanted
@@ -90,7 +91,8 @@ struct OperationCounters {
   std::array<std::atomic<std::int64_t>, kBounds.size() + 1> took{};
 };
 
-class Gatekeeper;  // gatekeeper.h
+class AnswerCache;  // answer_cache.h
+class Gatekeeper;   // gatekeeper.h
 
 struct RouterOptions {
   std::vector<std::string> allowed_hosts;
@@ -104,6 +106,7 @@ struct RouterOptions {
 class Router {
  public:
   Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway, RouterOptions options);
+  ~Router();
   void handle(net::HttpRequest request, net::Responder respond);
   // Whether the files of this request's body are wanted: asked before they are read.
   bool keeps_files(const net::HttpRequest& head) const;
@@ -129,12 +132,16 @@ class Router {
   net::HttpResponse reply(RawReply raw) const;
   net::HttpResponse bare(int status, std::string_view text, bool cors) const;
   net::HttpResponse refusal(const Refusal& refusal) const;
+  // Counts and logs an answer.
+  void record(const Endpoint& endpoint, std::string_view peer, std::string_view method,
+              std::string_view target, int status, Ticks began);
 
   std::vector<Endpoint> endpoints_;
   std::vector<std::vector<std::string>> patterns_;  // of endpoints_, split at '/'
   std::vector<std::unique_ptr<OperationCounters>> counters_;
   gateway::ClusterGateway& gateway_;
   const RouterOptions options_;
+  const std::unique_ptr<AnswerCache> answers_;
 };
 
 // OpenAPI 3 of declared endpoints; the reference page of the same.

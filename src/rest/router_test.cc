@@ -52,7 +52,7 @@ gateway::JobModelRef sample() {
   return job;
 }
 
-class FakeGateway final : public gateway::ClusterGateway {
+class FakeGateway : public gateway::ClusterGateway {
  public:
   gateway::Future<std::string> inspect(std::string id, gateway::Inspection question) override {
     if (!id.empty())
@@ -127,6 +127,8 @@ class FakeGateway final : public gateway::ClusterGateway {
   gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override {
     return Result<std::vector<gateway::TaskManagerModel>>(std::vector<gateway::TaskManagerModel>());
   }
+  std::uint64_t changes() const override { return ++changes_; }  // so nothing is shared
+  mutable std::uint64_t changes_ = 0;
   gateway::Future<gateway::Metrics> metrics() override {
     return Result<gateway::Metrics>(gateway::Metrics{{"taskSlotsTotal", 4}});
   }
@@ -211,6 +213,120 @@ TEST_F(RouterTest, BodiesOnGetAreReadLeniently) {
   EXPECT_EQ(ask("GET", "/overview", "[]").status, 400);
   EXPECT_THAT(ask("GET", "/overview", "{").body,
               HasSubstr("Request did not match expected format EmptyRequestBody."));
+}
+
+TEST_F(RouterTest, HostileJsonIsRefusedOrHarmless) {
+  const auto run = [&](const std::string& body) { return ask("POST", "/jars/a_b.jar/run", body); };
+  // Deep, and cut while it is.
+  for (const char* deep : {"[", "{\"a\":"}) {
+    std::string body = "{\"programArgsList\":";
+    for (int i = 0; i < 100'000; ++i) body += deep;
+    EXPECT_EQ(run(body).status, 400);
+  }
+  std::string closed = "{\"x\":" + std::string(900, '[') + std::string(900, ']') + "}";
+  EXPECT_EQ(run(closed).status, 200);  // a key that nobody knows
+  // Numbers that fit nowhere.
+  for (const char* number : {"1e999", "-1e999", "99999999999999999999", "1e400000000", "0x10", "1_0", "+1", "NaN"})
+    EXPECT_EQ(run(std::string("{\"parallelism\":") + number + "}").status, 400) << number;
+  EXPECT_EQ(run("{\"parallelism\":9223372036854775807}").status, 400);
+  EXPECT_EQ(run("{\"parallelism\":" + std::string(50'000, '9') + "}").status, 400);
+  // Text that is no UTF-8: bare bytes, overlong forms, halves of pairs.
+  for (const char* bytes : {"\xff", "\xc0\xae", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82"}) {
+    const Answered answer = run(std::string("{\"entryClass\":\"") + bytes + "\"}");
+    EXPECT_EQ(answer.status, 400) << bytes;
+  }
+  // Of a key that comes twice the last counts, as Flink's mapper has it.
+  EXPECT_EQ(run("{\"entryClass\":\"first\",\"entryClass\":\"last\"}").status, 200);
+  EXPECT_EQ(gateway_.last_run.entry, "last");
+  for (const char* cut : {"{", "{\"a\"", "{\"a\":1,", "{'a':1}", "{a:1}", "{\"a\":1}}}}{{{", "null", "\"x\"", "[]", "{/**/}"}) {
+    const Answered answer = run(cut);
+    EXPECT_TRUE(answer.status == 400 || std::string(cut).starts_with("{\"a\":1}")) << cut;
+  }
+}
+
+TEST_F(RouterTest, PreflightsAreAnsweredOnlyForTheOriginThatIsConfigured) {
+  const net::Headers asks{{"host", "localhost:1"}, {"origin", "http://ours.example"}, {"access-control-request-method", "PATCH"}};
+  EXPECT_EQ(ask("OPTIONS", job_, "", asks).status, 404);  // as in Flink, with * configured
+  RouterOptions options;
+  options.allow_origin = "http://ours.example";
+  Router router(all_endpoints(), gateway_, options);
+  const auto status = [&](std::string method, net::Headers headers, Answered* whole = nullptr) {
+    net::HttpRequest request;
+    request.method = std::move(method);
+    request.target = job_;
+    request.headers = std::move(headers);
+    int out = 0;
+    router.handle(std::move(request), [&](net::HttpResponse r) {
+      out = r.status;
+      if (whole != nullptr) *whole = {r.status, r.body, r.headers};
+    });
+    return out;
+  };
+  Answered answer;
+  EXPECT_EQ(status("OPTIONS", asks, &answer), 200);
+  EXPECT_THAT(answer.headers, testing::Contains(testing::Pair("access-control-allow-origin", "http://ours.example")));
+  EXPECT_EQ(status("PATCH", asks), 409);  // comes through
+  for (const char* origin : {"http://evil.example", "https://ours.example", "http://ours.example.evil.example", "http://ours.example:8080", "null", "*"}) {
+    EXPECT_EQ(status("OPTIONS", {{"host", "localhost:1"}, {"origin", origin}}), 404) << origin;
+    EXPECT_EQ(status("PATCH", {{"host", "localhost:1"}, {"origin", origin}}), 403) << origin;
+  }
+}
+
+// What a gateway tells, with a count of changes that stands still until told otherwise.
+class StillGateway final : public FakeGateway {
+ public:
+  std::uint64_t changes() const override { return count; }
+  gateway::Future<gateway::JobModelRef> job(JobId id) override {
+    ++asked_jobs;
+    return FakeGateway::job(id);
+  }
+  std::uint64_t count = 1;
+  int asked_jobs = 0;
+};
+
+TEST(AnswersThatAreShared, ComeFromTheClusterOnceUntilSomethingChanges) {
+  StillGateway gateway;
+  RouterOptions options;
+  options.allowed_hosts = {"ours"};
+  Router router(all_endpoints(), gateway, options);
+  const std::string path = "/jobs/" + kJob.to_string();
+  const auto ask = [&](const std::string& target, const std::string& host = "localhost", const std::string& method = "GET") {
+    net::HttpRequest request;
+    request.method = method;
+    request.target = target;
+    request.headers = {{"host", host}};
+    std::pair<int, std::string> out;
+    router.handle(std::move(request), [&](net::HttpResponse r) { out = {r.status, r.body}; });
+    return out;
+  };
+  const auto first = ask(path);
+  EXPECT_EQ(first.first, 200);
+  // The clock is real: of very many questions in a row most come within the time.
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(ask(path).first, 200);
+  EXPECT_LT(gateway.asked_jobs, 500);
+  // Another target is another answer; who may not ask gets none.
+  EXPECT_NE(ask(path + "/config").second, first.second);
+  EXPECT_EQ(ask(path, "evil.example").first, 403);
+  EXPECT_EQ(ask(path, "ours").first, 200);
+  const int before = gateway.asked_jobs;
+  ++gateway.count;
+  EXPECT_EQ(ask(path).first, 200);
+  EXPECT_EQ(gateway.asked_jobs, before + 1);
+  // Refusals and other verbs are never kept.
+  const std::string unknown = "/jobs/" + JobId().to_string();
+  const int known = gateway.asked_jobs;
+  EXPECT_EQ(ask(unknown).first, 404);
+  EXPECT_EQ(ask(unknown).first, 404);
+  EXPECT_EQ(gateway.asked_jobs, known + 2);
+  EXPECT_EQ(ask(path, "localhost", "PATCH").first, 409);
+}
+
+TEST_F(RouterTest, NamesOfHostsThatOnlyLookLikeThisMachineAreRefused) {
+  for (const char* host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "evil.example:8081",
+                           "localhost@evil", "0x7f.1", "[evil.example]", "[::1", "[::1]evil", "localhost.", "\xc4\xb1ocalhost"})
+    EXPECT_EQ(ask("GET", "/overview", "", {{"host", host}}).status, 403) << host;
+  for (const char* host : {"localhost", "localhost:8081", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8081", "LOCALHOST:1"})
+    EXPECT_EQ(ask("GET", "/overview", "", {{"host", host}}).status, 200) << host;
 }
 
 TEST_F(RouterTest, ForeignOriginsAndHostNamesAreRefused) {

@@ -74,6 +74,7 @@ Status StaticFiles::add(const std::string& folder, const std::string& prefix, in
     if (name.starts_with('.')) continue;
     const std::string path = folder + "/" + name;
     DREY_TRY_ASSIGN(const env::FileStat stat, files_->stat(path));
+    if (stat.is_link) continue;  // wherever it leads
     if (stat.is_directory) {
       DREY_TRY(add(path, prefix + name + "/", depth + 1));
       continue;
@@ -101,6 +102,8 @@ std::optional<net::HttpResponse> StaticFiles::get(std::string_view path,
     answer.close = true;
     return answer;
   }
+  const auto stat = files_->stat(found->second.path);
+  if (!stat.ok() || stat->is_link) return std::nullopt;
   auto bytes = files_->read_all(found->second.path);
   if (!bytes.ok()) return std::nullopt;
   answer.headers = {{"content-type", std::string(type_of(found->first))},

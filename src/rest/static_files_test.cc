@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 namespace drey::rest {
 namespace {
 
@@ -64,6 +66,20 @@ TEST_F(StaticFilesTest, NothingOutsideAndNothingHiddenIsServed) {
         "/%2e%2e/secret.txt", "/..\\secret.txt", "//index.html", "index.html", "", "/nothing"}) {
     EXPECT_FALSE(files.get(path, "", now_).has_value()) << path;
   }
+}
+
+TEST_F(StaticFilesTest, SymbolicLinksAreNotFollowed) {
+  namespace fs = std::filesystem;
+  fs::create_symlink(base_ + "/secret.txt", base_ + "/web/secret.txt");
+  fs::create_directory_symlink(base_, base_ + "/web/up");  // a loop, if it were followed
+  const StaticFiles files = made();
+  for (const char* path : {"/secret.txt", "/up/secret.txt", "/up/web/index.html"})
+    EXPECT_FALSE(files.get(path, "", now_).has_value()) << path;
+  EXPECT_TRUE(files.get("/", "", now_).has_value());
+  // A file that became a link after the start is not followed either.
+  fs::remove(base_ + "/web/assets/a.svg");
+  fs::create_symlink(base_ + "/secret.txt", base_ + "/web/assets/a.svg");
+  EXPECT_FALSE(files.get("/assets/a.svg", "", now_).has_value());
 }
 
 TEST_F(StaticFilesTest, AFolderWithoutAPageIsRefused) {

@@ -391,7 +391,9 @@ void TaskManager::heartbeat() {
   beat.metrics.emplace_back("Status.Drey.refusedDataPeers", exchange_->refused());
   beat.metrics.emplace_back("Status.Drey.staleDataPeers", exchange_->stale());
   send(beat);
-  loop_->after(Millis(heartbeat_ms_), [this, connection = connection_] {
+  // Reports of very many tasks are work for both ends: they come less often.
+  const auto pause = std::max(Micros(heartbeat_ms_ * 1000), Micros(beat.tasks.size() * 250));
+  loop_->after(pause, [this, connection = connection_] {
     if (connection == connection_) heartbeat();
   });
 }

@@ -63,6 +63,7 @@ void with_application(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
 
 struct GetApplications {
   static constexpr Route kRoute{"GET", "/applications/overview", 200, "All applications."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = ApplicationSummaries;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -83,6 +84,7 @@ struct GetApplications {
 struct GetApplication {
   static constexpr Route kRoute{"GET", "/applications/:applicationid", 200,
                                 "An application with its jobs."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = ApplicationPath;
   using Response = ApplicationDetails;

@@ -216,6 +216,7 @@ void with_checkpoint(JobId job, std::int64_t id, ClusterGateway& cluster, const 
 struct GetCheckpoints {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints", 200,
                                 "Checkpoint statistics of a job."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = CheckpointStatistics;
@@ -229,6 +230,7 @@ struct GetCheckpoints {
 struct GetCheckpointConfig {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/config", 200,
                                 "How a job makes checkpoints."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = CheckpointConfig;
@@ -252,6 +254,7 @@ struct CheckpointPath {
 struct GetCheckpoint {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", 200,
                                 "One checkpoint."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = CheckpointPath;
   using Response = Checkpoint;
@@ -279,6 +282,7 @@ struct GetCheckpointOfVertex {
   static constexpr Route kRoute{"GET",
                                 "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid",
                                 200, "One checkpoint of a vertex, by subtask."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = CheckpointVertexPath;
   using Response = TaskCheckpointDetails;

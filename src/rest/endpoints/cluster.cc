@@ -11,6 +11,7 @@ using gateway::ClusterGateway;
 
 struct GetConfig {
   static constexpr Route kRoute{"GET", "/config", 200, "What a dashboard needs to know first."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = DashboardConfiguration;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -30,6 +31,7 @@ struct GetConfig {
 
 struct GetOverview {
   static constexpr Route kRoute{"GET", "/overview", 200, "The cluster in numbers."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = ClusterOverview;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {

@@ -176,6 +176,7 @@ JobPlanInfo plan_info_of(const JobModel& job) { return {plan_of(job)}; }
 // An answer derived from the job's model alone.
 template <typename T, T (*kDerive)(const JobModel&)>
 struct JobView {
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = T;
@@ -215,6 +216,7 @@ struct GetAccumulators : JobView<JobAccumulators, accumulators_of> {
 
 struct ListJobs {
   static constexpr Route kRoute{"GET", "/jobs", 200, "Ids and states of all jobs."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = JobIdsWithStatus;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -230,6 +232,7 @@ struct ListJobs {
 struct GetJobsOverview {
   static constexpr Route kRoute{"GET", "/jobs/overview", 200,
                                 "All jobs with their tasks counted by state."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = JobSummaries;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -244,6 +247,7 @@ struct GetJobsOverview {
 
 struct GetJobStatus {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/status", 200, "A job's state."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = JobStatusInfo;

@@ -175,11 +175,13 @@ void with_vertex_or_empty(JobId job, VertexId vertex, ClusterGateway& cluster,
 // --- operations ---
 
 struct PlainCall {
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Query = MetricQuery;
   using Response = std::vector<MetricEntry>;
 };
 struct AggregatedCall {
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = std::vector<AggregatedMetric>;
 };

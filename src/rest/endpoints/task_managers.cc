@@ -60,6 +60,7 @@ TaskManagerDetails details_of(const TaskManagerModel& tm) {
 
 struct ListTaskManagers {
   static constexpr Route kRoute{"GET", "/taskmanagers", 200, "All TaskManagers."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = TaskManagerList;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -74,6 +75,7 @@ struct ListTaskManagers {
 
 struct GetTaskManager {
   static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid", 200, "One TaskManager."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   struct Path {
     std::string id;

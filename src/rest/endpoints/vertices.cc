@@ -250,6 +250,7 @@ VertexBackPressure back_pressure_of(const JobModel& job, const VertexModel& vert
 template <typename T, T (*kDerive)(const JobModel&, const VertexModel&),
           Missing kMissing = Missing::kNoVertexWithId>
 struct VertexView {
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = VertexPath;
   using Response = T;
@@ -331,6 +332,7 @@ void with_attempt(const SubtaskPath& path, std::optional<std::int64_t> number,
 struct GetSubtask {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex",
                                 200, "The current attempt of a subtask."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = SubtaskPath;
   using Response = SubtaskAttempt;
@@ -347,6 +349,7 @@ struct GetAttempt {
   static constexpr Route kRoute{
       "GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt", 200,
       "One attempt of a subtask."};
+  static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = AttemptPath;
   using Response = SubtaskAttempt;
