@@ -84,16 +84,20 @@ def read(folder):
 class Table:
     def __init__(self, as_json):
         self.as_json = as_json
+        self.title = None  # not printed yet
 
     def head(self, title):
-        if not self.as_json:
-            print(f"\n{title:<40} {'goal':>10} {'measured':>10} {'spread':>20}  {'Flink 2.3.0':<26} notes")
+        """Of the lines that follow, if any do."""
+        self.title = title
 
     def line(self, name, goal, values, show, flink="-", notes=""):
         middle = statistics.median(values)
         if self.as_json:
             print(json.dumps({"case": name, "goal": goal, "median": middle, "min": min(values), "max": max(values), "runs": len(values)}), flush=True)
             return
+        if self.title:
+            print(f"\n{self.title:<40} {'goal':>10} {'measured':>10} {'spread':>20}  {'Flink 2.3.0':<26} notes")
+            self.title = None
         print(f"{name:<40} {goal:>10} {show(middle):>10} {show(min(values)) + ' .. ' + show(max(values)):>20}  {flink:<26} {notes}", flush=True)
 
     def run(self, figures):
@@ -110,8 +114,7 @@ def speed(table, only, runs):
     wanted = [c for c in CASES if only in c[0]]
     if any(c[2] for c in wanted) and GENERATE not in wanted:
         wanted.insert(0, GENERATE)
-    if wanted:
-        table.head("rows per CPU-second")
+    table.head("rows per CPU-second")
     generator = None
     for name, case, rows, parallelism, more, goal, flink in wanted:
         if DATA in more:
