@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -152,6 +153,7 @@ def main():
     parser.add_argument("--verify", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that Flink does not outlive us
     names = {c[0] for c in CASES}
     only = set(filter(None, args.only.split(","))) or names
     if only - names:
