@@ -8,7 +8,8 @@
 // `upload_bytes_max` (413), `connections_max` (further ones are closed at once). Waits: the
 // deadlines of HttpServerOptions, looked at twice a second; who lets one pass is closed (408 when a
 // body took too long in all, 503 when the answer did). Answers of 1 KiB and more are gzipped for
-// who asks. Header names are written as given.
+// who asks. Header names are written as given. A body that is a stream is written chunk by chunk, and
+// the connection closes after it.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "env/file_system.h"
+#include "net/body_stream.h"
 #include "net/multipart.h"
 
 namespace drey::net {
@@ -56,6 +58,7 @@ struct HttpResponse {
   Headers headers;  // connection and content-length are added
   std::string body;
   std::optional<FileBody> file;  // in place of body
+  std::shared_ptr<BodyStream> stream;  // in place of body
   bool close = false;
 };
 

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "env/env.h"
 #include "net/http.h"
@@ -153,6 +154,11 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
 
   void on_tick(Ticks now, bool draining) override {
     if (draining && reading_ && reader_.is_idle()) return close_now();
+    if (stream_body_ != nullptr && !stream_ended_) {
+      const BodyStreamOptions& options = stream_body_->options();
+      if (draining) stream_body_->end(options.goodbye);
+      if (now - streamed_ >= options.idle_pause) stream_body_->push(options.idle_piece);
+    }
     if (now <= due_) return;
     if (waits_ && asked_.exchange(0) == 0) return;  // its answer is on the way
     if (!waits_) {
@@ -170,6 +176,8 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   }
 
   void close_now() override {
+    // The stream holds the session while it waits for more.
+    if (stream_body_ != nullptr) std::exchange(stream_body_, nullptr)->close();
     Error ignored;
     socket().shutdown(Tcp::socket::shutdown_send, ignored);
     socket().close(ignored);
@@ -251,8 +259,10 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     due_in(shared_->options.answer_deadline);
     asked_ = number;
     waits_ = true;
+    HttpRequest request = reader_.take();
+    is_chunked_ = request.version >= 11;
     shared_->handler(
-        reader_.take(), [self = this->shared_from_this(), number](HttpResponse response) {
+        std::move(request), [self = this->shared_from_this(), number](HttpResponse response) {
           std::uint64_t expected = number;
           if (!self->asked_.compare_exchange_strong(expected, 0) || self->shared_->stopped) return;
           asio::dispatch(self->worker_.io, [self, response = std::move(response)]() mutable {
@@ -271,9 +281,9 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
 
   void write(HttpResponse response) {
     waits_ = false;
-    keep_alive_ = keep_alive_ && !response.close && !shared_->draining;
+    keep_alive_ = keep_alive_ && !response.close && !response.stream && !shared_->draining;
     std::uint64_t length = response.file ? response.file->bytes : response.body.size();
-    if (gzip_ && !response.file && length >= kGzipBytesMin) {
+    if (gzip_ && !response.file && !response.stream && length >= kGzipBytesMin) {
       if (auto small = gzipped(response.body)) {
         response.body = std::move(*small);
         response.headers.emplace_back("content-encoding", "gzip");
@@ -302,7 +312,14 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
       out_ += "\r\n";
     }
     if (keep_alive_) out_ += "connection: keep-alive\r\n";
-    fmt::format_to(into, "content-length: {}\r\n\r\n", length);
+    if (response.stream) {
+      // An old client reads until the connection closes.
+      out_ += is_chunked_ ? "transfer-encoding: chunked\r\nconnection: close\r\n\r\n" : "connection: close\r\n\r\n";
+      stream_body_ = std::move(response.stream);
+      streamed_ = env::posix().clock.ticks();
+    } else {
+      fmt::format_to(into, "content-length: {}\r\n\r\n", length);
+    }
     body_.clear();
     body_at_ = 0;
     file_.reset();
@@ -377,6 +394,7 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   }
 
   void on_sent() {
+    if (stream_body_ != nullptr) return stream_ended_ ? close() : wait_for_stream();
     file_.reset();
     if (body_.size() > kPieceBytes) body_ = std::string();
     if (out_.size() > kPieceBytes / 2) out_ = std::string();
@@ -385,6 +403,29 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     if (reader_.is_idle()) return wait_for_head();
     // Pipelined: by way of the queue, so that others get their turn and the stack does not grow.
     asio::post(worker_.io, [self = this->shared_from_this()] { self->wait_for_head(); });
+  }
+
+  // A reader that has gone shows when the next piece is sent, an idle one at the latest.
+  void wait_for_stream() {
+    due_in(std::chrono::hours(24 * 365));
+    stream_body_->on_ready([self = this->shared_from_this()] {
+      asio::post(self->worker_.io, [self] { self->send_streamed(); });
+    });
+  }
+  void send_streamed() {
+    if (stream_body_ == nullptr) return;  // closed meanwhile
+    auto [bytes, ended] = stream_body_->take();
+    out_.clear();
+    out_at_ = 0;
+    if (!is_chunked_) {
+      out_ = std::move(bytes);
+    } else {
+      if (!bytes.empty()) out_ = fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
+      if (ended) out_ += "0\r\n\r\n";
+    }
+    stream_ended_ = ended;
+    streamed_ = env::posix().clock.ticks();
+    send();
   }
 
   // Reads what still comes, so that the peer gets to read the answer.
@@ -430,6 +471,10 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   std::size_t body_at_ = 0;
   std::size_t piece_left_ = 0;
   std::optional<FileBody> file_;
+  std::shared_ptr<BodyStream> stream_body_;  // of the answer that is being sent
+  Ticks streamed_{};                         // when a piece of it was sent last
+  bool stream_ended_ = false;
+  bool is_chunked_ = false;
   bool reading_ = false;
   bool waits_ = false;  // for the handler
   bool keep_alive_ = false;

@@ -11,6 +11,7 @@
 
 #include <future>
 #include <mutex>
+#include <thread>
 
 #include "env/env.h"
 #include "net/request_reader.h"
@@ -566,6 +567,105 @@ TEST_F(Http, TlsFilesThatCannotBeReadAreRefusedAtTheStart) {
   HttpServerOptions options;
   options.tls = TlsFiles{"/nonexistent.pem", "/nonexistent.key", ""};
   EXPECT_FALSE(start_http_server(options, [](HttpRequest, Responder) {}).ok());
+}
+
+// A handler that answers with this stream.
+HttpHandler streaming(std::shared_ptr<BodyStream> stream) {
+  return [stream](const HttpRequest&, const Responder& respond) {
+    HttpResponse response;
+    response.headers.emplace_back("content-type", "text/event-stream");
+    response.stream = stream;
+    respond(std::move(response));
+  };
+}
+
+TEST_F(Http, AStreamIsWrittenAsItComesAndClosesAfterItsEnd) {
+  auto stream = std::make_shared<BodyStream>(BodyStreamOptions{});
+  start({}, streaming(stream));
+  EXPECT_TRUE(stream->push("one"));
+  auto answer = std::async(std::launch::async, [&] { return call("GET", "/"); });
+  EXPECT_TRUE(stream->push("two"));
+  stream->end("three");
+  const auto got = answer.get();
+  ASSERT_TRUE(got.ok()) << got.status().to_string();
+  EXPECT_EQ(got->body, "onetwothree");
+  EXPECT_FALSE(stream->push("four"));
+}
+
+TEST_F(Http, OldClientsGetAStreamWithoutChunks) {
+  auto stream = std::make_shared<BodyStream>(BodyStreamOptions{});
+  start({}, streaming(stream));
+  stream->push("one");
+  stream->end();
+  const std::string answer = raw("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(answer, testing::EndsWith("\r\n\r\none"));
+  EXPECT_EQ(answer.find("chunked"), std::string::npos);
+}
+
+TEST_F(Http, AnIdleStreamSaysThatItLives) {
+  auto stream = std::make_shared<BodyStream>(BodyStreamOptions{.idle_piece = "idle", .idle_pause = Millis(1)});
+  start({}, streaming(stream));
+  const int socket_fd = connected();
+  const std::string request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+  static_cast<void>(send(socket_fd, request.data(), request.size(), MSG_NOSIGNAL));
+  std::string all;
+  char piece[4096];
+  for (ssize_t got = 0; all.find("4\r\nidle\r\n") == std::string::npos && (got = recv(socket_fd, piece, sizeof piece, 0)) > 0;)
+    all.append(piece, static_cast<std::size_t>(got));
+  EXPECT_THAT(all, HasSubstr("4\r\nidle\r\n"));
+  // A reader that has gone is noticed by one of the next pieces.
+  close(socket_fd);
+  const auto end = env::posix().clock.ticks() + std::chrono::seconds(20);
+  while (stream->is_open() && env::posix().clock.ticks() < end) {
+    stream->push("more");
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(stream->is_open());
+}
+
+TEST_F(Http, StreamsEndWithTheServer) {
+  auto stream = std::make_shared<BodyStream>(BodyStreamOptions{.goodbye = "bye"});
+  std::promise<void> asked;
+  start({}, [&, answer = streaming(stream)](const HttpRequest& request, const Responder& respond) {
+    answer(request, respond);
+    asked.set_value();
+  });
+  auto answer = std::async(std::launch::async, [&] { return call("GET", "/"); });
+  asked.get_future().wait();
+  server_.reset();
+  const auto got = answer.get();
+  ASSERT_TRUE(got.ok()) << got.status().to_string();
+  EXPECT_EQ(got->body, "bye");
+}
+
+TEST(BodyStreamTest, WhatDoesNotFitIsRefusedWhole) {
+  BodyStream stream({.bytes_max = 10});
+  EXPECT_TRUE(stream.push("12345"));
+  EXPECT_FALSE(stream.push("123456"));
+  EXPECT_TRUE(stream.push("67890"));
+  stream.end("the last word");
+  stream.end("not this");
+  const auto [bytes, ended] = stream.take();
+  EXPECT_EQ(bytes, "1234567890the last word");
+  EXPECT_TRUE(ended);
+  EXPECT_FALSE(stream.is_open());
+}
+
+TEST(BodyStreamTest, WakesOnceForWhatComes) {
+  BodyStream stream({});
+  int woken = 0;
+  stream.on_ready([&] { ++woken; });
+  EXPECT_EQ(woken, 0);
+  stream.push("a");
+  stream.push("b");
+  EXPECT_EQ(woken, 1);
+  stream.on_ready([&] { ++woken; });
+  EXPECT_EQ(woken, 2);
+  stream.take();
+  stream.on_ready([&] { ++woken; });
+  stream.close();
+  EXPECT_FALSE(stream.push("c"));
+  EXPECT_EQ(woken, 2);
 }
 
 }  // namespace
