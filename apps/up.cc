@@ -365,6 +365,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   router_options.allow_origin = s.rest.allow_origin;
   router_options.allowed_hosts = s.rest.allowed_hosts;
   router_options.web_ui = std::move(web_ui);
+  router_options.events.readers_max = static_cast<std::size_t>(s.rest.event_streams_max);
   front.set(std::make_unique<rest::Router>(rest::all_endpoints(), manager, router_options));
 
   const std::string rpc = fmt::format("127.0.0.1:{}", manager.rpc_port());

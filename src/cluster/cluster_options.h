@@ -22,6 +22,11 @@ struct ClusterOptions {
   std::string savepoint_directory;
   Millis rescale_cooldown{30'000};
   Millis slot_stabilization{10'000};
+  std::int64_t rescale_history = 10;
+  std::int64_t ended_jobs = 1000;
+  std::int64_t ended_job_age_s = 0;
+  std::int64_t archived_jobs = -1;
+  Millis archived_age{0};
   Millis program_timeout{60'000};
   config::Bytes program_memory{1u << 30};
 
@@ -60,6 +65,21 @@ struct ClusterOptions {
         option("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout",
                &M::slot_stabilization,
                "A job with bounds that waits longer for all its slots starts with those there are."),
+        option("web.adaptive-scheduler.rescale-history.size", &M::rescale_history,
+               "How many rescalings of a job are remembered; 0: none.")
+            .between(0, 10'000),
+        option("jobstore.max-capacity", &M::ended_jobs,
+               "Ended jobs that are remembered; the one that ended first is forgotten first.")
+            .at_least(1),
+        option("jobstore.expiration-time", &M::ended_job_age_s,
+               "Seconds after which an ended job is forgotten; 0: only when there are too many.")
+            .at_least(0),
+        option("historyserver.archive.retained-jobs", &M::archived_jobs,
+               "As jobstore.max-capacity, for who sets Flink's history server; the lower one "
+               "counts; -1: not set.")
+            .at_least(-1),
+        option("historyserver.archive.retained-ttl", &M::archived_age,
+               "As jobstore.expiration-time, as a duration; the shorter one counts; 0: not set."),
         option("drey.program.timeout", &M::program_timeout,
                "A program's main that takes longer is ended.")
             .at_least(1),

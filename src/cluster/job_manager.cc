@@ -16,7 +16,8 @@ namespace drey::cluster {
 namespace {
 
 constexpr Millis kTick{100};
-constexpr std::size_t kEndedJobsMax = 1000;
+constexpr std::chrono::seconds kRetirePause{1};
+constexpr std::chrono::seconds kWatchTick{1};
 constexpr std::chrono::seconds kQuestionDeadline{30};
 constexpr std::chrono::minutes kDeletionsKept{5};
 constexpr std::size_t kDeletionsMax = 10'000;
@@ -49,7 +50,7 @@ Status JobManager::start() {
         auto model = wire::decode<gateway::JobModel>(job.model);
         if (!model.ok()) continue;
         order_.push_back(job.id);
-        ended_[job.id] = std::make_shared<gateway::JobModel>(std::move(*model));
+        remember(std::make_shared<gateway::JobModel>(std::move(*model)));
         continue;
       }
       env::log_info("jobmanager", "Resuming job {} ({})", job.graph.name, job.id.to_string());
@@ -57,6 +58,7 @@ Status JobManager::start() {
         if (!resumed.ok()) env::log_error("jobmanager", "A stored job cannot be resumed: {}", resumed.status().to_string());
       });
     }
+    retire(env_.clock.ticks());
     tick();
   });
   return {};
@@ -74,6 +76,11 @@ void JobManager::tick() {
   }
   match_slots();
   expire(now);
+  if (now >= retire_after_) retire(now);
+  if (now >= watch_tick_after_) {
+    watch_tick_after_ = now + kWatchTick;
+    publish({{}, 0, gateway::TickEvent{}});
+  }
   if (now >= adapt_after_) adapt();
   loop_->after(kTick, [this] { tick(); });
 }
@@ -202,6 +209,7 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
   m.last_heartbeat = env_.clock.wall().millis;
   task_managers_[message.id] = std::move(entry);
   env::log_info("jobmanager", "Registered TaskManager {} with {} slots", message.id, message.slots);
+  publish({{}, 0, gateway::TaskManagerEvent{message.id, false, ""}});
   match_slots();
 }
 
@@ -220,6 +228,7 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
     }
   }
   env::log_warn("jobmanager", "Lost TaskManager {}: {}", id, failure.message);
+  publish({{}, 0, gateway::TaskManagerEvent{id, true, failure.message}});
   found->second.connection->close();
   std::set<JobId> jobs(found->second.slots.begin(), found->second.slots.end());
   task_managers_.erase(found);
@@ -400,23 +409,38 @@ void JobManager::on_ended(JobId id) {
   changed();
   const auto found = masters_.find(id);
   if (found == masters_.end()) return;
-  ended_[id] = found->second->model();
   // Not now: the master is still in the call that ended it.
   loop_->post([this, id] {
     const auto master = masters_.find(id);
     if (master == masters_.end()) return;
-    ended_[id] = master->second->model();
+    remember(master->second->model());
     masters_.erase(master);
+    retire(env_.clock.ticks());
   });
-  while (ended_.size() > kEndedJobsMax && !order_.empty()) {
-    const JobId oldest = order_.front();
-    order_.pop_front();
-    if (ended_.erase(oldest) != 0) {
-      static_cast<void>(store_->remove(oldest));
-    } else {
-      order_.push_back(oldest);
-      break;
+}
+
+void JobManager::remember(gateway::JobModelRef ended) {
+  ended_by_time_.emplace(ended->time_of(ended->state), ended->id);
+  ended_[ended->id] = std::move(ended);
+}
+
+void JobManager::retire(Ticks now) {
+  retire_after_ = now + kRetirePause;
+  const ClusterOptions& options = options_.cluster;
+  const auto most = static_cast<std::size_t>(options.archived_jobs < 0 ? options.ended_jobs : std::min(options.ended_jobs, options.archived_jobs));
+  std::int64_t age = options.ended_job_age_s <= 0 ? INT64_MAX : options.ended_job_age_s * 1000;
+  if (options.archived_age.count() > 0) age = std::min<std::int64_t>(age, options.archived_age.count());
+  const std::int64_t wall = env_.clock.wall().millis;
+  while (!ended_by_time_.empty() && (ended_by_time_.size() > most || wall - ended_by_time_.begin()->first > age)) {
+    const JobId oldest = ended_by_time_.begin()->second;
+    if (Status removed = store_->remove(oldest); !removed.ok()) {
+      env::log_warn("jobmanager", "The record of job {} cannot be removed: {}", oldest.to_string(), removed.to_string());
+      return;  // the next look tries again
     }
+    changed();
+    ended_by_time_.erase(ended_by_time_.begin());
+    ended_.erase(oldest);
+    std::erase(order_, oldest);
   }
 }
 
@@ -695,7 +719,7 @@ void JobManager::begin(gateway::OperationModel operation, const gateway::Rescale
     if (Status stored = master->set_requirements(std::move(bounds)); !stored.ok()) return end(operation, stored, kClass);
   }
   if (widths == master->parallelism()) return end(operation, {}, "");
-  master->rescale(widths, [this, operation](Result<SnapshotTaken> done) { end(operation, done.status(), kClass); });
+  master->rescale(widths, gateway::RescaleCause::kUpdateRequirement, [this, operation](Result<SnapshotTaken> done) { end(operation, done.status(), kClass); });
 }
 
 // --- rescaling -----------------------------------------------------------------------------------
@@ -712,10 +736,11 @@ void JobManager::adapt() {
   for (const auto& [id, master] : masters_) {
     if (!master->has_requirements() || master->is_ended() || master->is_changing()) continue;
     const auto widths = master->parallelism_within(slots_for(id));
+    if (widths && *widths == master->parallelism()) master->on_wide_enough();
     if (!widths || *widths == master->parallelism()) continue;
     adapt_after_ = env_.clock.ticks() + options_.cluster.rescale_cooldown;
     const auto keep = master;
-    keep->rescale(*widths, [id = id](Result<SnapshotTaken> done) {
+    keep->rescale(*widths, gateway::RescaleCause::kNewResource, [id = id](Result<SnapshotTaken> done) {
       if (!done.ok()) env::log_warn("jobmanager", "Job {} is not rescaled: {}", id.to_string(), done.status().message());
     });
     return;  // the next one when slots have settled
@@ -912,6 +937,17 @@ gateway::Future<gateway::Metrics> JobManager::metrics() {
     promise.set(std::move(all));
   });
   return promise.future();
+}
+
+void JobManager::watch(std::function<void(const gateway::EventModel&)> watcher) {
+  loop_->post([this, watcher = std::move(watcher)]() mutable { watcher_ = std::move(watcher); });
+}
+
+void JobManager::publish(gateway::EventModel event) {
+  if (!std::holds_alternative<gateway::TickEvent>(event.what)) changed();
+  if (!watcher_) return;
+  event.time = env_.clock.wall().millis;
+  watcher_(event);
 }
 
 std::vector<gateway::ConfigEntry> JobManager::configuration() {

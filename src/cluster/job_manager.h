@@ -91,6 +91,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   gateway::Future<bool> delete_jar(std::string id) override;
   gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override;
   std::uint64_t changes() const override { return changes_.load(); }
+  void watch(std::function<void(const gateway::EventModel&)> watcher) override;
   gateway::Future<gateway::Metrics> metrics() override;
   std::vector<gateway::ConfigEntry> configuration() override;
   std::string option(const std::string& key, const std::string& fallback) override;
@@ -114,7 +115,9 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void request_slots(JobId job, std::int32_t slots) override;
   void release_slots(JobId job) override;
   Status store(const StoredJob& job) override;
+  const ClusterOptions& cluster_options() const override { return options_.cluster; }
   void on_ended(JobId job) override;
+  void publish(gateway::EventModel event) override;
   void after(Nanos delay, std::function<void()> function) override;
 
   // At the begin of what may change an answer, on the loop: nobody reads between this and the change.
@@ -125,6 +128,9 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void on_lost(const std::string& id, const std::string& why);
   void match_slots();
   void tick();
+  void remember(gateway::JobModelRef ended);
+  // Ended jobs that are too old or too many are forgotten, the oldest first.
+  void retire(Ticks now);
   // Questions and clients that are late, and deletions that are old.
   void expire(Ticks now);
   void start_master(StoredJob job, std::function<void(Result<JobId>)> done);
@@ -154,6 +160,10 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   Operations operations_;
   std::map<JobId, std::shared_ptr<JobMaster>> masters_;
   std::map<JobId, gateway::JobModelRef> ended_;
+  std::multimap<std::int64_t, JobId> ended_by_time_;  // of ended_
+  Ticks retire_after_{};
+  std::function<void(const gateway::EventModel&)> watcher_;
+  Ticks watch_tick_after_{};
   std::deque<JobId> order_;  // of submission
   std::map<std::string, TaskManagerEntry> task_managers_;
   std::vector<SlotRequest> requests_;

@@ -110,6 +110,65 @@ class JobManagerTest : public testing::Test {
   std::unique_ptr<JobManager> manager_;
 };
 
+// Ended jobs as a JobManager finds them in its store, the first one ended first; `ended`: ms ago.
+std::vector<std::string> remembered(const ClusterOptions& cluster, const std::vector<std::int64_t>& ended) {
+  auto memory = std::make_shared<StoreMemory>();
+  const auto store = make_memory_store(memory);
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    gateway::JobModel model;
+    model.id = JobId::from_halves(0, i + 1);
+    model.name = std::to_string(i + 1);
+    model.state = "FINISHED";
+    model.entered = {{"FINISHED", env::posix().clock.wall().millis - ended[i]}};
+    StoredJob job;
+    job.id = model.id;
+    job.submitted = static_cast<std::int64_t>(i);
+    job.ended = true;
+    job.model = wire::encode(model);
+    EXPECT_TRUE(store->put(job).ok());
+  }
+  JobManagerOptions options;
+  options.cluster = cluster;
+  JobManager manager(options, env::posix(), make_memory_store(memory), std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
+                     std::make_unique<NoPrograms>());
+  EXPECT_TRUE(manager.start().ok());
+  std::binary_semaphore answered{0};
+  std::vector<std::string> names;
+  manager.jobs().then([&](Result<std::vector<gateway::JobModelRef>> jobs) {
+    for (const auto& job : *jobs) names.push_back(job->name);
+    answered.release();
+  });
+  EXPECT_TRUE(answered.try_acquire_for(kDeadline));
+  EXPECT_EQ(memory->jobs.size(), names.size());
+  return names;
+}
+
+TEST(JobHistory, KeepsAsManyEndedJobsAsConfiguredTheLatest) {
+  using testing::ElementsAre;
+  ClusterOptions cluster;
+  EXPECT_THAT(remembered(cluster, {3000, 2000, 1000}), ElementsAre("3", "2", "1"));
+  cluster.ended_jobs = 2;
+  // By their end, not by their submission.
+  EXPECT_THAT(remembered(cluster, {1000, 3000, 2000}), ElementsAre("3", "1"));
+  cluster.archived_jobs = 1;
+  EXPECT_THAT(remembered(cluster, {3000, 2000, 1000}), ElementsAre("3"));
+  cluster.archived_jobs = 5;
+  EXPECT_THAT(remembered(cluster, {3000, 2000, 1000}), ElementsAre("3", "2"));
+}
+
+TEST(JobHistory, ForgetsJobsThatEndedTooLongAgo) {
+  using testing::ElementsAre;
+  ClusterOptions cluster;
+  cluster.ended_job_age_s = 3600;
+  EXPECT_THAT(remembered(cluster, {7'200'000, 1000}), ElementsAre("2"));
+  cluster.archived_age = std::chrono::days(1);
+  EXPECT_THAT(remembered(cluster, {7'200'000, 1000}), ElementsAre("2"));
+  cluster.ended_job_age_s = 0;
+  EXPECT_THAT(remembered(cluster, {7'200'000, 1000}), ElementsAre("2", "1"));
+  cluster.archived_age = std::chrono::minutes(1);
+  EXPECT_THAT(remembered(cluster, {7'200'000, 1000}), ElementsAre("2"));
+}
+
 TEST_F(JobManagerTest, ATaskManagerOfTheClusterIsAccepted) {
   Peer peer(manager_->rpc_port(), wire::encode(control::ToJobManager(good("tm-1"))));
   EXPECT_TRUE(peer.answer().accepted);

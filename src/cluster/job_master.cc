@@ -30,6 +30,11 @@ gateway::ExceptionModel exception_model(const control::ExceptionEntry& entry) {
   model.task_name = entry.task_name;
   model.endpoint = entry.endpoint;
   model.task_manager = entry.task_manager;
+  // Whom it concerns, for who filters: the caller's own mistakes from what a machine or Drey did.
+  const bool known = entry.failure.code > 0 && entry.failure.code <= static_cast<std::int32_t>(Code::kInternal);
+  const CodeRow& row = row_of(known ? static_cast<Code>(entry.failure.code) : Code::kInternal);
+  static constexpr const char* kBlames[] = {"nobody", "caller", "external", "engine"};
+  model.labels = {{"code", std::string(row.name)}, {"blame", kBlames[static_cast<std::size_t>(row.blame)]}};
   for (const auto& other : entry.concurrent) model.concurrent.push_back(exception_model(other));
   return model;
 }
@@ -101,7 +106,13 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
 JobMaster::JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host, control::ExecutionGraph graph,
                      control::CheckpointCoordinator coordinator, std::string restart_text)
     : job_(std::move(job)), checkpoint_root_(std::move(checkpoint_root)), env_(env), host_(host), graph_(std::move(graph)),
-      coordinator_(std::move(coordinator)), restart_text_(std::move(restart_text)) {}
+      coordinator_(std::move(coordinator)), restart_text_(std::move(restart_text)), rescales_(job_.rescales, env.random) {
+  const ClusterOptions& options = host.cluster_options();
+  job_.rescales.history_max = options.rescale_history;
+  job_.rescales.slot_timeout = options.slot_timeout.count();
+  job_.rescales.slot_stabilization = options.slot_stabilization.count();
+  job_.rescales.cooldown = options.rescale_cooldown.count();
+}
 
 std::vector<std::int32_t> JobMaster::parallelism() const {
   std::vector<std::int32_t> out;
@@ -119,6 +130,9 @@ void JobMaster::start() {
     return;
   }
   remove_orphans();
+  if (job_.rescales.history.empty()) rescales_.begin(gateway::RescaleCause::kInitialSchedule, graph_.plan(), wanted_bounds(), false, now());
+  // With bounds the JobManager sees to what was open when the one before it went.
+  if (!has_requirements() || (rescales_.is_open() && rescales_.open().cause == gateway::RescaleCause::kInitialSchedule)) rescales_.carry();
   carry_out(graph_.start(now()));
 }
 
@@ -157,6 +171,7 @@ void JobMaster::request_slots() {
   for (std::size_t v = 0; v < incarnations_.size(); ++v) incarnations_[v].resize(graph_.executions()[v].size());
   const auto missing = std::count_if(slots_.begin(), slots_.end(), [](const SlotOffer& s) { return s.task_manager.empty(); });
   if (missing == 0) return place();
+  if (rescales_.is_carried()) rescales_.enter("WaitingForResources", now());
   host_.request_slots(job_.id, static_cast<std::int32_t>(missing));
 }
 
@@ -196,7 +211,12 @@ void JobMaster::place() {
   carry_out(graph_.on_slots(places, now()));
 }
 
-void JobMaster::take_fewer_slots(std::vector<std::int32_t> widths) { carry_out(graph_.resize(std::move(widths), now())); }
+void JobMaster::take_fewer_slots(std::vector<std::int32_t> widths) {
+  rescales_.begin(gateway::RescaleCause::kFailover, graph_.plan(), wanted_bounds(), true, now());
+  rescales_.carry();
+  rescales_.enter("WaitingForResources", now());
+  carry_out(graph_.resize(std::move(widths), now()));
+}
 
 void JobMaster::on_slots_failed(const Status& why) { carry_out(graph_.on_slots_failed(why, now())); }
 
@@ -205,6 +225,20 @@ void JobMaster::on_task_manager_lost(const std::string& id, const control::Failu
     if (slot.task_manager == id) slot = {};
   }
   carry_out(graph_.on_task_manager_lost(id, why, now()));
+}
+
+void JobMaster::on_all_run() {
+  const std::vector<std::int32_t> widths = parallelism();
+  if (rescaling_) {
+    // A failure may have restarted the job first.
+    return end_rescale(widths == rescales_to_ ? Status() : fail(Code::kUnavailable, "The job was restarted by a failure before it was rescaled"));
+  }
+  if (!rescales_.is_carried()) return;
+  const auto& vertices = rescales_.open().vertices;
+  const bool is_done = has_requirements() || std::equal(vertices.begin(), vertices.end(), widths.begin(),
+                                                        [](const auto& v, std::int32_t width) { return v.desired == width; });
+  if (is_done) return end_rescale_record(gateway::RescaleEnd::kSucceeded);
+  end_rescale_record(gateway::RescaleEnd::kException, "The JobManager was started anew before the job was rescaled");
 }
 
 bool JobMaster::is_current(const control::TaskAddress& task) const {
@@ -231,7 +265,7 @@ void JobMaster::on_message(const std::string&, const control::TaskStateChanged& 
     tasks_run_ = true;
     coordinator_.on_running(now());
     schedule_checkpoint_timer();
-    end_rescale({});
+    on_all_run();
   }
 }
 
@@ -275,12 +309,19 @@ void JobMaster::carry_out(control::Actions actions) {
       host_.after(restart->delay, [self, number = restart->number] { self->carry_out(self->graph_.on_restart_timer(number, self->now())); });
     } else if (const auto* moved = std::get_if<control::JobStateMoved>(&action)) {
       env::log_info("jobmaster", "Job {} ({}) is {}", job_.graph.name, job_.id.to_string(), to_text(moved->state));
+      publish_exceptions();
+      host_.publish({job_.id, 0, gateway::JobStateEvent{job_.graph.name, std::string(to_text(moved->state))}});
       if (moved->state != JobState::kRunning && moved->state != JobState::kCreated && tasks_run_) {
         tasks_run_ = false;
         carry_out(coordinator_.on_stopped(fmt::format("The job is {}", to_text(moved->state)), now()));
       }
       if (moved->state != JobState::kRunning && moved->state != JobState::kCreated) {
         end_stop();
+        if (moved->state == JobState::kCancelling || moved->state == JobState::kCanceled) end_rescale_record(gateway::RescaleEnd::kJobCanceled);
+        if (moved->state == JobState::kFailing || moved->state == JobState::kFailed) {
+          end_rescale_record(gateway::RescaleEnd::kJobFailed, graph_.failure().message);
+        }
+        if (moved->state == JobState::kFinished) end_rescale_record(gateway::RescaleEnd::kJobFinished);
         if (moved->state != JobState::kRestarting) end_rescale(fail(Code::kConflict, fmt::format("The job is {}", to_text(moved->state))));
       }
       if (control::is_globally_terminal(moved->state)) end();
@@ -293,6 +334,32 @@ void JobMaster::carry_out(control::Actions actions) {
       }
     }
   }
+  publish_exceptions();
+}
+
+void JobMaster::publish_exceptions() {
+  const auto& all = graph_.exceptions();  // newest first
+  const std::uint64_t told = told_exception_;
+  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+    if (entry->number <= told) continue;
+    told_exception_ = entry->number;
+    host_.publish({job_.id, 0, exception_model(*entry)});
+  }
+}
+
+void JobMaster::publish_checkpoints() {
+  const std::int64_t ended = coordinator_.completed_count() + coordinator_.failed_count();
+  const auto& history = coordinator_.history();  // newest first
+  const auto fresh = std::min<std::int64_t>(ended - std::exchange(told_checkpoints_, ended), static_cast<std::int64_t>(history.size()));
+  for (std::int64_t i = fresh; i > 0; --i) host_.publish({job_.id, 0, checkpoint_model(history[static_cast<std::size_t>(i - 1)])});
+  const auto& pending = coordinator_.pending();
+  if (!pending || pending->id == told_pending_) return;
+  told_pending_ = pending->id;
+  host_.publish({job_.id, 0, checkpoint_model(*pending)});
+}
+
+void JobMaster::publish_rescale() {
+  if (!job_.rescales.history.empty()) host_.publish({job_.id, 0, job_.rescales.history.front()});
 }
 
 Result<std::optional<control::Checkpoint>> JobMaster::checkpoint_to_restore() {
@@ -314,6 +381,7 @@ void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
   const std::vector<std::int32_t> widths = parallelism();
   graph::set_parallelism(job_.graph, job_.plan, widths);
   coordinator_.set_tasks({widths.begin(), widths.end()});
+  if (rescales_.is_carried()) rescales_.enter("CreatingExecutionGraph", now());
   const bool own = !coordinator_.completed().empty() && !coordinator_.completed().front().keep;
   ++job_.incarnation;
   job_.next_checkpoint = coordinator_.next_id();
@@ -413,6 +481,7 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
     }
   }
   schedule_checkpoint_timer();
+  publish_checkpoints();
 }
 
 void JobMaster::take_snapshot(control::SnapshotWish wish, SnapshotDone done) {
@@ -449,15 +518,25 @@ void JobMaster::end_stop() {
                               stop->savepoint.path, to_text(graph_.state()))));
 }
 
-void JobMaster::rescale(std::vector<std::int32_t> parallelism, SnapshotDone done) {
+void JobMaster::rescale(std::vector<std::int32_t> parallelism, gateway::RescaleCause cause, SnapshotDone done) {
   if (rescaling_ || stopping_ != nullptr) return done(fail(Code::kConflict, "The job is being rescaled or stopped already."));
   rescaling_ = true;
   rescales_to_ = std::move(parallelism);
   rescaled_ = std::move(done);
+  if (!has_requirements() || !rescales_.is_open()) {
+    std::vector<control::Bounds> wanted = wanted_bounds();
+    for (std::size_t v = 0; !has_requirements() && v < wanted.size(); ++v) wanted[v] = {rescales_to_[v], rescales_to_[v]};
+    rescales_.begin(cause, graph_.plan(), wanted, true, now());
+  }
+  rescales_.carry();
+  rescales_.enter("Executing", now());
+  publish_rescale();
+  if (Status stored = host_.store(job_); !stored.ok()) return end_rescale(stored);
   env::log_info("jobmaster", "Rescaling job {} to {}", job_.id.to_string(), fmt::join(rescales_to_, ", "));
   take_snapshot({}, [this](Result<SnapshotTaken> taken) {
     if (!rescaling_) return;
     if (!taken.ok()) return end_rescale(taken.status());
+    rescales_.enter("Restarting", now());
     carry_out(graph_.redeploy(rescales_to_, now()));
   });
 }
@@ -465,8 +544,40 @@ void JobMaster::rescale(std::vector<std::int32_t> parallelism, SnapshotDone done
 void JobMaster::end_rescale(Status status) {
   if (!rescaling_) return;
   rescaling_ = false;
+  if (status.ok()) {
+    end_rescale_record(gateway::RescaleEnd::kSucceeded);
+  } else if (graph_.state() != JobState::kSuspended) {
+    end_rescale_record(gateway::RescaleEnd::kException, status.message());
+  }
   const SnapshotDone done = std::move(rescaled_);
   done(status.ok() ? Result<SnapshotTaken>(SnapshotTaken{}) : Result<SnapshotTaken>(status));
+}
+
+void JobMaster::end_rescale_record(gateway::RescaleEnd how, const std::string& exception) {
+  if (!rescales_.is_open()) return;
+  rescales_.end(how, graph_.plan(), exception, now());
+  publish_rescale();
+  if (Status stored = host_.store(job_); !stored.ok()) {
+    env::log_error("jobmaster", "A rescaling of job {} cannot be recorded: {}", job_.id.to_string(), stored.to_string());
+  }
+}
+
+void JobMaster::on_wide_enough() {
+  if (!rescales_.is_open() || rescales_.is_carried()) return;
+  const std::vector<control::Bounds> wanted = wanted_bounds();
+  for (std::size_t v = 0; v < wanted.size(); ++v) {
+    if (graph_.plan().vertices[v].parallelism != wanted[v].upper) return;  // it waits for slots
+  }
+  end_rescale_record(gateway::RescaleEnd::kNoChange);
+}
+
+std::vector<control::Bounds> JobMaster::wanted_bounds() const {
+  std::vector<control::Bounds> out;
+  for (const auto& [vertex, b] : job_.requirements) out.push_back({b.lower, b.upper});
+  if (out.empty()) {
+    for (const std::int32_t width : parallelism()) out.push_back({width, width});
+  }
+  return out;
 }
 
 gateway::ResourceRequirements JobMaster::requirements() const {
@@ -487,7 +598,10 @@ Status JobMaster::set_requirements(gateway::ResourceRequirements requirements) {
   next.requirements = std::move(requirements);
   DREY_TRY(host_.store(next));
   job_ = std::move(next);
-  return {};
+  rescales_.begin(gateway::RescaleCause::kUpdateRequirement, graph_.plan(), wanted_bounds(), true, now());
+  rescales_.enter("Executing", now());
+  publish_rescale();
+  return host_.store(job_);
 }
 
 bool JobMaster::needs(const std::string& path) const {
@@ -515,6 +629,19 @@ void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
     next.next_checkpoint = coordinator_.next_id();
     status = host_.store(next);
     if (status.ok()) job_ = std::move(next);
+  }
+  if (status.ok()) {
+    std::int64_t written = 0, state = 0, processed = 0, last_ack = stored.trigger_time;
+    for (const control::TaskCheckpoint& task : stored.tasks) {
+      written += static_cast<std::int64_t>(task.ack.written_bytes);
+      state += static_cast<std::int64_t>(task.ack.state_bytes);
+      processed += static_cast<std::int64_t>(task.ack.processed_bytes);
+      last_ack = std::max(last_ack, task.ack_time);
+    }
+    statistics_.written_bytes.add(written);
+    statistics_.state_bytes.add(state);
+    statistics_.processed_bytes.add(processed);
+    statistics_.duration.add(last_ack - stored.trigger_time);
   }
   coordinator_.set_pending(stored);
   carry_out(coordinator_.on_stored(checkpoint.id, status.ok(), status.to_string(), now()));
@@ -629,6 +756,7 @@ gateway::JobModelRef JobMaster::model() const {
   }
   const control::CheckpointOptions& options = coordinator_.options();
   gateway::CheckpointsModel& c = model->checkpoints;
+  c = statistics_;
   c.exactly_once = options.exactly_once();
   c.interval = options.interval.count();
   c.timeout = options.timeout.count();
@@ -645,6 +773,10 @@ gateway::JobModelRef JobMaster::model() const {
   c.restored_path = restored_path_;
   c.restored_savepoint = restored_savepoint_;
   model->restarts = graph_.restarts();
+  model->rescales = job_.rescales;
+  if (is_ended()) {
+    for (const gateway::ConfigEntry& entry : host_.configuration()) model->cluster_configuration[entry.key] = entry.value;
+  }
   return model;
 }
 

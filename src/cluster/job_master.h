@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "cluster/cluster_options.h"
 #include "cluster/job_store.h"
+#include "cluster/rescale_history.h"
 #include "control/checkpoint/coordinator.h"
 #include "control/execution/execution_graph.h"
 #include "env/env.h"
+#include "gateway/cluster_gateway.h"
 
 namespace drey::cluster {
 
@@ -25,7 +28,10 @@ class JobMasterHost {
   virtual void request_slots(JobId job, std::int32_t slots) = 0;
   virtual void release_slots(JobId job) = 0;
   virtual Status store(const StoredJob& job) = 0;
+  virtual const ClusterOptions& cluster_options() const = 0;
+  virtual std::vector<gateway::ConfigEntry> configuration() = 0;  // secrets are masked
   virtual void on_ended(JobId job) = 0;
+  virtual void publish(gateway::EventModel event) = 0;  // the time is filled in
   virtual void after(Nanos delay, std::function<void()> function) = 0;
 };
 
@@ -56,7 +62,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void take_snapshot(control::SnapshotWish wish, SnapshotDone done);
   // Takes a checkpoint and goes on from it with these parallelisms, one per vertex. `done` when the tasks run again.
   // REQUIRES: each within [1, the vertex's maximum].
-  void rescale(std::vector<std::int32_t> parallelism, SnapshotDone done);
+  void rescale(std::vector<std::int32_t> parallelism, gateway::RescaleCause cause, SnapshotDone done);
+  // It runs as wide as it may: a rescaling that was asked for has nothing to do.
+  void on_wide_enough();
   const graph::Plan& plan() const { return graph_.plan(); }
   std::vector<std::int32_t> parallelism() const;
   // What was asked for; 1 to the job's parallelism as long as nobody has.
@@ -108,7 +116,14 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void end();
   std::string checkpoint_directory() const { return checkpoint_root_ + "/" + job_.id.to_string(); }
   void on_wish_ended(const control::WishEnded& ended);
+  void on_all_run();
   void end_rescale(Status status);
+  // What became of checkpoints and failures since the last call.
+  void publish_checkpoints();
+  void publish_exceptions();
+  void publish_rescale();
+  void end_rescale_record(gateway::RescaleEnd how, const std::string& exception = "");
+  std::vector<control::Bounds> wanted_bounds() const;
   void end_stop();
 
   StoredJob job_;
@@ -133,6 +148,11 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   bool rescaling_ = false;
   std::vector<std::int32_t> rescales_to_;
   SnapshotDone rescaled_;
+  RescaleHistory rescales_;
+  std::int64_t told_pending_ = -1;         // id of the checkpoint whose trigger was told
+  std::int64_t told_checkpoints_ = 0;      // ended ones that were told
+  std::uint64_t told_exception_ = 0;       // number of the last one that was told
+  gateway::CheckpointsModel statistics_;  // only what is added up over checkpoints
   bool ended_ = false;
   std::int64_t timer_at_ = INT64_MAX;
   std::int64_t restored_id_ = -1;

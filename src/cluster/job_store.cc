@@ -10,7 +10,7 @@
 namespace drey::cluster {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 Result<std::vector<StoredJob>> decode_all(const std::vector<std::string>& rows) {
   std::vector<StoredJob> jobs;
@@ -43,9 +43,13 @@ class SqliteStore final : public JobStore {
     if (version > kFormat) {
       return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: use the newer version", version, kFormat));
     }
+    if (version != 0 && version < kFormat) {
+      return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: end its jobs with the version that wrote it, "
+                                                   "then remove it", version, kFormat));
+    }
     return run("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL);"
                "CREATE TABLE IF NOT EXISTS operations(id TEXT PRIMARY KEY, operation BLOB NOT NULL);"
-               "PRAGMA user_version=1; COMMIT;");
+               "PRAGMA user_version=2; COMMIT;");
   }
 
   // INSERT or UPDATE of a row (id, blob).

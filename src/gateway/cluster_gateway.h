@@ -3,12 +3,14 @@
 // Threading: any thread; answers come on a thread of the cluster. Errors carry Flink's texts where clients know them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "gateway/event_model.h"
 #include "gateway/future.h"
 #include "gateway/model.h"
 #include "gateway/process_model.h"
@@ -92,6 +94,9 @@ class ClusterGateway {
   virtual Future<std::vector<TaskManagerModel>> task_managers() = 0;
   // Grows before anything that answers tell changes, but what changes all by itself: metrics, times. Never 0.
   virtual std::uint64_t changes() const = 0;
+  // Tells one watcher, on a thread of the cluster, what happens from now on, in order; an empty one ends it. A call that
+  // is under way may still come.
+  virtual void watch(std::function<void(const EventModel&)> watcher) = 0;
   virtual Future<Metrics> metrics() = 0;                                // of the JobManager
   virtual std::vector<ConfigEntry> configuration() = 0;
   virtual std::string option(const std::string& key, const std::string& fallback) = 0;

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "base/id.h"
+#include "gateway/rescale_model.h"
+#include "gateway/statistic_model.h"
 #include "graph/job_graph.h"
 #include "wire/field.h"
 
@@ -28,11 +30,13 @@ struct ExceptionModel {
   std::string endpoint;
   std::string task_manager;
   std::vector<ExceptionModel> concurrent;
+  std::vector<std::pair<std::string, std::string>> labels;
   static constexpr auto fields() {
     using M = ExceptionModel;
     return std::tuple{field("name", &M::name), field("stacktrace", &M::stacktrace), field("time", &M::time),
                       field("task-name", &M::task_name), field("endpoint", &M::endpoint),
-                      field("task-manager", &M::task_manager), field("concurrent", &M::concurrent)};
+                      field("task-manager", &M::task_manager), field("concurrent", &M::concurrent),
+                      field("labels", &M::labels)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExceptionModel>);
@@ -155,6 +159,11 @@ struct CheckpointsModel {
   std::int64_t completed = 0;
   std::int64_t failed = 0;
   std::int64_t restored = 0;
+  // Of all complete ones, savepoints included.
+  StatisticModel written_bytes;
+  StatisticModel state_bytes;
+  StatisticModel duration;
+  StatisticModel processed_bytes;
   std::vector<CheckpointModel> history;  // newest first, the pending one in front
   std::int64_t restored_id = -1;
   std::int64_t restored_time = 0;
@@ -165,7 +174,9 @@ struct CheckpointsModel {
     return std::tuple{field("exactly-once", &M::exactly_once), field("interval", &M::interval), field("timeout", &M::timeout),
                       field("min-pause", &M::min_pause), field("tolerable-failures", &M::tolerable_failures),
                       field("keep-on-cancellation", &M::keep_on_cancellation), field("completed", &M::completed),
-                      field("failed", &M::failed), field("restored", &M::restored), field("history", &M::history),
+                      field("failed", &M::failed), field("restored", &M::restored),
+                      field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
+                      field("duration", &M::duration), field("processed-bytes", &M::processed_bytes), field("history", &M::history),
                       field("restored-id", &M::restored_id), field("restored-time", &M::restored_time),
                       field("restored-path", &M::restored_path), field("restored-savepoint", &M::restored_savepoint)};
   }
@@ -187,6 +198,9 @@ struct JobModel {
   ExceptionModel failure;                                     // of a FAILED job
   CheckpointsModel checkpoints;
   std::int64_t restarts = 0;
+  RescalesModel rescales;
+  // Of an ended job: what its JobManager ran with; secrets are masked.
+  std::map<std::string, std::string> cluster_configuration;
   std::int64_t time_of(std::string_view which) const {
     for (const auto& [name_of_state, at] : entered) {
       if (name_of_state == which) return at;
@@ -200,7 +214,8 @@ struct JobModel {
                       field("vertices", &M::vertices), field("edges", &M::edges), field("settings", &M::settings),
                       field("arguments", &M::arguments), field("restart-strategy", &M::restart_strategy),
                       field("parallelism", &M::parallelism), field("exceptions", &M::exceptions), field("failure", &M::failure),
-                      field("checkpoints", &M::checkpoints), field("restarts", &M::restarts)};
+                      field("checkpoints", &M::checkpoints), field("restarts", &M::restarts),
+                      field("rescales", &M::rescales), field("cluster-configuration", &M::cluster_configuration)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobModel>);

@@ -1,8 +1,9 @@
 // BodyStream: the body of an answer that comes piece by piece while its connection stays open.
 //
-// One side pushes, from any thread; the connection takes what there is and writes it as it comes. Bounds: pieces that are
-// not written yet hold at most `bytes_max`; a push beyond that is refused and keeps nothing: the pusher says what becomes of
-// a reader that lags. Lifetime: shared by both sides; when the connection goes, the stream is closed and pushes are refused.
+// One side pushes, from any thread; the connection takes what there is and writes it as it comes.
+// Bounds: pieces that are not written yet hold at most `bytes_max`; a push beyond that is refused
+// and keeps nothing: the pusher says what becomes of a reader that lags. Lifetime: shared by both
+// sides; when the connection goes, the stream is closed and pushes are refused.
 #pragma once
 
 #include <functional>
@@ -40,7 +41,8 @@ class BodyStream {
     bool ended = false;
   };
   Taken take();
-  // `wake` is called, on any thread, when there is something to take; at once when there is already.
+  // `wake` is called, on any thread, when there is something to take; at once when there is
+  // already.
   void on_ready(std::function<void()> wake);
   void close();
 

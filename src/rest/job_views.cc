@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "env/env.h"
@@ -118,6 +119,38 @@ std::int64_t attempt_end(const gateway::AttemptModel& attempt) {
     if (attempt.state == state) return attempt.time_of(state);
   }
   return -1;
+}
+
+StatsSummary statistic_of(const gateway::StatisticModel& model) {
+  std::vector<std::int64_t> sorted = model.recent;
+  std::sort(sorted.begin(), sorted.end());
+  const auto percentile = [&](double p) {
+    if (sorted.empty()) return std::nan("");
+    // Between the two values around the place p(n + 1), the first and the last beyond.
+    const double place = p * static_cast<double>(sorted.size() + 1);
+    if (place < 1) return static_cast<double>(sorted.front());
+    if (place >= static_cast<double>(sorted.size())) return static_cast<double>(sorted.back());
+    const auto low = static_cast<std::size_t>(place);
+    const auto below = static_cast<double>(sorted[low - 1]);
+    return below + (place - static_cast<double>(low)) * (static_cast<double>(sorted[low]) - below);
+  };
+  StatsSummary out;
+  out.min = model.min;
+  out.max = model.max;
+  out.avg = model.count == 0 ? 0 : model.sum / model.count;
+  out.p50 = percentile(0.5);
+  out.p90 = percentile(0.9);
+  out.p95 = percentile(0.95);
+  out.p99 = percentile(0.99);
+  out.p999 = percentile(0.999);
+  return out;
+}
+
+VertexId slot_sharing_group_id(const gateway::JobModel& job, const std::string& group) {
+  for (const auto& vertex : job.vertices) {
+    if (vertex.vertex.slot_sharing_group == group) return vertex.vertex.id;
+  }
+  return {};
 }
 
 std::string endpoint_of(const gateway::AttemptModel& attempt) {

@@ -7,8 +7,10 @@
 
 #include "gateway/cluster_gateway.h"
 #include "gateway/model.h"
+#include "rest/messages/checkpoints.h"
 #include "rest/messages/cluster.h"
 #include "rest/messages/jobs.h"
+#include "rest/messages/rescales.h"
 
 namespace drey::rest {
 
@@ -17,11 +19,19 @@ std::string vertex_state(const gateway::VertexModel& vertex);
 JobPlan plan_of(const gateway::JobModel& job);
 JobSummary summary_of(const gateway::JobModel& job);
 IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts);
+Checkpoint checkpoint_of(const gateway::CheckpointModel& checkpoint);  // without its tasks
+RootException exception_of(const gateway::ExceptionModel& exception);
+RescaleDetails rescale_of(const gateway::RescaleModel& rescale);  // as lists have it
 // -1 when it has not begun or not ended.
 std::int64_t attempt_start(const gateway::AttemptModel& attempt);
 std::int64_t attempt_end(const gateway::AttemptModel& attempt);
 // A failure as Flink tells it; without a stack trace the message alone.
 FailureCause failure_cause(std::string class_name, std::string message, std::string stack_trace);
+
+// Percentiles as Flink estimates them; "NaN" when there are no values.
+StatsSummary statistic_of(const gateway::StatisticModel& model);
+// One id for all vertices of a group: the one of its first vertex.
+VertexId slot_sharing_group_id(const gateway::JobModel& job, const std::string& group);
 
 std::string endpoint_of(const gateway::AttemptModel& attempt);
 std::string host_of(const gateway::AttemptModel& attempt);

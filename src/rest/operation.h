@@ -48,12 +48,18 @@ class Reply {
  public:
   Reply(int status, Dialect dialect, Answer answer, Refuse refuse)
       : to_(std::make_shared<To>(To{status, dialect, std::move(answer), std::move(refuse)})) {}
-  void operator()(const T& value) const {
+  // `tag`: equal for answers between which a client sees no difference; the same again is 304.
+  void operator()(const T& value, net::Headers headers = {},
+                  std::optional<std::uint64_t> tag = std::nullopt) const {
     RawReply raw;
+    raw.headers = std::move(headers);
+    raw.tag = tag;
     raw.status = to_->status;
     if constexpr (std::is_same_v<T, TextReply>) {
       raw.type = value.type;
-      raw.cors = false;
+      raw.cors = value.stream != nullptr;
+      raw.stream = value.stream;
+      if (raw.stream != nullptr) raw.headers.emplace_back("cache-control", "no-store");
       raw.body = value.text;
       if (value.file != nullptr)
         raw.file = net::FileBody{value.file, value.offset, value.file->size() - value.offset};

@@ -34,6 +34,7 @@ struct RestOptions {
   config::Bytes max_upload{std::uint64_t{4} << 30};
   config::Bytes upload_quota{std::uint64_t{64} << 30};
   std::int32_t max_connections = 1000;
+  std::int32_t event_streams_max = 100;
   bool access_log = false;
   std::string flink_version = "2.3.0";
   std::string flink_revision = "c0f8d1a @ 2026-06-14T16:29:03+02:00";
@@ -73,6 +74,9 @@ struct RestOptions {
         option("drey.rest.max-connections", &M::max_connections,
                "Connections at a time; further ones are closed at once.")
             .between(1, 100'000),
+        option("drey.rest.events.max-streams", &M::event_streams_max,
+               "Event streams at a time; further ones are refused with 503.")
+            .between(0, 100'000),
         option("drey.rest.access-log", &M::access_log, "Whether each request gets a log line."),
         option("drey.flink-version", &M::flink_version, "The version of Flink that answers name."),
         option("drey.flink-revision", &M::flink_revision,

@@ -16,6 +16,32 @@
 namespace drey::rest {
 namespace {
 
+// Whether an If-None-Match names the tag; weak and strong ones are the same here.
+bool is_among(std::string_view tag, std::string_view known) {
+  const auto opaque = [](std::string_view t) { return t.starts_with("W/") ? t.substr(2) : t; };
+  while (!known.empty()) {
+    const std::size_t end = std::min(known.find(','), known.size());
+    std::string_view one = known.substr(0, end);
+    known.remove_prefix(std::min(end + 1, known.size()));
+    one.remove_prefix(std::min(one.find_first_not_of(' '), one.size()));
+    one = one.substr(0, one.find_last_not_of(' ') + 1);
+    if (one == "*" || opaque(one) == opaque(tag)) return true;
+  }
+  return false;
+}
+
+// An answer with a tag has an ETag, and is 304 for who knows that one.
+RawReply unless_known(RawReply raw, std::string_view known) {
+  if (!raw.tag) return raw;
+  const std::string tag = fmt::format("W/\"{:016x}\"", *raw.tag);
+  raw.headers.emplace_back("etag", tag);
+  if (is_among(tag, known)) {
+    raw.status = 304;
+    raw.body.clear();
+  }
+  return raw;
+}
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -128,7 +154,8 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
     : endpoints_(std::move(endpoints)),
       gateway_(gateway),
       options_(std::move(options)),
-      answers_(std::make_unique<AnswerCache>()) {
+      answers_(std::make_unique<AnswerCache>()),
+      events_(std::make_unique<EventHub>(gateway, options_.events)) {
   // ':' sorts last at the first differing character: literals beat parameters.
   std::stable_sort(endpoints_.begin(), endpoints_.end(), [](const Endpoint& a, const Endpoint& b) {
     return std::lexicographical_compare(
@@ -187,6 +214,7 @@ net::HttpResponse Router::reply(RawReply raw) const {
   for (auto& header : raw.headers) response.headers.push_back(std::move(header));
   response.body = std::move(raw.body);
   response.file = std::move(raw.file);
+  response.stream = std::move(raw.stream);
   return response;
 }
 
@@ -295,7 +323,7 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
       if (auto no = refused(request, kept->endpoint)) return respond(std::move(*no));
       record(*kept->endpoint, request.peer, request.method, request.target, kept->raw.status,
              began);
-      return respond(reply(kept->raw));
+      return respond(reply(unless_known(kept->raw, request.header("if-none-match"))));
     }
   }
   const Matched matched = match(request.method, request.target);
@@ -328,6 +356,7 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   call.path = matched.path;
   call.dialect = dialect_of(request, matched.versioned);
   call.router = this;
+  call.head = &request;
   const std::string range(request.header("range"));
   const auto finish = [this, respond, began, endpoint, method = request.method,
                        target = request.target, peer = request.peer,
@@ -390,10 +419,11 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   const bool shares = may_share && endpoint->shared;
   endpoint->handle(
       *endpoint, call, gateway_,
-      [this, finish, shares, endpoint, form, change, began, target = request.target](RawReply raw) {
+      [this, finish, shares, endpoint, form, change, began, target = request.target,
+       known = std::string(request.header("if-none-match"))](RawReply raw) {
         if (shares && raw.status == endpoint->status && !raw.file)
           answers_->keep(target, form, {endpoint, raw, change, began});
-        finish(reply(std::move(raw)));
+        finish(reply(unless_known(std::move(raw), known)));
       },
       [this, finish](const Refusal& why) { finish(refusal(why)); });
 }
@@ -436,7 +466,7 @@ std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
   for (auto& family :
        {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(),
-        checkpoint_endpoints(), operation_endpoints(), jar_endpoints(), task_manager_endpoints(),
+        checkpoint_endpoints(), rescale_endpoints(), event_endpoints(), operation_endpoints(), jar_endpoints(), task_manager_endpoints(),
         metric_endpoints(), log_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }

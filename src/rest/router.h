@@ -19,6 +19,7 @@
 
 #include "gateway/cluster_gateway.h"
 #include "net/http.h"
+#include "rest/event_hub.h"
 #include "rest/rest_options.h"
 #include "rest/shape.h"
 #include "rest/static_files.h"
@@ -40,6 +41,7 @@ struct RawCall {
   Dialect dialect = Dialect::kFull;
   std::vector<net::Part> files;  // file parts, when the endpoint takes uploads
   const class Router* router = nullptr;
+  const net::HttpRequest* head = nullptr;  // as long as the handler runs; its body is gone
 };
 
 struct RawReply {
@@ -47,6 +49,8 @@ struct RawReply {
   std::string body;
   std::string_view type = kJsonType;
   std::optional<net::FileBody> file;  // in place of body
+  std::shared_ptr<net::BodyStream> stream;  // in place of body
+  std::optional<std::uint64_t> tag;   // of what the body says, for If-None-Match
   net::Headers headers;
   bool cors = true;
 };
@@ -101,6 +105,7 @@ struct RouterOptions {
   bool access_log = false;
   std::shared_ptr<Gatekeeper> gatekeeper;  // null: everyone may do everything
   std::optional<StaticFiles> web_ui;
+  EventHubOptions events;
 };
 
 class Router {
@@ -113,6 +118,7 @@ class Router {
   const std::vector<Endpoint>& endpoints() const { return endpoints_; }
   // Prometheus text of the operations' counters.
   std::string operation_metrics() const;
+  EventHub& events() const { return *events_; }
 
  private:
   // A request's path: what it matches, or why it cannot be read.
@@ -142,6 +148,7 @@ class Router {
   gateway::ClusterGateway& gateway_;
   const RouterOptions options_;
   const std::unique_ptr<AnswerCache> answers_;
+  const std::unique_ptr<EventHub> events_;
 };
 
 // OpenAPI 3 of declared endpoints; the reference page of the same.
@@ -155,6 +162,8 @@ std::vector<Endpoint> cluster_endpoints();
 std::vector<Endpoint> job_endpoints();
 std::vector<Endpoint> vertex_endpoints();
 std::vector<Endpoint> checkpoint_endpoints();
+std::vector<Endpoint> event_endpoints();
+std::vector<Endpoint> rescale_endpoints();
 std::vector<Endpoint> operation_endpoints();
 std::vector<Endpoint> jar_endpoints();
 std::vector<Endpoint> task_manager_endpoints();

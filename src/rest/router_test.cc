@@ -1,171 +1,11 @@
 #include "rest/router.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include "rest/fake_gateway.h"
 
 namespace drey::rest {
 namespace {
 
 using testing::HasSubstr;
-
-const JobId kJob = JobId::from_halves(1, 2);
-const VertexId kVertex = VertexId::from_halves(3, 4);
-
-gateway::JobModelRef sample() {
-  auto job = std::make_shared<gateway::JobModel>();
-  job->id = kJob;
-  job->name = "fails <every> & n";
-  job->state = "RUNNING";
-  job->entered = {{"INITIALIZING", 1000}, {"CREATED", 1001}, {"RUNNING", 1002}};
-  gateway::VertexModel vertex;
-  vertex.vertex.id = kVertex;
-  vertex.vertex.name = "Source: rows";
-  vertex.vertex.description = "Source: rows\n+- map <x>\n";
-  vertex.vertex.parallelism = 2;
-  for (std::uint32_t i = 0; i < 2; ++i) {
-    gateway::AttemptModel attempt;
-    attempt.state = i == 0 ? "RUNNING" : "FINISHED";
-    attempt.entered = {
-        {"CREATED", 1001}, {"DEPLOYING", 1002}, {"RUNNING", 1003}, {"FINISHED", i == 0 ? 0 : 1500}};
-    attempt.task_manager = "tm";
-    attempt.host = "localhost";
-    attempt.data_port = 7;
-    attempt.metrics = {{"numRecordsIn", 10 * (i + 1)},
-                       {"accumulateBusyTimeMs", 300},
-                       {"accumulateIdleTimeMs", 100},
-                       {"accumulateBackPressuredTimeMs", 600}, {"busyTimeMsPerSecond", 300}, {"idleTimeMsPerSecond", 100},
-                       {"backPressuredTimeMsPerSecond", 600},
-                       {"currentInputWatermark", 5}};
-    attempt.accumulators = {{"rows", "LongCounter", "4"}};
-    vertex.subtasks.push_back({attempt});
-  }
-  job->vertices.push_back(vertex);
-  gateway::CheckpointModel done;
-  done.id = 3;
-  done.status = "COMPLETED";
-  done.trigger_time = 2000;
-  done.path = "/c/chk-3";
-  done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5},
-                {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
-  job->checkpoints.completed = 1;
-  job->checkpoints.history = {done};
-  return job;
-}
-
-class FakeGateway : public gateway::ClusterGateway {
- public:
-  gateway::Future<std::string> inspect(std::string id, gateway::Inspection question) override {
-    if (!id.empty())
-      return Result<std::string>(
-          fail(Code::kNotFound, "No TaskExecutor registered under " + id + "."));
-    asked = question;
-    return Result<std::string>(answer_to_inspection);
-  }
-  gateway::Future<JobId> submit(gateway::SubmitRequest) override { return Result<JobId>(kJob); }
-  void heartbeat(JobId id, std::int64_t expires) override { beats.emplace_back(id, expires); }
-  gateway::Future<TriggerId> delete_dataset(std::string) override {
-    return Result<TriggerId>(TriggerId::from_halves(5, 6));
-  }
-  gateway::Future<bool> dataset_deletion(TriggerId id) override {
-    if (id != TriggerId::from_halves(5, 6))
-      return Result<bool>(
-          fail(Code::kNotFound, "Operation not found under key: " + id.to_string()));
-    return Result<bool>(true);
-  }
-  void end_cluster() override { ended = true; }
-  gateway::Inspection asked;
-  std::string answer_to_inspection;
-  std::vector<std::pair<JobId, std::int64_t>> beats;
-  bool ended = false;
-  gateway::Future<std::vector<gateway::JobModelRef>> jobs() override {
-    return Result<std::vector<gateway::JobModelRef>>(std::vector<gateway::JobModelRef>{sample()});
-  }
-  gateway::Future<gateway::JobModelRef> job(JobId id) override {
-    if (id != kJob)
-      return Result<gateway::JobModelRef>(
-          fail(Code::kNotFound, "Job " + id.to_string() + " not found"));
-    return Result<gateway::JobModelRef>(sample());
-  }
-  gateway::Future<bool> cancel(JobId id) override {
-    if (id != kJob) return Result<bool>(fail(Code::kNotFound, "Job could not be found."));
-    return Result<bool>(fail(Code::kConflict,
-                             "Job cancellation failed because the job has already reached another "
-                             "terminal state (FINISHED)."));
-  }
-  gateway::Future<TriggerId> trigger(gateway::OperationRequest request) override {
-    last_operation = request;
-    return Result<TriggerId>(request.id.value_or(TriggerId::from_halves(7, 8)));
-  }
-  gateway::Future<gateway::OperationModel> operation(gateway::OperationKind kind, JobId job, TriggerId id) override {
-    if (operation_.id != id || operation_.job != job || operation_.kind != kind) return Result<gateway::OperationModel>(fail(Code::kNotFound, "none"));
-    return Result<gateway::OperationModel>(operation_);
-  }
-  gateway::Future<gateway::ResourceRequirements> resource_requirements(JobId id) override {
-    if (id != kJob) return Result<gateway::ResourceRequirements>(fail(Code::kNotFound, "Could not find Flink job (" + id.to_string() + ")"));
-    return Result<gateway::ResourceRequirements>(requirements);
-  }
-  gateway::Future<bool> set_resource_requirements(JobId, gateway::ResourceRequirements wanted) override {
-    requirements = std::move(wanted);
-    return Result<bool>(true);
-  }
-  gateway::Future<JobId> run_jar(gateway::RunRequest request) override {
-    last_run = request;
-    return Result<JobId>(kJob);
-  }
-  gateway::Future<gateway::JobModelRef> plan_jar(gateway::RunRequest) override {
-    return Result<gateway::JobModelRef>(sample());
-  }
-  gateway::Future<std::vector<gateway::JarModel>> jars() override {
-    return Result<std::vector<gateway::JarModel>>(std::vector<gateway::JarModel>());
-  }
-  gateway::Future<std::string> add_jar(std::string path, std::string name) override {
-    return Result<std::string>(path + "_" + name);
-  }
-  gateway::Future<bool> delete_jar(std::string id) override {
-    return Result<bool>(fail(Code::kInvalidArgument, "File " + id + " does not exist in /x."));
-  }
-  gateway::Future<std::vector<gateway::TaskManagerModel>> task_managers() override {
-    return Result<std::vector<gateway::TaskManagerModel>>(std::vector<gateway::TaskManagerModel>());
-  }
-  std::uint64_t changes() const override { return ++changes_; }  // so nothing is shared
-  mutable std::uint64_t changes_ = 0;
-  gateway::Future<gateway::Metrics> metrics() override {
-    return Result<gateway::Metrics>(gateway::Metrics{{"taskSlotsTotal", 4}});
-  }
-  std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
-  std::string option(const std::string&, const std::string& fallback) override { return fallback; }
-  gateway::RunRequest last_run;
-  gateway::OperationRequest last_operation;
-  gateway::OperationModel operation_;
-  gateway::ResourceRequirements requirements{{VertexId::from_halves(1, 1), {1, 4}}};
-};
-
-struct Answered {
-  int status = 0;
-  std::string body;
-  net::Headers headers;
-  Json json() const { return Json::parse(body).value_or(Json()); }
-};
-
-class RouterTest : public testing::Test {
- protected:
-  Answered ask(std::string method, std::string target, std::string body = "",
-               net::Headers headers = {{"host", "localhost:1"}}) {
-    Answered out;
-    net::HttpRequest request;
-    request.method = std::move(method);
-    request.target = std::move(target);
-    request.body = std::move(body);
-    request.headers = std::move(headers);
-    router_.handle(std::move(request), [&](net::HttpResponse r) {
-      out = {r.status, r.body, r.headers};
-    });
-    return out;
-  }
-  const std::string job_ = "/jobs/" + kJob.to_string();
-  FakeGateway gateway_;
-  Router router_{all_endpoints(), gateway_, {}};
-};
 
 TEST_F(RouterTest, PathsFollowFlinksRules) {
   for (const char* path :
@@ -258,7 +98,7 @@ TEST_F(RouterTest, PreflightsAreAnsweredOnlyForTheOriginThatIsConfigured) {
     int out = 0;
     router.handle(std::move(request), [&](net::HttpResponse r) {
       out = r.status;
-      if (whole != nullptr) *whole = {r.status, r.body, r.headers};
+      if (whole != nullptr) *whole = {r.status, r.body, r.headers, r.stream};
     });
     return out;
   };

@@ -20,6 +20,7 @@
 
 #include "base/id.h"
 #include "env/file_system.h"
+#include "net/body_stream.h"
 #include "wire/field.h"
 #include "wire/json/json.h"
 
@@ -56,12 +57,13 @@ struct OneOf {
 struct Index {
   std::int64_t value = 0;
 };
-// A text or a file as it is, not as JSON.
+// A text, a file or a stream as it is, not as JSON.
 struct TextReply {
   std::string text;
   std::shared_ptr<env::ReadableFile> file = nullptr;  // in place of text
   std::uint64_t offset = 0;                           // of the file
   std::string_view type = "text/plain";
+  std::shared_ptr<net::BodyStream> stream = nullptr;  // in place of text
 };
 struct None {
   static constexpr auto fields() { return std::tuple{}; }

@@ -182,6 +182,71 @@ def bounds_are_kept_when_slots_come_and_go():
         check(output, YEARS)
 
 
+def rescalings_are_remembered_over_job_managers():
+    with Cluster("rescalings", "-Djobmanager.adaptive-scheduler.executing.cooldown-after-rescaling=500ms") as cluster:
+        output = os.path.join(cluster.base, "out")
+        job = submit(cluster, output, 1)
+        progressed(cluster, job, 1)
+        base = f"/jobs/{job}/rescales/"
+        history = lambda: cluster.get(base + "history")  # noqa: E731
+        brief = lambda: [(r["triggerCause"], r["terminalState"], r["terminatedReason"]) for r in history()]  # noqa: E731
+        initial = ("INITIAL_SCHEDULE", "COMPLETED", "SUCCEEDED")
+        asked = ("UPDATE_REQUIREMENT", "COMPLETED", "SUCCEEDED")
+        waits = ("UPDATE_REQUIREMENT", None, None)
+
+        def equal(what, found, wanted):
+            if found != wanted:
+                raise Failure(f"{what}: {found}, not {wanted}")
+
+        equal("at first", brief(), [initial])
+        trigger = post(cluster, f"/jobs/{job}/rescaling?parallelism=3", None, "PATCH")["request-id"]
+        equal("rescaling", result(cluster, f"/jobs/{job}/rescaling/{trigger}"), {})
+        equal("after PATCH", brief(), [asked, initial])
+        details = cluster.get(base + "details/" + history()[0]["rescaleUuid"])
+        vertex = next(iter(details["vertices"].values()))
+        equal("one vertex", [vertex[k + "Parallelism"] for k in ("desired", "sufficient", "preRescale", "postRescale")], [3, 3, 1, 3])
+        slots = next(iter(details["slots"].values()))
+        equal("its slots", [slots[k] for k in ("desiredSlots", "preRescaleSlots", "postRescaleSlots")], [3, 1, 3])
+        stages = [s["state"] for s in details["schedulerStates"]]
+        equal("the states", stages, ["Executing", "Restarting", "WaitingForResources", "CreatingExecutionGraph"])
+        if any(s["durationInMillis"] < 0 or s["stringifiedException"] for s in details["schedulerStates"]):
+            raise Failure(details["schedulerStates"])
+        path = f"/jobs/{job}/resource-requirements"
+        bounds = {v: {"parallelism": {"lowerBound": 1, "upperBound": 8}} for v in cluster.get(path)}
+        post(cluster, path, bounds, "PUT")
+        until("the next one", 30, lambda: brief() == [asked, asked, initial])
+        post(cluster, path, bounds, "PUT")
+        equal("more than there are slots", brief(), [waits, asked, asked, initial])
+        equal("counts", cluster.get(base + "overview")["rescalesCounts"], {"ignored": 0, "inProgress": 1, "completed": 3, "failed": 0})
+        before = history()
+        cluster.kill()
+        cluster.start()
+        until("RUNNING", 30, lambda: cluster.state(job) == "RUNNING")
+        equal("after a crash", history(), before)
+        cluster.finish(job, 120)
+        check(output, YEARS)
+        equal("at the end", brief(), [("UPDATE_REQUIREMENT", "IGNORED", "JOB_FINISHED"), asked, asked, initial])
+        calls = ("history", "overview", "summary", "config", "details/" + before[1]["rescaleUuid"])
+        ended = [cluster.get(base + call) for call in calls]
+        if ended[2]["completedRescalesDurationStatsInMillis"]["p50"] == "NaN" or ended[3]["executingCooldownTimeoutInMillis"] != 500:
+            raise Failure(ended[2:4])
+        cluster.stop()
+        cluster.properties[-1] = "-Djobmanager.adaptive-scheduler.executing.cooldown-after-rescaling=700ms"
+        cluster.start()
+        equal("by another JobManager", [cluster.get(base + call) for call in calls], ended)
+        # The job's own configuration, not the one of the JobManager that tells it.
+        own = {e["key"]: e["value"] for e in cluster.get(f"/jobs/{job}/jobmanager/config")}
+        equal("its configuration", own["jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling"], "500ms")
+        options = cluster.get(f"/jobs/{job}/jobmanager/environment")["jvm"]["options"]
+        if "-Djobmanager.adaptive-scheduler.executing.cooldown-after-rescaling=500ms" not in options:
+            raise Failure(options)
+        # Too old now.
+        cluster.stop()
+        cluster.properties[-1] = "-Dhistoryserver.archive.retained-ttl=1ms"
+        cluster.start()
+        equal("forgotten", cluster.call("GET", f"/jobs/{job}")[0], 404)
+
+
 def results_outlive_the_job_manager_and_known_ids_start_nothing():
     with Cluster("operations") as cluster:
         output = os.path.join(cluster.base, "out")
@@ -278,6 +343,7 @@ if __name__ == "__main__":
           a_savepoint_that_cannot_be_written_lets_the_job_go_on,
           rescaled_1_4_2_while_it_runs,
           bounds_are_kept_when_slots_come_and_go,
+          rescalings_are_remembered_over_job_managers,
           results_outlive_the_job_manager_and_known_ids_start_nothing,
           killed_during_savepoints,
           the_command_line])

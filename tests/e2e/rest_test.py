@@ -146,6 +146,76 @@ def delete_cluster_ends_all_processes():
                 raise Failure(f"TaskManager {pid} is still there")
 
 
+class Events:
+    """A stream of server-sent events."""
+
+    def __init__(self, cluster, path, last=None):
+        host, port = cluster.url.removeprefix("http://").split(":")
+        self.connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        self.connection.request("GET", path, headers={"Last-Event-ID": last} if last else {})
+        self.answer = self.connection.getresponse()
+        expect("the status", 200, self.answer.status)
+        expect("the type", "text/event-stream", self.answer.getheader("content-type"))
+        self.last = last
+
+    def __iter__(self):
+        """(name, data) of each event until the server ends the stream."""
+        name, data = None, None
+        while line := self.answer.readline():
+            field, _, value = line.decode().rstrip("\n").partition(": ")
+            if field == "id":
+                self.last = value
+            elif field == "event":
+                name = value
+            elif field == "data":
+                data = json.loads(value)
+            elif not field and name:
+                yield name, data
+                name, data = None, None
+
+
+def events_tell_what_happens_to_a_job():
+    with Cluster("rest_events", "-Ddrey.rest.events.max-streams=3") as cluster:
+        whole = Events(cluster, "/events")
+        status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), flights(cluster, "out", "--years", 3, "--rate", 150000, "--checkpoint-interval", "300ms"),
+                                     parallelism=1)
+        expect("run", 200, status)
+        job = answer["jobid"]
+        stream = Events(cluster, f"/jobs/{job}/events")
+        seen = []
+        for name, data in stream:
+            expect("the job", job, data["jid"])
+            seen.append(name)
+            if {"metrics", "job-state"} <= set(seen) and name == "checkpoint" and data["checkpoint"]["status"] == "COMPLETED":
+                break
+        stream.connection.close()
+        # Goes on where it stopped: the next checkpoint is the next one.
+        again = Events(cluster, f"/jobs/{job}/events", stream.last)
+        following = next(d["checkpoint"]["id"] for n, d in again if n == "checkpoint")
+        expect("the next checkpoint", data["checkpoint"]["id"] + 1, following)
+        cluster.call("PATCH", f"/jobs/{job}/rescaling?parallelism=2")
+        names = []
+        for name, data in again:
+            names.append((name, data.get("state") or data.get("rescale", {}).get("terminalState")))
+        if ("rescale", "COMPLETED") not in names or ("job-state", "RESTARTING") not in names:
+            raise Failure(names)
+        expect("the last ones", [("job-state", "FINISHED"), ("end", None)], names[-2:])
+        expect("of an ended job", ["job-state", "end"], [n for n, _ in Events(cluster, f"/jobs/{job}/events")])
+        # As many as configured, the ended ones do not count.
+        streams = [Events(cluster, "/events") for _ in range(2)]
+        status, _, body = plain(cluster, "/events")
+        expect("too many", 503, status)
+        if b"drey.rest.events.max-streams" not in body:
+            raise Failure(body)
+        # The stream of the cluster has seen it all, and ends with the server.
+        cluster.stop()
+        expect("the others end too", "end", [n for n, _ in streams[1]][-1])
+        all_of_it = [(n, d.get("state")) for n, d in whole if n in ("job-state", "end", "taskmanager")]
+        for wanted in (("job-state", "RUNNING"), ("job-state", "FINISHED"), ("end", None)):
+            if wanted not in all_of_it:
+                raise Failure(f"{wanted} is not in {all_of_it}")
+
+
 def logins_have_roles():
     base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     folder = os.path.join(base, "build", "e2e", "rest_tokens")
@@ -207,5 +277,5 @@ def tls_from_pem_files():
 
 if __name__ == "__main__":
     main([logs_stacks_and_profiles_of_a_running_job, ranges_of_a_log, a_graph_made_by_the_client_runs,
-          a_job_whose_client_stays_away_is_cancelled, delete_cluster_ends_all_processes, logins_have_roles,
+          a_job_whose_client_stays_away_is_cancelled, delete_cluster_ends_all_processes, events_tell_what_happens_to_a_job, logins_have_roles,
           other_addresses_need_a_login, tls_from_pem_files])

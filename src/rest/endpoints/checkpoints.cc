@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "rest/job_views.h"
 #include "rest/operation.h"
 
 namespace drey::rest {
@@ -76,37 +76,9 @@ Checkpoint details_of(const JobModel& job, const CheckpointModel& c) {
   return out;
 }
 
-// Percentiles are "NaN" when there are no values.
-StatsSummary summary_of(std::vector<std::int64_t> values) {
-  std::sort(values.begin(), values.end());
-  const auto percentile = [&](double p) {
-    if (values.empty()) return std::nan("");
-    const double at = p * static_cast<double>(values.size() - 1);
-    const auto low = static_cast<std::size_t>(at);
-    const auto high = std::min(low + 1, values.size() - 1);
-    const double part = at - static_cast<double>(low);
-    return static_cast<double>(values[low]) * (1 - part) + static_cast<double>(values[high]) * part;
-  };
-  std::int64_t sum = 0;
-  for (const std::int64_t v : values) sum += v;
-  StatsSummary out;
-  if (!values.empty()) {
-    out.min = values.front();
-    out.max = values.back();
-    out.avg = sum / static_cast<std::int64_t>(values.size());
-  }
-  out.p50 = percentile(0.5);
-  out.p90 = percentile(0.9);
-  out.p95 = percentile(0.95);
-  out.p99 = percentile(0.99);
-  out.p999 = percentile(0.999);
-  return out;
-}
-
 CheckpointStatistics statistics_of(const JobModel& job) {
   const auto& model = job.checkpoints;
   CheckpointStatistics out;
-  std::vector<std::int64_t> written, state, duration, processed, zero;
   for (const CheckpointModel& c : model.history) {
     out.history.push_back(checkpoint_as<Checkpoint>(c));
     if (c.status == "IN_PROGRESS") ++out.counts.in_progress;
@@ -115,19 +87,17 @@ CheckpointStatistics statistics_of(const JobModel& job) {
     if (c.status != "COMPLETED") continue;
     auto& latest = c.type == "CHECKPOINT" ? out.latest.completed : out.latest.savepoint;
     if (!latest) latest = checkpoint_as<CompletedCheckpoint>(c);
-    const Checkpoint& done = out.history.back();
-    written.push_back(done.checkpointed_size);
-    state.push_back(done.state_size);
-    duration.push_back(std::max<std::int64_t>(done.end_to_end_duration, 0));
-    processed.push_back(done.processed_data);
-    zero.push_back(0);
   }
   out.counts.restored = model.restored;
   out.counts.completed = model.completed;
   out.counts.failed = model.failed;
   out.counts.total = model.completed + model.failed + out.counts.in_progress;
-  out.summary = {summary_of(written), summary_of(state),     summary_of(duration),
-                 summary_of(zero),    summary_of(processed), summary_of(zero)};
+  // Barriers are aligned: nothing is buffered, no row in flight is written.
+  gateway::StatisticModel none;
+  for (std::int64_t i = 0; i < model.duration.count; ++i) none.add(0);
+  out.summary = {statistic_of(model.written_bytes), statistic_of(model.state_bytes),
+                 statistic_of(model.duration),      statistic_of(none),
+                 statistic_of(model.processed_bytes), statistic_of(none)};
   if (model.restored_id >= 0)
     out.latest.restored = RestoredCheckpoint{model.restored_id, model.restored_time, model.restored_savepoint,
                                              "file:" + model.restored_path};
@@ -157,7 +127,7 @@ TaskCheckpointDetails subtask_details(const CheckpointModel& c, std::int64_t ver
   out.id = c.id;
   out.status = c.status;
   fill_totals(c, vertex, out);
-  std::vector<std::int64_t> written, state, duration, sync, async, processed, aligned, delay, zero;
+  gateway::StatisticModel written, state, duration, sync, async, processed, aligned, delay, zero;
   for (const TaskCheckpointModel& t : c.tasks) {
     if (t.vertex != vertex) continue;
     SubtaskCheckpoint row;
@@ -177,24 +147,24 @@ TaskCheckpointDetails subtask_details(const CheckpointModel& c, std::int64_t ver
     row.alignment = SubtaskCheckpointAlignment{0, t.processed_bytes, 0, t.alignment};
     row.start_delay = t.start_delay;
     row.unaligned_checkpoint = row.aborted = false;
-    written.push_back(t.written_bytes);
-    state.push_back(t.state_bytes);
-    duration.push_back(*row.end_to_end_duration);
-    sync.push_back(t.sync);
-    async.push_back(t.async);
-    processed.push_back(t.processed_bytes);
-    aligned.push_back(t.alignment);
-    delay.push_back(t.start_delay);
-    zero.push_back(0);
+    written.add(t.written_bytes);
+    state.add(t.state_bytes);
+    duration.add(*row.end_to_end_duration);
+    sync.add(t.sync);
+    async.add(t.async);
+    processed.add(t.processed_bytes);
+    aligned.add(t.alignment);
+    delay.add(t.start_delay);
+    zero.add(0);
     out.subtasks.push_back(std::move(row));
   }
-  out.summary.checkpointed_size = summary_of(written);
-  out.summary.state_size = summary_of(state);
-  out.summary.end_to_end_duration = summary_of(duration);
-  out.summary.checkpoint_duration = {summary_of(sync), summary_of(async)};
-  out.summary.alignment = {summary_of(zero), summary_of(processed), summary_of(zero),
-                           summary_of(aligned)};
-  out.summary.start_delay = summary_of(delay);
+  out.summary.checkpointed_size = statistic_of(written);
+  out.summary.state_size = statistic_of(state);
+  out.summary.end_to_end_duration = statistic_of(duration);
+  out.summary.checkpoint_duration = {statistic_of(sync), statistic_of(async)};
+  out.summary.alignment = {statistic_of(zero), statistic_of(processed), statistic_of(zero),
+                           statistic_of(aligned)};
+  out.summary.start_delay = statistic_of(delay);
   return out;
 }
 
@@ -304,6 +274,8 @@ struct GetCheckpointOfVertex {
 };
 
 }  // namespace
+
+Checkpoint checkpoint_of(const CheckpointModel& c) { return checkpoint_as<Checkpoint>(c); }
 
 std::vector<Endpoint> checkpoint_endpoints() {
   return endpoint_list<GetCheckpoints, GetCheckpointConfig, GetCheckpoint, GetCheckpointOfVertex>();

@@ -3,6 +3,7 @@
 #include "rest/messages/async.h"
 #include "rest/operation.h"
 #include "rest/rest_options.h"
+#include "rest/tag.h"
 
 namespace drey::rest {
 namespace {
@@ -55,7 +56,14 @@ struct GetOverview {
                      : job->state == "FAILED"   ? overview.jobs_failed
                                                 : overview.jobs_running);
                 }
-                reply(overview);
+                Tag tag;
+                for (const std::int64_t number :
+                     {overview.taskmanagers, overview.slots_total, overview.slots_available,
+                      overview.jobs_running, overview.jobs_finished, overview.jobs_cancelled,
+                      overview.jobs_failed})
+                  tag.add(number);
+                tag.add(overview.flink_version);
+                reply(overview, {}, tag.value());
               });
         });
   }

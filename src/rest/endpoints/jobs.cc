@@ -8,6 +8,8 @@
 #include "env/env.h"
 #include "rest/job_views.h"
 #include "rest/operation.h"
+#include "rest/tag.h"
+#include "rest/url.h"
 
 namespace drey::rest {
 namespace {
@@ -15,7 +17,8 @@ namespace {
 using gateway::ClusterGateway;
 using gateway::JobModel;
 
-JobDetailsVertex vertex_of(const gateway::VertexModel& vertex, std::int64_t now) {
+JobDetailsVertex vertex_of(const JobModel& job, const gateway::VertexModel& vertex,
+                           std::int64_t now) {
   std::vector<const gateway::AttemptModel*> attempts;
   std::vector<std::string> states;
   std::int64_t start = -1;
@@ -32,7 +35,8 @@ JobDetailsVertex vertex_of(const gateway::VertexModel& vertex, std::int64_t now)
     finish = std::max(finish, ended);
   }
   JobDetailsVertex out;
-  out.id = out.slot_sharing_group_id = vertex.vertex.id;
+  out.id = vertex.vertex.id;
+  out.slot_sharing_group_id = slot_sharing_group_id(job, vertex.vertex.slot_sharing_group);
   out.name = vertex.vertex.name;
   out.max_parallelism = vertex.vertex.max_parallelism;
   out.parallelism = vertex.vertex.parallelism;
@@ -61,7 +65,7 @@ JobDetails details_of(const JobModel& job) {
     out.timestamps.emplace_back(state.text, job.time_of(state.text));
   std::vector<std::string> states;
   for (const auto& vertex : job.vertices) {
-    out.vertices.push_back(vertex_of(vertex, out.now));
+    out.vertices.push_back(vertex_of(job, vertex, out.now));
     states.push_back(out.vertices.back().status.text);
   }
   out.status_counts = state_counts(states);
@@ -97,6 +101,7 @@ Entry exception_entry(const gateway::ExceptionModel& e) {
   entry.exception_name = e.name;
   entry.stacktrace = e.stacktrace;
   entry.timestamp = e.time;
+  entry.failure_labels = e.labels;
   if (!e.task_name.empty()) {
     entry.task_name = e.task_name;
     entry.endpoint = e.endpoint;
@@ -105,21 +110,26 @@ Entry exception_entry(const gateway::ExceptionModel& e) {
   return entry;
 }
 
-JobExceptions exceptions_of(const JobModel& job, std::int64_t most) {
+// `labels`: key:value texts that an entry must all have.
+JobExceptions exceptions_of(const JobModel& job, std::int64_t most,
+                            const std::vector<std::string>& labels) {
   JobExceptions out;
+  const auto matches = [&](const gateway::ExceptionModel& e) {
+    return std::all_of(labels.begin(), labels.end(), [&](const std::string& wanted) {
+      return std::any_of(e.labels.begin(), e.labels.end(),
+                         [&](const auto& l) { return l.first + ":" + l.second == wanted; });
+    });
+  };
   out.truncated = out.exception_history.truncated =
-      static_cast<std::int64_t>(job.exceptions.size()) > most;
+      std::count_if(job.exceptions.begin(), job.exceptions.end(), matches) > most;
   // The old keys beside the new ones: the form of 1.13 to 1.20, which clients of all ages read.
   if (!job.exceptions.empty()) {
     out.root_exception = job.exceptions[0].stacktrace;
     out.timestamp = job.exceptions[0].time;
   }
   for (const auto& e : job.exceptions) {
-    if (static_cast<std::int64_t>(out.exception_history.entries.size()) < most) {
-      auto entry = exception_entry<RootException>(e);
-      for (const auto& other : e.concurrent)
-        entry.concurrent_exceptions.push_back(exception_entry<ConcurrentException>(other));
-      out.exception_history.entries.push_back(std::move(entry));
+    if (matches(e) && static_cast<std::int64_t>(out.exception_history.entries.size()) < most) {
+      out.exception_history.entries.push_back(exception_of(e));
     }
     if (!e.task_name.empty() && job.is_terminal())
       out.all_exceptions.push_back({e.stacktrace, e.task_name, e.endpoint, e.time});
@@ -235,12 +245,83 @@ struct GetJobsOverview {
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = JobSummaries;
-  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    cluster.jobs().then([reply](Result<std::vector<gateway::JobModelRef>> jobs) {
+  struct Query {
+    std::vector<OneOf<kJobStates>> states;
+    std::string name;
+    std::optional<Index> limit;
+    std::string cursor;
+    static constexpr auto fields() {
+      return std::tuple{
+          field("state", &Query::states, "Only jobs in one of these states.").in(kUnlisted),
+          field("name", &Query::name, "Only jobs whose name holds this text.").in(kUnlisted),
+          field("limit", &Query::limit,
+                "How many at most; when there are more, a Link header leads to them.")
+              .in(kUnlisted),
+          field("cursor", &Query::cursor, "Where a page begins: as a Link header has it.")
+              .in(kUnlisted)};
+    }
+  };
+  using Place = std::pair<std::int64_t, std::string>;
+  static Place place_of(const JobModel& job) { return {job_start(job), job.id.to_string()}; }
+  static std::string next_page(const Query& query, const JobSummary& last) {
+    std::string target = fmt::format("/jobs/overview?limit={}", query.limit->value);
+    for (const auto& state : query.states) target += "&state=" + percent_encoded(state.text);
+    if (!query.name.empty()) target += "&name=" + percent_encoded(query.name);
+    return fmt::format("<{}&cursor={}-{}>; rel=\"next\"", target, last.start_time,
+                       last.jid.to_string());
+  }
+  static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    const auto refuse = [&](const char* name, const std::string& value) {
+      reply.refuse(fail(Code::kInvalidArgument,
+                        fmt::format("Bad request, could not parse parameters: Cannot resolve query "
+                                    "parameter ({}) from value \"{}\".",
+                                    name, value)));
+    };
+    if (call.query.limit && call.query.limit->value == 0) return refuse("limit", "0");
+    // When the last job of the page before began, and which it was: it may be forgotten since.
+    Place after{INT64_MAX, ""};
+    if (const std::string& cursor = call.query.cursor; !cursor.empty()) {
+      const auto dash = cursor.find('-');
+      const auto start = Json(cursor.substr(0, dash)).whole();
+      if (!start || dash == std::string::npos || !JobId::parse(cursor.substr(dash + 1)))
+        return refuse("cursor", cursor);
+      after = {*start, cursor.substr(dash + 1)};
+    }
+    cluster.jobs().then([reply, query = call.query,
+                         after](Result<std::vector<gateway::JobModelRef>> jobs) {
       if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+      // The same order on every page, whatever has come or gone meanwhile.
+      if (query.limit || !query.cursor.empty()) {
+        std::sort(jobs->begin(), jobs->end(),
+                  [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
+        std::erase_if(*jobs, [&](const auto& job) { return place_of(*job) >= after; });
+      }
       Response list;
-      for (const auto& job : *jobs) list.jobs.push_back(summary_of(*job));
-      reply(list);
+      net::Headers headers;
+      Tag tag;
+      for (const auto& job : *jobs) {
+        const bool wanted =
+            (query.states.empty() ||
+             std::any_of(query.states.begin(), query.states.end(),
+                         [&](const auto& state) { return state.text == job->state; })) &&
+            job->name.find(query.name) != std::string::npos;
+        if (!wanted) continue;
+        if (query.limit && static_cast<std::int64_t>(list.jobs.size()) == query.limit->value) {
+          headers.emplace_back("link", next_page(query, list.jobs.back()));
+          break;
+        }
+        list.jobs.push_back(summary_of(*job));
+        const JobSummary& row = list.jobs.back();
+        // All but the duration, which a client knows from the start.
+        tag.add(row.jid.to_string());
+        tag.add(row.name);
+        tag.add(row.state.text);
+        tag.add(row.last_modification);
+        for (const auto& task : row.tasks) tag.add(task.second);
+      }
+      for (const auto& header : headers) tag.add(header.second);
+      reply(list, std::move(headers), tag.value());
     });
   }
 };
@@ -295,13 +376,9 @@ struct GetExceptions {
                         label)));
       }
     }
-    const bool filtered =
-        !call.query.labels.empty();  // no failure carries labels yet, so none matches
     with_job(call.path.jobid, cluster, reply,
-             [reply, filtered, most = call.query.most.value](const JobModel& job) {
-               Response out = exceptions_of(job, most);
-               if (filtered) out.exception_history.entries.clear();
-               reply(out);
+             [reply, query = call.query](const JobModel& job) {
+               reply(exceptions_of(job, query.most.value, query.labels));
              });
   }
 };
@@ -430,6 +507,13 @@ struct SubmitJob {
 };
 
 }  // namespace
+
+RootException exception_of(const gateway::ExceptionModel& e) {
+  auto entry = exception_entry<RootException>(e);
+  for (const auto& other : e.concurrent)
+    entry.concurrent_exceptions.push_back(exception_entry<ConcurrentException>(other));
+  return entry;
+}
 
 std::vector<Endpoint> job_endpoints() {
   return endpoint_list<ListJobs, GetJobsOverview, GetJob, GetExecutionResult, GetJobConfig,

@@ -443,10 +443,18 @@ struct GetJobManagerConfigOfJob {
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = std::vector<ConfigurationEntry>;
-  static void handle(const Call<JobPath>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    Response list;
-    for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
-    reply(list);
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    // An ended job has its own; of an unknown one, as in Flink, the cluster's is shown.
+    cluster.job(call.path.jobid).then([&cluster, reply](Result<gateway::JobModelRef> job) {
+      Response list;
+      if (job.ok() && !(*job)->cluster_configuration.empty()) {
+        for (const auto& [key, value] : (*job)->cluster_configuration) list.push_back({key, value});
+      } else {
+        for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
+      }
+      reply(list);
+    });
   }
 };
 struct GetEnvironmentOfJob {
@@ -455,8 +463,19 @@ struct GetEnvironmentOfJob {
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = EnvironmentInfo;
-  static void handle(const Call<JobPath>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    reply(environment_of(cluster));
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    cluster.job(call.path.jobid).then([&cluster, reply](Result<gateway::JobModelRef> job) {
+      EnvironmentInfo out = environment_of(cluster);
+      if (job.ok() && !(*job)->cluster_configuration.empty()) {
+        out.jvm.options.clear();
+        for (const auto& [key, value] : (*job)->cluster_configuration) {
+          out.jvm.options.push_back(fmt::format("-D{}={}", key, value));
+          if (key == "drey.version") out.jvm.version = value;
+        }
+      }
+      reply(out);
+    });
   }
 };
 struct GetJobManagerLogUrl {
