@@ -10,13 +10,16 @@
 
 #include "base/time.h"
 #include "local_plan.h"
-#include "rest_client.h"
 #include "env/env.h"
+#include "rest_client.h"
+#include "wire/json/json.h"
 
 namespace drey::apps {
 namespace {
 
+using rest::Client;
 using wire::Json;
+namespace ops = rest::operations;
 
 constexpr const char* kUsage =
     "drey run [-m HOST:PORT] [-d] [-p N] [-c ENTRY] [-s PATH] [-Dkey=value] [--json] JAR [arguments of the program]\n"
@@ -42,38 +45,28 @@ std::atomic<bool> g_interrupted{false};
 void on_interrupt(int) { g_interrupted = true; }
 
 // The jar's name in the cluster. The file is sent piece by piece.
-Result<std::string> upload(const Target& target, const std::string& jar) {
-  const std::string boundary = fmt::format("drey-{:016x}", env::posix().random.next());
-  std::string name = env::base_name_of(jar);
-  std::erase_if(name, [](char c) { return c == '"' || c == '\r' || c == '\n'; });
-  net::HttpCall request = target.call;
-  request.method = "POST";
-  request.target = "/jars/upload";
-  request.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
-  request.body = fmt::format("--{}\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{}\"\r\nContent-Type: application/x-java-archive\r\n\r\n",
-                             boundary, name);
-  request.file = jar;
-  request.body_end = "\r\n--" + boundary + "--\r\n";
-  DREY_TRY_ASSIGN(const Json answer, call(std::move(request)));
-  return env::base_name_of(answer["filename"].text().value_or(""));
+Result<std::string> upload(const Client& client, const std::string& jar) {
+  DREY_TRY_ASSIGN(const auto answer, client.upload<ops::UploadJar>({{"jarfile", env::base_name_of(jar), "", jar}}));
+  return env::base_name_of(answer.filename);
 }
 
-Json run_body(const Arguments& args) {
-  Json body = Json::object();
-  if (args.has("--class")) body.set("entryClass", args.get("--class"));
-  if (args.has("--parallelism")) body.set("parallelism", args.get("--parallelism"));
-  if (args.has("--fromSavepoint")) body.set("savepointPath", args.get("--fromSavepoint"));
-  if (args.has("--allowNonRestoredState")) body.set("allowNonRestoredState", true);
-  if (args.has("--claimMode")) body.set("claimMode", args.get("--claimMode"));
-  Json list = Json::array();
-  for (std::size_t i = 1; i < args.rest.size(); ++i) list.push(args.rest[i]);
-  body.set("programArgsList", std::move(list));
-  if (!args.properties.empty()) {
-    Json configuration = Json::object();
-    for (const auto& [key, value] : args.properties) configuration.set(key, value);
-    body.set("flinkConfiguration", std::move(configuration));
-  }
-  return body;
+// What plan and run have in common.
+template <typename Request>
+Request request_of(const Arguments& args) {
+  Request request;
+  request.entry_class = args.get("--class");
+  if (args.has("--parallelism")) request.parallelism = Json(args.get("--parallelism")).whole().value_or(0);
+  request.program_args_list.emplace(args.rest.begin() + 1, args.rest.end());
+  for (const auto& [key, value] : args.properties) request.flink_configuration.emplace_back(key, value);
+  return request;
+}
+
+rest::JarRunRequest run_request_of(const Arguments& args) {
+  auto request = request_of<rest::JarRunRequest>(args);
+  request.savepoint_path = args.get("--fromSavepoint");
+  if (args.has("--allowNonRestoredState")) request.allow_non_restored_state = true;
+  if (args.has("--claimMode")) request.claim_mode = args.get("--claimMode");
+  return request;
 }
 
 // What is worth seeing of a job while it runs.
@@ -94,44 +87,47 @@ struct Progress {
   }
 };
 
-Result<Progress> progress_of(const Target& target, const std::string& job) {
-  DREY_TRY_ASSIGN(const Json details, call(target, "GET", "/jobs/" + job));
+Result<Progress> progress_of(const Client& client, JobId job) {
+  DREY_TRY_ASSIGN(const rest::JobDetails details, client.call<ops::GetJob>({job}));
   Progress progress;
-  progress.state = details["state"].text().value_or("");
-  progress.duration_ms = details["duration"].whole().value_or(0);
+  progress.state = details.state.text;
+  progress.duration_ms = details.duration;
   std::int64_t least = kMaxWatermark;
-  for (const Json& vertex : details["vertices"].elements()) {
-    const std::string path = fmt::format("/jobs/{}/vertices/{}", job, vertex["id"].text().value_or(""));
-    if (vertex["name"].text().value_or("").starts_with("Source: ")) {
+  for (const rest::JobDetailsVertex& vertex : details.vertices) {
+    const rest::VertexPath path{job, vertex.id};
+    if (vertex.name.starts_with("Source: ")) {
       // The count of the source itself: the vertex's counts what leaves its last operator. It goes with the running job.
-      DREY_TRY_ASSIGN(const Json names, call(target, "GET", path + "/subtasks/metrics"));
+      DREY_TRY_ASSIGN(const auto names, client.call<ops::GetMetricsOverSubtasks>(path));
       std::string wanted;
-      for (const Json& name : names.elements()) {
-        const std::string id = name["id"].text().value_or("");
-        if (id.starts_with("Source__") && id.ends_with(".numRecordsOut")) wanted = id;
+      for (const rest::AggregatedMetric& name : names) {
+        if (name.id.starts_with("Source__") && name.id.ends_with(".numRecordsOut")) wanted = name.id;
       }
       if (!wanted.empty()) {
-        DREY_TRY_ASSIGN(const Json sums, call(target, "GET", fmt::format("{}/subtasks/metrics?get={}&agg=sum", path, wanted)));
-        for (const Json& sum : sums.elements()) progress.rows += static_cast<std::int64_t>(sum["sum"].real().value_or(0));
+        ops::GetMetricsOverSubtasks::Query query;
+        query.get = std::vector<std::string>{wanted};
+        query.agg.emplace_back("sum");
+        DREY_TRY_ASSIGN(const auto sums, client.call<ops::GetMetricsOverSubtasks>(path, query));
+        for (const rest::AggregatedMetric& sum : sums) progress.rows += static_cast<std::int64_t>(sum.sum.value_or(0));
       }
     }
-    DREY_TRY_ASSIGN(const Json marks, call(target, "GET", path + "/watermarks"));
-    for (const Json& mark : marks.elements()) least = std::min(least, mark["value"].whole().value_or(kMaxWatermark));
+    DREY_TRY_ASSIGN(const auto marks, client.call<ops::GetWatermarks>(path));
+    for (const rest::MetricEntry& mark : marks) least = std::min(least, Json(mark.value.value_or("")).whole().value_or(kMaxWatermark));
   }
   progress.watermark = least;
-  DREY_TRY_ASSIGN(const Json checkpoints, call(target, "GET", fmt::format("/jobs/{}/checkpoints", job)));
-  progress.checkpoints = checkpoints["counts"]["completed"].whole().value_or(0);
+  DREY_TRY_ASSIGN(const auto checkpoints, client.call<ops::GetCheckpoints>({job}));
+  progress.checkpoints = checkpoints.counts.completed;
   return progress;
 }
 
 // Shows progress until the job has ended: on a terminal in one line, elsewhere a line now and then.
-int wait_for(const Target& target, const std::string& job, bool json) {
+int wait_for(const Client& client, JobId id, bool json) {
+  const std::string job = id.to_string();
   std::signal(SIGINT, on_interrupt);
   const bool terminal = isatty(1) != 0;
   constexpr int kPause = 200;        // ms between two looks
   constexpr int kLinePause = 5'000;  // ms between two lines
   for (int waited = 0; !g_interrupted; waited += kPause) {
-    auto progress = progress_of(target, job);
+    auto progress = progress_of(client, id);
     if (!progress.ok()) return failed(progress.status());
     if (!json && (terminal || progress->ended() || waited % kLinePause == 0)) {
       fmt::print("{}{}{}", terminal ? "\r" : "", progress->text(), terminal && !progress->ended() ? " " : "\n");
@@ -145,11 +141,9 @@ int wait_for(const Target& target, const std::string& job, bool json) {
       }
       if (progress->state == "FINISHED") return 0;
       if (progress->state == "FAILED") {
-        if (auto exceptions = call(target, "GET", "/jobs/" + job + "/exceptions"); exceptions.ok()) {
-          const Json& history = (*exceptions)["exceptionHistory"]["entries"];
-          if (history.is_array() && !history.elements().empty()) {
-            fmt::print(stderr, "{}\n", history.elements()[0]["stacktrace"].text().value_or(""));
-          }
+        if (auto exceptions = client.call<ops::GetExceptions>({id}); exceptions.ok()) {
+          const auto& history = exceptions->exception_history.entries;
+          if (!history.empty()) fmt::print(stderr, "{}\n", history[0].stacktrace);
         }
         fmt::print(stderr, "What the job's code printed is in the cluster's directory, log/taskmanager-1.out and .log\n");
       }
@@ -161,69 +155,58 @@ int wait_for(const Target& target, const std::string& job, bool json) {
   return 0;
 }
 
-// Makes the graph here and sends it with its jar. The job's id.
-Result<std::string> submit_graph(const Target& target, const Arguments& args) {
+// Makes the graph here and sends it with its jar.
+Result<JobId> submit_graph(const Client& client, const Arguments& args) {
   DREY_TRY_ASSIGN(const std::string graph, plan_here(args));
-  const std::string boundary = fmt::format("drey-{:016x}", env::posix().random.next());
-  const std::string name = "job.jar";
-  const auto part = [&](const std::string& disposition) {
-    return fmt::format("--{}\r\nContent-Disposition: form-data; {}\r\n\r\n", boundary, disposition);
-  };
-  const Json request = Json::object({{"executionPlanFileName", "graph"}, {"jobJarFileNames", Json::array({Json(name)})}, {"jobArtifactFileNames", Json::array()}});
-  net::HttpCall post = target.call;
-  post.method = "POST";
-  post.target = "/jobs";
-  post.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
-  post.body = part("name=\"request\"") + request.to_string() + "\r\n" + part("name=\"file_0\"; filename=\"graph\"") + graph + "\r\n" +
-              part("name=\"file_1\"; filename=\"" + name + "\"");
-  post.file = args.rest[0];
-  post.body_end = "\r\n--" + boundary + "--\r\n";
-  DREY_TRY_ASSIGN(const Json answer, call(std::move(post)));
-  return env::base_name_of(answer["jobUrl"].text().value_or(""));
+  rest::JobSubmission submission;
+  submission.execution_plan_file_name = "graph";
+  submission.job_jar_file_names = {"job.jar"};
+  DREY_TRY_ASSIGN(const auto answer,
+                  client.upload<ops::SubmitJob>({{"file_0", "graph", graph, ""}, {"file_1", "job.jar", "", args.rest[0]}}, submission));
+  return job_id_of(env::base_name_of(answer.job_url));
 }
 
-Result<std::string> submit_jar(const Target& target, const Arguments& args) {
-  DREY_TRY_ASSIGN(const std::string jar, upload(target, args.rest[0]));
-  DREY_TRY_ASSIGN(const Json answer, call(target, "POST", "/jars/" + jar + "/run", run_body(args).to_string()));
-  return answer["jobid"].text().value_or("");
+Result<JobId> submit_jar(const Client& client, const Arguments& args) {
+  DREY_TRY_ASSIGN(const std::string jar, upload(client, args.rest[0]));
+  DREY_TRY_ASSIGN(const auto answer, client.call<ops::RunJar>({jar}, {}, run_request_of(args)));
+  return answer.jobid;
 }
 
-int run(const Target& target, const Arguments& args) {
+int run(const Client& client, const Arguments& args) {
   if (args.rest.empty()) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  const auto submitted = args.has("--plan-here") ? submit_graph(target, args) : submit_jar(target, args);
+  const auto submitted = args.has("--plan-here") ? submit_graph(client, args) : submit_jar(client, args);
   if (!submitted.ok()) return failed(submitted.status());
-  const std::string& job = *submitted;
+  const std::string job = submitted->to_string();
   if (args.has("--detached") && args.has("--json")) {
     fmt::print("{}\n", Json::object({{"jobid", job}}).to_string());
     return 0;
   }
   if (!args.has("--json")) fmt::print("Job has been submitted with JobID {}\n", job);
   std::fflush(stdout);
-  return args.has("--detached") ? 0 : wait_for(target, job, args.has("--json"));
+  return args.has("--detached") ? 0 : wait_for(client, *submitted, args.has("--json"));
 }
 
-int list(const Target& target, const Arguments& args) {
-  auto overview = call(target, "GET", "/jobs/overview");
+int list(const Client& client, const Arguments& args) {
+  auto overview = client.call<ops::GetJobsOverview>();
   if (!overview.ok()) return failed(overview.status());
   if (args.has("--json")) {
-    fmt::print("{}\n", overview->to_string());
+    fmt::print("{}\n", json_of(*overview));
     return 0;
   }
   const bool all = args.has("--all") || (args.has("--running") && args.has("--scheduled"));
   std::size_t shown = 0;
-  for (const Json& job : (*overview)["jobs"].elements()) {
-    const std::string state = job["state"].text().value_or("");
+  for (const rest::JobSummary& job : overview->jobs) {
+    const std::string& state = job.state.text;
     const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
     const bool waits = state == "CREATED" || state == "INITIALIZING";
     if (ended && !args.has("--all")) continue;
     if (!all && args.has("--scheduled") && !waits) continue;
     if (!all && args.has("--running") && waits) continue;
     ++shown;
-    fmt::print("{} : {} : {} ({})\n", format_instant(job["start-time"].whole().value_or(0)), job["jid"].text().value_or(""),
-               job["name"].text().value_or(""), state);
+    fmt::print("{} : {} : {} ({})\n", format_instant(job.start_time), job.jid.to_string(), job.name, state);
   }
   if (shown == 0) fmt::print("No {}jobs.\n", all ? "" : args.has("--scheduled") ? "scheduled " : "running ");
   return 0;
@@ -231,17 +214,17 @@ int list(const Target& target, const Arguments& args) {
 
 }  // namespace
 
-Result<Target> target_of(const Arguments& args) {
+Result<rest::Client> client_of(const Arguments& args) {
   std::string text = args.get("--jobmanager");
   if (text.empty()) {
     const auto address = env::posix().files.read_all(default_directory() + "/rest.address");
     text = address.ok() ? *address : "localhost:8081";
     while (!text.empty() && text.back() == '\n') text.pop_back();
   }
-  Target target;
-  target.call.timeout = Millis(120'000);
+  net::HttpCall call;
+  call.timeout = Millis(120'000);
   if (const auto scheme = text.find("://"); scheme != std::string::npos) {
-    target.call.tls = text.starts_with("https");
+    call.tls = text.starts_with("https");
     text = text.substr(scheme + 3);
   }
   while (!text.empty() && text.back() == '/') text.pop_back();
@@ -249,9 +232,9 @@ Result<Target> target_of(const Arguments& args) {
   const int port = colon == std::string::npos ? 0 : std::atoi(text.c_str() + colon + 1);
   if (colon == 0 || port < 1 || port > 65'535)
     return fail(Code::kInvalidArgument, fmt::format("-m needs HOST:PORT or http(s)://HOST:PORT: {}", text));
-  target.call.host = text.substr(0, colon);
-  target.call.port = static_cast<std::uint16_t>(port);
-  target.call.authority = env::environment_variable("DREY_REST_CA");
+  call.host = text.substr(0, colon);
+  call.port = static_cast<std::uint16_t>(port);
+  call.authority = env::environment_variable("DREY_REST_CA");
   // As Flink's client has it: "Name:Value" lines.
   std::string headers = env::environment_variable("FLINK_REST_CLIENT_HEADERS");
   while (!headers.empty()) {
@@ -259,34 +242,15 @@ Result<Target> target_of(const Arguments& args) {
     const std::string line = headers.substr(0, end);
     headers.erase(0, end + 1);
     const auto at = line.find(':');
-    if (at != std::string::npos) target.call.headers.emplace_back(line.substr(0, at), line.substr(line.find_first_not_of(' ', at + 1)));
+    if (at != std::string::npos) call.headers.emplace_back(line.substr(0, at), line.substr(line.find_first_not_of(' ', at + 1)));
   }
-  return target;
+  return rest::Client(std::move(call));
 }
 
-// The answer's JSON; an "errors" object becomes a Status with its texts.
-Result<Json> call(net::HttpCall call) {
-  call.target = "/v1" + call.target;
-  DREY_TRY_ASSIGN(const net::HttpResponse response, net::http_call(call));
-  auto json = Json::parse(response.body);
-  if (!json.ok()) return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
-  if (json->is_object() && (*json)["errors"].is_array()) {
-    std::string text;
-    for (const Json& error : (*json)["errors"].elements()) text += (text.empty() ? "" : "\n") + error.text().value_or("");
-    for (const char* prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ", "org.apache.flink.runtime.rest.NotFoundException: "}) {
-      if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
-    }
-    return fail(response.status == 503 ? Code::kUnavailable : Code::kInvalidArgument, text);
-  }
-  return json;
-}
-
-Result<Json> call(const Target& target, const std::string& method, const std::string& path, std::string body) {
-  net::HttpCall request = target.call;
-  request.method = method;
-  request.target = path;
-  request.body = std::move(body);
-  return call(std::move(request));
+Result<JobId> job_id_of(const std::string& text) {
+  const auto id = JobId::parse(text);
+  if (!id) return fail(Code::kInvalidArgument, fmt::format("This is no id of a job (32 hexadecimal digits): {}", text));
+  return *id;
 }
 
 int failed(const Status& status) {
@@ -310,20 +274,24 @@ int client(const std::string& command, int argc, char** argv) {
     fmt::print(stderr, "drey {}: unknown option {}\n{}", command, *args.unknown, kUsage);
     return 2;
   }
-  const auto target = target_of(args);
-  if (!target.ok()) {
-    fmt::print(stderr, "drey: {}\n", target.status().to_string());
+  if (args.has("--parallelism") && !Json(args.get("--parallelism")).whole()) {
+    fmt::print(stderr, "drey {}: a parallelism is a number, not {}\n", command, args.get("--parallelism"));
     return 2;
   }
-  if (command == "run") return run(*target, args);
-  if (command == "list") return list(*target, args);
+  const auto client = client_of(args);
+  if (!client.ok()) {
+    fmt::print(stderr, "drey: {}\n", client.status().to_string());
+    return 2;
+  }
+  if (command == "run") return run(*client, args);
+  if (command == "list") return list(*client, args);
   if (command == "jars") {
-    auto jars = call(*target, "GET", "/jars");
+    auto jars = client->call<ops::ListJars>();
     if (!jars.ok()) return failed(jars.status());
     if (args.has("--json")) {
-      fmt::print("{}\n", jars->to_string());
+      fmt::print("{}\n", json_of(*jars));
     } else {
-      for (const Json& jar : (*jars)["files"].elements()) fmt::print("{}  {}\n", jar["id"].text().value_or(""), jar["name"].text().value_or(""));
+      for (const rest::JarFile& jar : jars->files) fmt::print("{}  {}\n", jar.id, jar.name);
     }
     return 0;
   }
@@ -331,12 +299,12 @@ int client(const std::string& command, int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  auto jar = upload(*target, args.rest[0]);
+  auto jar = upload(*client, args.rest[0]);
   if (!jar.ok()) return failed(jar.status());
-  auto plan = call(*target, "POST", "/jars/" + *jar + "/plan", run_body(args).to_string());
-  static_cast<void>(call(*target, "DELETE", "/jars/" + *jar));
+  auto plan = client->call<ops::PlanJar>({*jar}, {}, request_of<rest::JarPlanRequest>(args));
+  static_cast<void>(client->call<ops::DeleteJar>({*jar}));
   if (!plan.ok()) return failed(plan.status());
-  fmt::print("{}\n", (*plan)["plan"].to_string());
+  fmt::print("{}\n", json_of(plan->plan));
   return 0;
 }
 

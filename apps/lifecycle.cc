@@ -1,16 +1,21 @@
 // drey stop, savepoint, checkpoint, rescale, cancel: operations that are triggered and waited for.
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "rest_client.h"
+#include "wire/json/json.h"
 
 namespace drey::apps {
 namespace {
 
-using wire::Json;
+using rest::Client;
+namespace ops = rest::operations;
 
 struct Verb {
   const char* name;
@@ -58,69 +63,68 @@ const char* usage_of(const std::string& command) {
 }
 
 // How far the job's snapshot under way has come: "3/8 tasks"; empty: nothing to say.
-std::string progress_of(const Target& target, const std::string& job) {
-  if (job.empty()) return "";
-  const auto checkpoints = call(target, "GET", "/jobs/" + job + "/checkpoints");
-  if (!checkpoints.ok() || !(*checkpoints)["history"].is_array()) return "";
-  for (const Json& c : (*checkpoints)["history"].elements()) {
-    if (c["status"].text() != "IN_PROGRESS") continue;
-    return fmt::format("{}/{} tasks", c["num_acknowledged_subtasks"].whole().value_or(0), c["num_subtasks"].whole().value_or(0));
+std::string progress_of(const Client& client, std::optional<JobId> job) {
+  if (!job) return "";
+  const auto checkpoints = client.call<ops::GetCheckpoints>({*job});
+  if (!checkpoints.ok()) return "";
+  for (const rest::Checkpoint& c : checkpoints->history) {
+    if (c.status == "IN_PROGRESS") return fmt::format("{}/{} tasks", c.num_acknowledged_subtasks, c.num_subtasks);
   }
   return "";
 }
 
 // Asks until the operation has ended; a failure's trace becomes the status.
-Result<Json> wait_for(const Target& target, const std::string& status_path, const std::string& job, bool quiet) {
+template <typename Asked>
+auto wait_for(const Client& client, const typename Asked::Path& path, std::optional<JobId> job, bool quiet)
+    -> Result<typename decltype(Asked::Response::operation)::value_type> {
   const bool shows = isatty(2) != 0 && !quiet;
   for (useconds_t pause = 10'000;; pause = std::min<useconds_t>(pause * 2, 500'000)) {
-    DREY_TRY_ASSIGN(Json answer, call(target, "GET", status_path));
-    if (answer["status"]["id"].text() == "COMPLETED") {
+    DREY_TRY_ASSIGN(const auto answer, client.call<Asked>(path));
+    if (answer.status.id == "COMPLETED" && answer.operation) {
       if (shows) std::fputs("\r\033[K", stderr);
-      const Json& operation = answer["operation"];
-      for (const char* key : {"failure-cause", "failureCause"}) {
-        if (!operation[key].is_object()) continue;
-        std::string text = operation[key]["stack-trace"].text().value_or("it failed");
-        for (const char* prefix : {"java.util.concurrent.CompletionException: ", "org.apache.flink.util.FlinkException: "}) {
-          if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
-        }
-        while (text.ends_with('\n')) text.pop_back();
-        return fail(Code::kInvalidArgument, text);
+      if (!answer.operation->failure_cause) return *answer.operation;
+      std::string text = answer.operation->failure_cause->stack_trace;
+      for (const char* prefix : {"java.util.concurrent.CompletionException: ", "org.apache.flink.util.FlinkException: "}) {
+        if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
       }
-      return operation;
+      while (text.ends_with('\n')) text.pop_back();
+      return fail(Code::kInvalidArgument, text);
     }
     if (shows) {
-      fmt::print(stderr, "\r\033[Kin progress {}", progress_of(target, job));
+      fmt::print(stderr, "\r\033[Kin progress {}", progress_of(client, job));
       std::fflush(stderr);
     }
     usleep(pause);
   }
 }
 
-struct Operation {
-  std::string method, path, body;
-  std::string status_path;  // the id follows
-  std::string job;
-  std::string done;         // what is said when it has worked
-};
-
-int run_operation(const Target& target, const Arguments& args, const Operation& op) {
+// Shows what came of a trigger; Status is the operation that tells it. `done`: what is said when it has worked.
+template <typename Asked>
+int finish(const Client& client, const Arguments& args, const Result<rest::TriggerAnswer>& triggered, std::optional<JobId> job,
+           const std::string& done) {
   const bool json = args.has("--json");
-  auto triggered = call(target, op.method, op.path, op.body);
   if (!triggered.ok()) return failed(triggered.status());
-  const std::string id = (*triggered)["request-id"].text().value_or("");
+  const TriggerId id = triggered->request_id;
   if (args.has("--detached")) {
-    fmt::print("{}\n", json ? triggered->to_string() : "Triggered, trigger id " + id);
+    fmt::print("{}\n", json ? json_of(*triggered) : "Triggered, trigger id " + id.to_string());
     return 0;
   }
-  auto result = wait_for(target, op.status_path + id, op.job, json);
+  typename Asked::Path path{};
+  path.triggerid = id;
+  if constexpr (requires { path.jobid; }) path.jobid = *job;
+  const auto result = wait_for<Asked>(client, path, job, json);
   if (!result.ok()) return failed(result.status());
   if (json) {
-    fmt::print("{}\n", result->to_string());
+    fmt::print("{}\n", json_of(*result));
     return 0;
   }
-  fmt::print("{}\n", op.done);
-  if (const auto location = (*result)["location"].text()) fmt::print("Savepoint completed. Path: {}\n", *location);
-  if (const auto checkpoint = (*result)["checkpointId"].whole()) fmt::print("Checkpoint {} completed.\n", *checkpoint);
+  fmt::print("{}\n", done);
+  if constexpr (requires { result->location; }) {
+    if (result->location) fmt::print("Savepoint completed. Path: {}\n", *result->location);
+  }
+  if constexpr (requires { result->checkpoint_id; }) {
+    if (result->checkpoint_id) fmt::print("Checkpoint {} completed.\n", *result->checkpoint_id);
+  }
   return 0;
 }
 
@@ -147,18 +151,21 @@ int lifecycle(const std::string& command, int argc, char** argv) {
     return 2;
   };
   if (args.unknown) return wrong("unknown option " + *args.unknown);
-  const auto target = target_of(args);
-  if (!target.ok()) return wrong(target.status().message());
+  const auto client = client_of(args);
+  if (!client.ok()) return wrong(client.status().message());
 
   std::string type = args.get("--type", "canonical");
   for (char& c : type) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (type != "CANONICAL" && type != "NATIVE") return wrong("a savepoint is canonical or native, not " + args.get("--type"));
 
-  Json body = Json::object();
-  if (args.has("--trigger")) body.set("triggerId", args.get("--trigger"));
+  std::optional<TriggerId> trigger;
+  if (args.has("--trigger")) {
+    trigger = TriggerId::parse(args.get("--trigger"));
+    if (!trigger) return wrong("--trigger needs 32 hexadecimal digits");
+  }
   if (command == "savepoint" && args.has("--dispose")) {
-    body.set("savepoint-path", args.get("--dispose"));
-    return run_operation(*target, args, {"POST", "/savepoint-disposal", body.to_string(), "/savepoint-disposal/", "", "Savepoint disposed."});
+    return finish<ops::GetDisposalStatus>(*client, args, client->call<ops::TriggerDisposal>({}, {}, {args.get("--dispose")}), std::nullopt,
+                                          "Savepoint disposed.");
   }
   const std::size_t words = command == "rescale" ? 2 : 1;
   const bool takes_directory = command == "savepoint" || (command == "cancel" && args.has("--withSavepoint"));
@@ -166,31 +173,41 @@ int lifecycle(const std::string& command, int argc, char** argv) {
   // Flink's order: cancel -s DIRECTORY JOBID, savepoint JOBID DIRECTORY.
   const std::string job = command == "cancel" ? args.rest.back() : args.rest[0];
   const std::string directory = !takes_directory || args.rest.size() == 1 ? "" : command == "cancel" ? args.rest[0] : args.rest[1];
-  const std::string path = "/jobs/" + job;
+  const auto id = job_id_of(job);
+  if (!id.ok()) return failed(id.status());
   if (command == "rescale") {
-    return run_operation(*target, args, {"PATCH", path + "/rescaling?parallelism=" + args.rest[1], "", path + "/rescaling/", job,
-                                         fmt::format("Job {} runs with parallelism {}.", job, args.rest[1])});
+    const auto parallelism = wire::Json(args.rest[1]).whole();
+    if (!parallelism || *parallelism < 1) return wrong("a parallelism is a number from 1, not " + args.rest[1]);
+    return finish<ops::GetRescalingStatus>(*client, args, client->call<ops::TriggerRescaling>({*id}, {{*parallelism}}), *id,
+                                           fmt::format("Job {} runs with parallelism {}.", job, *parallelism));
   }
   if (command == "checkpoint") {
-    if (args.has("--full")) body.set("checkpointType", "FULL");
-    return run_operation(*target, args, {"POST", path + "/checkpoints", body.to_string(), path + "/checkpoints/", job, ""});
+    rest::CheckpointTrigger body;
+    if (args.has("--full")) body.type = "FULL";
+    body.trigger = trigger;
+    return finish<ops::GetCheckpointStatus>(*client, args, client->call<ops::TriggerCheckpoint>({*id}, {}, body), *id, "");
   }
   if (command == "cancel" && !args.has("--withSavepoint")) {
-    auto answer = call(*target, "PATCH", path + "?mode=cancel");
+    const auto answer = client->call<ops::CancelJob>({*id});
     if (!answer.ok()) return failed(answer.status());
-    fmt::print("{}\n", args.has("--json") ? answer->to_string() : fmt::format("Cancelled job {}.", job));
+    fmt::print("{}\n", args.has("--json") ? json_of(*answer) : fmt::format("Cancelled job {}.", job));
     return 0;
   }
-  body.set("formatType", type);
   if (command == "stop") {
-    if (args.has("--savepointPath")) body.set("targetDirectory", args.get("--savepointPath"));
-    body.set("drain", args.has("--drain"));
-    return run_operation(*target, args, {"POST", path + "/stop", body.to_string(), path + "/savepoints/", job, fmt::format("Job {} has stopped.", job)});
+    rest::StopTrigger body;
+    body.target = args.get("--savepointPath");
+    body.drain = args.has("--drain");
+    body.format = type;
+    body.trigger = trigger;
+    return finish<ops::GetSavepointStatus>(*client, args, client->call<ops::StopJob>({*id}, {}, body), *id, fmt::format("Job {} has stopped.", job));
   }
-  if (!directory.empty()) body.set("target-directory", directory);
-  body.set("cancel-job", command == "cancel");
-  return run_operation(*target, args, {"POST", path + "/savepoints", body.to_string(), path + "/savepoints/", job,
-                                       command == "cancel" ? fmt::format("Cancelled job {}.", job) : fmt::format("Savepoint of job {}.", job)});
+  rest::SavepointTrigger body;
+  body.target = directory;
+  body.cancel_job = command == "cancel";
+  body.format = type;
+  body.trigger = trigger;
+  return finish<ops::GetSavepointStatus>(*client, args, client->call<ops::TriggerSavepoint>({*id}, {}, body), *id,
+                                         command == "cancel" ? fmt::format("Cancelled job {}.", job) : fmt::format("Savepoint of job {}.", job));
 }
 
 }  // namespace drey::apps

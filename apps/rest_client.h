@@ -1,27 +1,29 @@
-// What the client's commands have in common: whom they ask, and how an answer or a refusal comes back.
+// What the client's commands have in common: whom they ask, and how an answer or a refusal is shown.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "base/status.h"
 #include "commands.h"
-#include "net/http.h"
-#include "wire/json/json.h"
+#include "rest/client.h"
+#include "rest/operations.h"
 
 namespace drey::apps {
 
-struct Target {
-  net::HttpCall call;  // host, port, TLS, headers of every call
-};
-
 // -m HOST:PORT or http(s)://HOST:PORT, else the cluster of the default directory, else localhost:8081.
 // FLINK_REST_CLIENT_HEADERS (Name:Value lines) and DREY_REST_CA come from the environment.
-Result<Target> target_of(const Arguments& args);
+Result<rest::Client> client_of(const Arguments& args);
 
-// The answer's JSON; an "errors" object becomes a Status with its texts.
-Result<wire::Json> call(net::HttpCall call);
-Result<wire::Json> call(const Target& target, const std::string& method, const std::string& path, std::string body = "");
+// FAILS WITH: kInvalidArgument for what is no id.
+Result<JobId> job_id_of(const std::string& text);
+
+// An answer as the server sent it.
+template <typename T>
+std::string json_of(const T& answer) {
+  std::string out;
+  rest::write_json(rest::shape_of<T>(), &answer, rest::Dialect::kFull, out);
+  return out;
+}
 
 // Says what went wrong; the exit code: 3 when nobody answers, else 1.
 int failed(const Status& status);

@@ -12,6 +12,7 @@
 
 #include "env/env.h"
 #include "rest/router.h"
+#include "rest/typescript.h"
 
 namespace drey::rest {
 namespace {
@@ -290,6 +291,24 @@ TEST(ContractTest, OpenApiIsValid) {
     "description":"d","content":{"a":{"schema":{"$ref":"#/components/schemas/None"}}}}}}}}})")
                     .value();
   EXPECT_EQ(OpenApiCheck(broken).run().size(), 2u);
+}
+
+TEST(ContractTest, TheTypeScriptClientHasAMethodForEveryOperation) {
+  const auto endpoints = all_endpoints();
+  const std::string client = typescript_client(endpoints);
+  std::set<std::string> ids;
+  for (const Endpoint& e : endpoints) {
+    const std::string id = operation_id(e);
+    EXPECT_TRUE(ids.insert(id).second) << id;
+    EXPECT_EQ(id.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"), std::string::npos) << id;
+    const auto at = client.find("\n  " + id + "(");
+    EXPECT_NE(at, std::string::npos) << id;
+    EXPECT_EQ(client.find("\n  " + id + "(", at + 1), std::string::npos) << id;
+  }
+  EXPECT_EQ(std::count(client.begin(), client.end(), '{'), std::count(client.begin(), client.end(), '}'));
+  EXPECT_NE(client.find("  get_jobs_jobid(path: { \"jobid\": string }): Promise<JobDetailsInfo> {\n"
+                        "    return this.json(\"GET\", `/jobs/${encodeURIComponent(encodeURIComponent(path[\"jobid\"]))}`);"),
+            std::string::npos);
 }
 
 // `DREY_WRITE_REFERENCE=1 rest_test` writes the page anew.

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "rest/router.h"
+#include "rest/typescript.h"
 
 namespace drey::rest {
 namespace {
@@ -43,10 +44,8 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
                                           {"items", Json::object({{"type", "string"}})}})}})}}));
   for (const Endpoint& endpoint : endpoints) {
     std::string path;
-    std::string id;
-    for (const char c : endpoint.verb)
-      id += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    const std::string verb = id;
+    std::string verb(endpoint.verb);
+    for (char& c : verb) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     std::string_view rest = endpoint.path;
     while (!rest.empty()) {
       rest.remove_prefix(1);
@@ -54,7 +53,6 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
       const std::string token(rest.substr(0, end));
       rest.remove_prefix(end);
       path += token.starts_with(':') ? "/{" + token.substr(1) + "}" : "/" + token;
-      id += "_" + (token.starts_with(':') ? token.substr(1) : token);
     }
     Json parameters = parameters_of(endpoint.path_shape(), "path", components);
     const Json queries = parameters_of(endpoint.query_shape(), "query", components);
@@ -68,7 +66,7 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
     Json bad = Json::object(
         {{"description", "What went wrong."},
          {"content", content_of(Json::object({{"$ref", "#/components/schemas/Errors"}}))}});
-    Json operation = Json::object({{"operationId", id},
+    Json operation = Json::object({{"operationId", operation_id(endpoint)},
                                    {"summary", endpoint.summary},
                                    {"parameters", std::move(parameters)}});
     // OpenAPI knows no body on GET.

@@ -132,8 +132,9 @@ bool parse_call(const Endpoint& endpoint, const RawCall& raw, void* path, void* 
                 const Refuse& refuse);
 }  // namespace detail
 
+// All that a declaration says of an operation, without its handler.
 template <typename E>
-Endpoint endpoint() {
+Endpoint declaration() {
   using Parts = detail::PartsOf<E>;
   using Path = typename Parts::Path;
   using Query = typename Parts::Query;
@@ -153,12 +154,19 @@ Endpoint endpoint() {
   out.query_shape = &shape_of<Query>;
   if constexpr (!std::is_same_v<Request, None>) out.request_shape = &shape_of<Request>;
   out.response_shape = &shape_of<Response>;
+  return out;
+}
+
+template <typename E>
+Endpoint endpoint() {
+  using Parts = detail::PartsOf<E>;
+  Endpoint out = declaration<E>();
   out.handle = [](const Endpoint& self, const RawCall& raw, gateway::ClusterGateway& cluster,
                   Answer answer, Refuse refuse) {
-    Call<Path, Query, Request> call{{}, {}, {}, raw};
+    Call<typename Parts::Path, typename Parts::Query, typename Parts::Request> call{{}, {}, {}, raw};
     if (!detail::parse_call(self, raw, &call.path, &call.query, &call.body, refuse)) return;
     E::handle(call, cluster,
-              Reply<Response>(self.status, raw.dialect, std::move(answer), std::move(refuse)));
+              Reply<typename E::Response>(self.status, raw.dialect, std::move(answer), std::move(refuse)));
   };
   return out;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 
 namespace drey::rest {
 namespace {
@@ -230,7 +231,8 @@ void write_real(const void* value, std::string& out) {
   out += Json(*static_cast<const double*>(value)).to_string();
 }
 bool read_real(const Json& json, void* value) {
-  const auto number = json.real();
+  auto number = json.real();
+  if (!number && json.is_string() && *json.text() == "NaN") number = std::nan("");
   if (number) *static_cast<double*>(value) = *number;
   return number.has_value();
 }

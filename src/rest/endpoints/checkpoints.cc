@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "rest/job_views.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 
 namespace drey::rest {
 namespace {
@@ -183,13 +183,8 @@ void with_checkpoint(JobId job, std::int64_t id, ClusterGateway& cluster, const 
 
 // --- operations ---
 
-struct GetCheckpoints {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints", 200,
-                                "Checkpoint statistics of a job."};
+struct GetCheckpoints : operations::GetCheckpoints {
   static constexpr bool kShared = true;
-  static constexpr Access kAccess = Access::kView;
-  using Path = JobPath;
-  using Response = CheckpointStatistics;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     with_job(call.path.jobid, cluster, reply,

@@ -1,7 +1,7 @@
 #include "rest/messages/cluster.h"
 
 #include "rest/messages/async.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 #include "rest/rest_options.h"
 #include "rest/tag.h"
 
@@ -30,11 +30,8 @@ struct GetConfig {
   }
 };
 
-struct GetOverview {
-  static constexpr Route kRoute{"GET", "/overview", 200, "The cluster in numbers."};
+struct GetOverview : operations::GetOverview {
   static constexpr bool kShared = true;
-  static constexpr Access kAccess = Access::kView;
-  using Response = ClusterOverview;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     Response overview;
     overview.flink_version = cluster.option("drey.flink-version", RestOptions().flink_version);

@@ -6,7 +6,7 @@
 
 #include "rest/job_views.h"
 #include "rest/messages/jobs.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 
 namespace drey::rest {
 namespace {
@@ -43,48 +43,9 @@ std::vector<std::string> split_arguments(const std::string& text) {
   return out;
 }
 
-struct JarPath {
-  std::string jarid;
-  static constexpr auto fields() {
-    return std::tuple{field("jarid", &JarPath::jarid, "Name of a jar as the list of jars has it.")};
-  }
-};
-
-struct PlanQuery {
-  std::string entry_class;
-  std::string parallelism;
-  std::vector<std::string> program_arg;
-  std::string program_args;
-  static constexpr auto fields() {
-    using M = PlanQuery;
-    return std::tuple{
-        field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
-        field("parallelism", &M::parallelism, "Parallelism of the job."),
-        field("programArg", &M::program_arg, "Arguments, separated by commas."),
-        field("program-args", &M::program_args, "Arguments in one text.").in(kV1)};
-  }
-};
-
-struct RunQuery {
-  std::string entry_class;
-  std::string parallelism;
-  std::vector<std::string> program_arg;
-  std::string program_args;
-  std::string savepoint_path;
-  bool allow_non_restored_state = false;
-  static constexpr auto fields() {
-    using M = RunQuery;
-    return std::tuple{
-        field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
-        field("parallelism", &M::parallelism, "Parallelism of the job."),
-        field("programArg", &M::program_arg, "Arguments, separated by commas."),
-        field("program-args", &M::program_args, "Arguments in one text.").in(kV1),
-        field("savepointPath", &M::savepoint_path,
-              "Savepoint or retained checkpoint to start from."),
-        field("allowNonRestoredState", &M::allow_non_restored_state,
-              "Whether state that fits no operator may be left out.")};
-  }
-};
+using operations::JarPath;
+using operations::PlanQuery;
+using operations::RunQuery;
 
 const std::string& first_of(const std::string& body, const std::string& query) {
   return body.empty() ? query : body;
@@ -132,10 +93,7 @@ Result<RunRequest> request_of(const Call& call) {
   return request;
 }
 
-struct ListJars {
-  static constexpr Route kRoute{"GET", "/jars", 200, "Uploaded jars."};
-  static constexpr Access kAccess = Access::kView;
-  using Response = JarList;
+struct ListJars : operations::ListJars {
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     cluster.jars().then([reply, address = cluster.option("drey.rest.address", "")](
                             Result<std::vector<gateway::JarModel>> jars) {
@@ -151,11 +109,7 @@ struct ListJars {
   }
 };
 
-struct UploadJar {
-  static constexpr Route kRoute{"POST", "/jars/upload", 200, "Uploads a jar."};
-  static constexpr Access kAccess = Access::kSubmit;
-  static constexpr bool kTakesUpload = true;
-  using Response = JarUploadAnswer;
+struct UploadJar : operations::UploadJar {
   static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const std::vector<net::Part>& files = call.raw.files;
     const auto refuse = [&](std::string text) {
@@ -173,11 +127,7 @@ struct UploadJar {
   }
 };
 
-struct DeleteJar {
-  static constexpr Route kRoute{"DELETE", "/jars/:jarid", 200, "Deletes a jar."};
-  static constexpr Access kAccess = Access::kSubmit;
-  using Path = JarPath;
-  using Response = None;
+struct DeleteJar : operations::DeleteJar {
   static void handle(const Call<JarPath>& call, ClusterGateway& cluster, const Reply<None>& reply) {
     cluster.delete_jar(call.path.jarid).then([reply](Result<bool> done) {
       if (!done.ok()) return reply.refuse(done.status());
@@ -203,21 +153,15 @@ struct PlanOperation {
   }
 };
 struct PlanJar : PlanOperation {
-  static constexpr Route kRoute{"POST", "/jars/:jarid/plan", 200, "The graph of a program."};
-  static constexpr Access kAccess = Access::kSubmit;
+  static constexpr Route kRoute = operations::PlanJar::kRoute;
+  static constexpr Access kAccess = operations::PlanJar::kAccess;
 };
 struct PlanJarByGet : PlanOperation {
   static constexpr Route kRoute{"GET", "/jars/:jarid/plan", 200, "The graph of a program."};
   static constexpr Access kAccess = Access::kSubmit;
 };
 
-struct RunJar {
-  static constexpr Route kRoute{"POST", "/jars/:jarid/run", 200, "Runs a program."};
-  static constexpr Access kAccess = Access::kSubmit;
-  using Path = JarPath;
-  using Query = RunQuery;
-  using Request = JarRunRequest;
-  using Response = JarRunAnswer;
+struct RunJar : operations::RunJar {
   static void handle(const Call<JarPath, RunQuery, JarRunRequest>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     auto request = request_of(call);

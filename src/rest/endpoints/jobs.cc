@@ -7,7 +7,7 @@
 
 #include "env/env.h"
 #include "rest/job_views.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 #include "rest/tag.h"
 #include "rest/url.h"
 
@@ -196,7 +196,7 @@ struct JobView {
   }
 };
 struct GetJob : JobView<JobDetails, details_of> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid", 200, "A job with its vertices and plan."};
+  static constexpr Route kRoute = operations::GetJob::kRoute;
 };
 struct GetExecutionResult : JobView<JobExecutionResult, result_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/execution-result", 200, "How a job ended."};
@@ -239,28 +239,8 @@ struct ListJobs {
   }
 };
 
-struct GetJobsOverview {
-  static constexpr Route kRoute{"GET", "/jobs/overview", 200,
-                                "All jobs with their tasks counted by state."};
+struct GetJobsOverview : operations::GetJobsOverview {
   static constexpr bool kShared = true;
-  static constexpr Access kAccess = Access::kView;
-  using Response = JobSummaries;
-  struct Query {
-    std::vector<OneOf<kJobStates>> states;
-    std::string name;
-    std::optional<Index> limit;
-    std::string cursor;
-    static constexpr auto fields() {
-      return std::tuple{
-          field("state", &Query::states, "Only jobs in one of these states.").in(kUnlisted),
-          field("name", &Query::name, "Only jobs whose name holds this text.").in(kUnlisted),
-          field("limit", &Query::limit,
-                "How many at most; when there are more, a Link header leads to them.")
-              .in(kUnlisted),
-          field("cursor", &Query::cursor, "Where a page begins: as a Link header has it.")
-              .in(kUnlisted)};
-    }
-  };
   using Place = std::pair<std::int64_t, std::string>;
   static Place place_of(const JobModel& job) { return {job_start(job), job.id.to_string()}; }
   static std::string next_page(const Query& query, const JobSummary& last) {
@@ -349,22 +329,7 @@ struct GetJobStatus {
   }
 };
 
-struct GetExceptions {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/exceptions", 200,
-                                "A job's failures, newest first."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = JobPath;
-  struct Query {
-    Index most{20};
-    std::vector<std::string> labels;
-    static constexpr auto fields() {
-      return std::tuple{
-          field("maxExceptions", &Query::most, "How many at most."),
-          field("failureLabelFilter", &Query::labels, "key:value pairs that all must match.")
-              .in(kV2)};
-    }
-  };
-  using Response = JobExceptions;
+struct GetExceptions : operations::GetExceptions {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     for (const std::string& label : call.query.labels) {
@@ -395,17 +360,7 @@ constexpr const char* kStopIsGone =
     "\"cancel\" instead. For a graceful shutdown, "
     "please use \"jobs/:jobId/stop\" instead.";
 
-struct CancelJob {
-  static constexpr Route kRoute{"PATCH", "/jobs/:jobid", 202, "Cancels a job."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Path = JobPath;
-  struct Query {
-    OneOf<kTerminationModes> mode{"cancel"};
-    static constexpr auto fields() {
-      return std::tuple{field("mode", &Query::mode, "cancel; stop has been removed.")};
-    }
-  };
-  using Response = None;
+struct CancelJob : operations::CancelJob {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
                      const Reply<None>& reply) {
     if (call.query.mode == "stop") return reply.refuse(fail(Code::kPermanentRedirect, kStopIsGone));
@@ -448,13 +403,7 @@ struct RenewClient {
 };
 
 // Takes a graph of Drey's own with the jar of its code; Java's cannot run here.
-struct SubmitJob {
-  static constexpr Route kRoute{"POST", "/jobs", 202, "Runs a graph that the client has built."};
-  static constexpr Access kAccess = Access::kSubmit;
-  static constexpr bool kTakesUpload = true;
-  using Request = JobSubmission;
-  using Response = JobSubmissionAnswer;
-
+struct SubmitJob : operations::SubmitJob {
   static void handle(const Call<None, None, JobSubmission>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     const auto refuse = [&](std::string text, ErrorForm form = ErrorForm::kHandler) {

@@ -9,7 +9,7 @@
 
 #include "rest/job_views.h"
 #include "rest/messages/words.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 #include "rest/vertex_path.h"
 
 namespace drey::rest {
@@ -48,6 +48,8 @@ Metrics job_metrics(const JobModel& job) {
       {"cancellingTime", job.state == "CANCELLING" ? now_ms() - job.time_of("CANCELLING") : 0},
       {"numRestarts", job.restarts},
       {"fullRestarts", job.restarts},
+      // But for the first start, which the history has, too.
+      {"numRescales", std::max<std::int64_t>(job.rescales.completed.count - 1, 0)},
       {"numberOfCompletedCheckpoints", c.completed},
       {"numberOfFailedCheckpoints", c.failed},
       {"numberOfInProgressCheckpoints", pending},
@@ -267,22 +269,8 @@ struct GetCoordinatorMetrics : PlainCall {
   }
 };
 
-struct GetMetricsOverSubtasks : AggregatedCall {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/metrics", 200,
-                                "Metrics over the subtasks of a vertex."};
-  using Path = VertexPath;
-  struct Query {
-    std::optional<std::vector<std::string>> get;
-    Modes agg;
-    std::optional<std::vector<std::string>> subtasks;
-    static constexpr auto fields() {
-      return std::tuple{
-          field("get", &Query::get,
-                "Names of the metrics wanted; without it the names are listed."),
-          field("agg", &Query::agg, "Which aggregations; all when left out."),
-          field("subtasks", &Query::subtasks, "Which subtasks, as 1,3,5-9; all when left out.")};
-    }
-  };
+struct GetMetricsOverSubtasks : operations::GetMetricsOverSubtasks {
+  static constexpr bool kShared = true;
   static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     with_vertex_or_empty(call.path.jobid, call.path.vertexid, cluster, reply,

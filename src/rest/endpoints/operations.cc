@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "rest/job_views.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 
 namespace drey::rest {
 namespace {
@@ -14,22 +14,6 @@ namespace {
 using gateway::ClusterGateway;
 using gateway::OperationKind;
 using gateway::OperationModel;
-
-struct JobTriggerPath {
-  JobId jobid;
-  TriggerId triggerid;
-  static constexpr auto fields() {
-    using M = JobTriggerPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
-                      field("triggerid", &M::triggerid, "What the trigger answered.")};
-  }
-};
-struct TriggerPath {
-  TriggerId triggerid;
-  static constexpr auto fields() {
-    return std::tuple{field("triggerid", &TriggerPath::triggerid, "What the trigger answered.")};
-  }
-};
 
 void trigger(ClusterGateway& cluster, gateway::OperationRequest request,
              const Reply<TriggerAnswer>& reply) {
@@ -84,14 +68,12 @@ void answer(ClusterGateway& cluster, OperationKind kind, JobId job, TriggerId id
   });
 }
 
-template <typename Info, OperationKind kKind>
-struct JobOperationStatus {
-  static constexpr Access kAccess = Access::kView;
-  using Path = JobTriggerPath;
-  using Response = AsyncResult<Info>;
-  static void handle(const Call<JobTriggerPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    answer<Info>(cluster, kKind, call.path.jobid, call.path.triggerid, reply);
+// Of the declared operation D.
+template <typename D, OperationKind kKind>
+struct JobOperationStatus : D {
+  static void handle(const Call<typename D::Path>& call, ClusterGateway& cluster,
+                     const Reply<typename D::Response>& reply) {
+    answer(cluster, kKind, call.path.jobid, call.path.triggerid, reply);
   }
 };
 
@@ -112,13 +94,7 @@ std::string target_of(const std::string& asked, ClusterGateway& cluster, std::st
 
 // --- operations ---
 
-struct TriggerSavepoint {
-  static constexpr Route kRoute{"POST", "/jobs/:jobid/savepoints", 202,
-                                "Takes a savepoint, and cancels the job afterwards if asked to."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Path = JobPath;
-  using Request = SavepointTrigger;
-  using Response = TriggerAnswer;
+struct TriggerSavepoint : operations::TriggerSavepoint {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     gateway::SavepointRequest request;
@@ -130,13 +106,7 @@ struct TriggerSavepoint {
   }
 };
 
-struct StopJob {
-  static constexpr Route kRoute{"POST", "/jobs/:jobid/stop", 202,
-                                "Stops a job with a savepoint; it finishes."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Path = JobPath;
-  using Request = StopTrigger;
-  using Response = TriggerAnswer;
+struct StopJob : operations::StopJob {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     gateway::SavepointRequest request;
@@ -149,17 +119,9 @@ struct StopJob {
   }
 };
 
-struct GetSavepointStatus : JobOperationStatus<SavepointInfo, OperationKind::kSavepoint> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/savepoints/:triggerid", 200,
-                                "What came of a savepoint or a stop."};
-};
+struct GetSavepointStatus : JobOperationStatus<operations::GetSavepointStatus, OperationKind::kSavepoint> {};
 
-struct TriggerCheckpoint {
-  static constexpr Route kRoute{"POST", "/jobs/:jobid/checkpoints", 202, "Takes a checkpoint now."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Path = JobPath;
-  using Request = CheckpointTrigger;
-  using Response = TriggerAnswer;
+struct TriggerCheckpoint : operations::TriggerCheckpoint {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     gateway::CheckpointRequest request;
@@ -168,16 +130,9 @@ struct TriggerCheckpoint {
   }
 };
 
-struct GetCheckpointStatus : JobOperationStatus<CheckpointInfo, OperationKind::kCheckpoint> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/:triggerid", 200,
-                                "What came of a checkpoint that was triggered."};
-};
+struct GetCheckpointStatus : JobOperationStatus<operations::GetCheckpointStatus, OperationKind::kCheckpoint> {};
 
-struct TriggerDisposal {
-  static constexpr Route kRoute{"POST", "/savepoint-disposal", 200, "Deletes a savepoint's files."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Request = DisposalTrigger;
-  using Response = TriggerAnswer;
+struct TriggerDisposal : operations::TriggerDisposal {
   static void handle(const Call<None, None, Request>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     if (!call.body.path) {
@@ -188,30 +143,14 @@ struct TriggerDisposal {
   }
 };
 
-struct GetDisposalStatus {
-  static constexpr Route kRoute{"GET", "/savepoint-disposal/:triggerid", 200,
-                                "What came of a disposal."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TriggerPath;
-  using Response = AsyncResult<AsyncInfo>;
-  static void handle(const Call<TriggerPath>& call, ClusterGateway& cluster,
+struct GetDisposalStatus : operations::GetDisposalStatus {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    answer<AsyncInfo>(cluster, OperationKind::kDisposal, JobId(), call.path.triggerid, reply);
+    answer(cluster, OperationKind::kDisposal, JobId(), call.path.triggerid, reply);
   }
 };
 
-struct TriggerRescaling {
-  static constexpr Route kRoute{"PATCH", "/jobs/:jobid/rescaling", 200,
-                                "Gives all vertices of a job another parallelism."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Path = JobPath;
-  struct Query {
-    Index parallelism;
-    static constexpr auto fields() {
-      return std::tuple{field("parallelism", &Query::parallelism, "The new parallelism.")};
-    }
-  };
-  using Response = TriggerAnswer;
+struct TriggerRescaling : operations::TriggerRescaling {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     const std::int64_t wanted = call.query.parallelism.value;
@@ -232,10 +171,7 @@ struct TriggerRescaling {
   }
 };
 
-struct GetRescalingStatus : JobOperationStatus<AsyncInfo, OperationKind::kRescaling> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescaling/:triggerid", 200,
-                                "What came of a rescaling."};
-};
+struct GetRescalingStatus : JobOperationStatus<operations::GetRescalingStatus, OperationKind::kRescaling> {};
 
 void refuse_requirements(const Status& status, const auto& reply) {
   if (status.code() != Code::kNotFound) return reply.refuse(status);

@@ -9,7 +9,7 @@
 
 #include "rest/job_views.h"
 #include "rest/messages/metrics.h"
-#include "rest/operation.h"
+#include "rest/operations.h"
 #include "rest/vertex_path.h"
 #include "wire/binary/codec.h"
 
@@ -304,8 +304,7 @@ struct GetVertexTaskManagers
                                 "A vertex by TaskManager."};
 };
 struct GetWatermarks : VertexView<std::vector<MetricEntry>, watermarks_of> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/watermarks", 200,
-                                "Input watermark of each subtask."};
+  static constexpr Route kRoute = operations::GetWatermarks::kRoute;
 };
 
 // The attempt of that number; without one the current one.
