@@ -117,6 +117,19 @@ TEST_F(RescalesTest, WithoutAHistoryFlinkSaysWhichOptionIsMissing) {
   EXPECT_EQ(get("config")["rescaleHistoryMax"].whole(), 0);
 }
 
+TEST_F(RescalesTest, TheJobsMetricsCountThem) {
+  const auto value = [&](const std::string& name) {
+    return ask("GET", job_ + "/metrics?get=" + name).json().elements()[0]["value"].text();
+  };
+  EXPECT_EQ(value("numRescales"), "2");
+  // One subtask runs since 1003, the other has finished.
+  EXPECT_GT(Json(*value("allSubTasksRunningOrFinishedTime")).whole(), 1'000'000);
+  EXPECT_EQ(value("deployingTime"), "0");
+  gateway_.job_model.vertices[0].subtasks[0].back().state = "DEPLOYING";
+  EXPECT_EQ(value("allSubTasksRunningOrFinishedTime"), "0");
+  EXPECT_GT(Json(*value("deployingTime")).whole(), 1'000'000);
+}
+
 TEST_F(RouterTest, ExceptionsAreFilteredByTheirLabels) {
   gateway::ExceptionModel user;
   user.name = user.stacktrace = "user";

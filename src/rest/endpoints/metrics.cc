@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 
 #include "rest/job_views.h"
@@ -18,6 +19,36 @@ namespace {
 using gateway::ClusterGateway;
 using gateway::JobModel;
 using gateway::Metrics;
+
+// How long a RUNNING job has had subtasks in one of these states, by the current attempts; 0: it
+// has none.
+std::int64_t time_with(const JobModel& job, std::initializer_list<std::string_view> states) {
+  if (job.state != "RUNNING") return 0;
+  std::int64_t since = 0;
+  for (const auto& vertex : job.vertices) {
+    for (const auto& subtask : vertex.subtasks) {
+      const auto& attempt = subtask.back();
+      if (std::find(states.begin(), states.end(), attempt.state) == states.end()) continue;
+      const std::int64_t at = attempt.time_of(attempt.state);
+      since = since == 0 ? at : std::min(since, at);
+    }
+  }
+  return since == 0 ? 0 : now_ms() - since;
+}
+
+// For how long all subtasks have been running, or have finished; 0: they are not.
+std::int64_t time_of_all_running(const JobModel& job) {
+  if (job.state != "RUNNING" || job.vertices.empty()) return 0;
+  std::int64_t since = 0;
+  for (const auto& vertex : job.vertices) {
+    for (const auto& subtask : vertex.subtasks) {
+      const auto& attempt = subtask.back();
+      if (attempt.state != "RUNNING" && attempt.state != "FINISHED") return 0;
+      since = std::max(since, attempt.time_of("RUNNING"));
+    }
+  }
+  return now_ms() - since;
+}
 
 Metrics job_metrics(const JobModel& job) {
   const auto& c = job.checkpoints;
@@ -42,6 +73,9 @@ Metrics job_metrics(const JobModel& job) {
       {"uptime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
       {"downtime", job.state == "RESTARTING" ? now_ms() - job.time_of("RESTARTING") : 0},
       {"createdTime", job.time_of("CREATED") > 0 ? job.time_of("CREATED") - job_start(job) : 0},
+      {"initializingTime", time_with(job, {"INITIALIZING"})},
+      {"deployingTime", time_with(job, {"SCHEDULED", "DEPLOYING"})},
+      {"allSubTasksRunningOrFinishedTime", time_of_all_running(job)},
       {"runningTime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
       {"restartingTime", job.state == "RESTARTING" ? now_ms() - job.time_of("RESTARTING") : 0},
       {"failingTime", job.state == "FAILING" ? now_ms() - job.time_of("FAILING") : 0},
