@@ -88,7 +88,6 @@ class Graph {
   }
 
   void hand_over() {
-    if (nodes_.empty()) throw JobError("the job has no operators");
     verify();
     for (auto& n : nodes_) add_operator(*n);
     for (auto& n : nodes_) {

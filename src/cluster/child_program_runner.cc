@@ -77,7 +77,9 @@ class ChildRunner final : public ProgramRunner {
                           .with_origin(decoded->origin));
         }
         const std::string origin = decoded->origin.empty() ? "" : decoded->origin + ": ";
-        return done(fail(Code::kUserCode, origin + decoded->message + last_lines(run->output)).with_origin(decoded->origin));
+        // Without an origin it is not the program that failed: its entry or its graph does not fit.
+        const Code code = decoded->origin.empty() ? Code::kInvalidArgument : Code::kUserCode;
+        return done(fail(code, origin + decoded->message + last_lines(run->output)).with_origin(decoded->origin));
       }
       done(std::move(decoded->graph));
     });

@@ -44,7 +44,10 @@ std::string name_of(zip_t* zip, zip_int64_t entry) {
 Result<Zip> open_zip(const std::string& path, const std::string& name) {
   int error = 0;
   Zip zip(zip_open(path.c_str(), ZIP_RDONLY, &error));
-  if (zip == nullptr) return bad(name, fmt::format("it is not a zip archive (libzip error {})", error));
+  if (zip == nullptr) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("Error while opening jar file '{}'\nCaused by: it is not a zip archive (libzip error {})", path, error));
+  }
   const std::int64_t count = zip_get_num_entries(zip.get(), 0);
   if (count > kEntriesMax) return bad(name, fmt::format("it has {} entries, at most {} are allowed", count, kEntriesMax));
   for (std::int64_t i = 0; i < count; ++i) {

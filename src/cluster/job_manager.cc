@@ -558,13 +558,20 @@ bool JobManager::is_running(const std::string& jar) const {
 gateway::Future<JobId> JobManager::run_jar(gateway::RunRequest request) {
   gateway::Promise<JobId> promise;
   loop_->post([this, request, promise] {
-    plan(request, [this, request, promise](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
+    // As Flink says it when a program fails or its job cannot be started.
+    const auto not_executed = [](const Status& why) {
+      return fail(Code::kInvalidArgument, "Could not execute application.\nCaused by: " + why.to_string());
+    };
+    plan(request, [this, request, promise, not_executed](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
+      if (!planned.ok() && planned.status().code() == Code::kUserCode) return promise.set(not_executed(planned.status()));
       if (!planned.ok()) return promise.set(planned.status());
       StoredJob job;
       job.graph = std::move(planned->first);
       job.graph.jar = request.jar;
       job.module = planned->second.module;
-      start_new(std::move(job), request, [promise](Result<JobId> id) { promise.set(std::move(id)); });
+      start_new(std::move(job), request, [promise, not_executed](Result<JobId> id) {
+        promise.set(id.ok() ? std::move(id) : Result<JobId>(not_executed(id.status())));
+      });
     });
   });
   return promise.future();

@@ -32,8 +32,8 @@ bool parse_call(const Endpoint& endpoint, const RawCall& raw, void* path, void* 
       return false;
     }
     if (!whole || !read_json(shape, raw.body, body)) {
-      refuse({fail(Code::kInvalidArgument,
-                   fmt::format("Request did not match expected format {}.", simple_name(shape)))});
+      refuse({fail(Code::kInvalidArgument, fmt::format("Request did not match expected format {}.",
+                                                       endpoint.request_name))});
       return false;
     }
   }
@@ -50,6 +50,8 @@ bool parse_call(const Endpoint& endpoint, const RawCall& raw, void* path, void* 
         shape.kind == Shape::Kind::kArray ||
         (shape.kind == Shape::Kind::kOptional && shape.element().kind == Shape::Kind::kArray);
     for (auto it = std::next(begin); list && it != end; ++it) text += "," + it->second;
+    if (!list && shape.kind != Shape::Kind::kText)
+      text.resize(std::min(text.find(','), text.size()));
     if (!parse_row(row, "query", text, query, refuse)) return false;
   }
   return true;

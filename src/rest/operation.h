@@ -64,6 +64,7 @@ class Reply {
       if (value.file != nullptr)
         raw.file = net::FileBody{value.file, value.offset, value.file->size() - value.offset};
     } else {
+      if constexpr (requires { T::kCors; }) raw.cors = T::kCors;
       write_json(shape_of<T>(), &value, to_->dialect, raw.body);
     }
     to_->answer(std::move(raw));
@@ -152,7 +153,11 @@ Endpoint declaration() {
   if constexpr (requires { E::kShared; }) out.shared = E::kShared;
   out.path_shape = &shape_of<Path>;
   out.query_shape = &shape_of<Query>;
-  if constexpr (!std::is_same_v<Request, None>) out.request_shape = &shape_of<Request>;
+  if constexpr (!std::is_same_v<Request, None>) {
+    out.request_shape = &shape_of<Request>;
+    out.request_name = simple_name(shape_of<Request>());
+  }
+  if constexpr (requires { E::kRequestName; }) out.request_name = E::kRequestName;
   out.response_shape = &shape_of<Response>;
   return out;
 }
@@ -163,10 +168,12 @@ Endpoint endpoint() {
   Endpoint out = declaration<E>();
   out.handle = [](const Endpoint& self, const RawCall& raw, gateway::ClusterGateway& cluster,
                   Answer answer, Refuse refuse) {
-    Call<typename Parts::Path, typename Parts::Query, typename Parts::Request> call{{}, {}, {}, raw};
+    Call<typename Parts::Path, typename Parts::Query, typename Parts::Request> call{
+        {}, {}, {}, raw};
     if (!detail::parse_call(self, raw, &call.path, &call.query, &call.body, refuse)) return;
     E::handle(call, cluster,
-              Reply<typename E::Response>(self.status, raw.dialect, std::move(answer), std::move(refuse)));
+              Reply<typename E::Response>(self.status, raw.dialect, std::move(answer),
+                                          std::move(refuse)));
   };
   return out;
 }

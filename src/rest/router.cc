@@ -58,8 +58,12 @@ std::optional<std::string> decode(std::string_view text, std::string* problem) {
     } else if (text[i] != '%') {
       out += text[i];
     } else {
-      const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+      if (i + 2 >= text.size()) {
+        *problem = fmt::format("unterminated escape sequence at index {} of: {}", i, text);
+        return std::nullopt;
+      }
+      const int high = hex_digit(text[i + 1]);
+      const int low = hex_digit(text[i + 2]);
       if (high < 0 || low < 0) {
         *problem = fmt::format("invalid hex byte '{}' at index {} of '{}'", text.substr(i + 1, 2),
                                i + 1, text);
@@ -347,8 +351,11 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
                                            Instant{now_ms()}))
         return respond(std::move(*file));
     }
+    if (options_.web_ui && options_.web_ui->is_folder(matched.whole))
+      return respond(bare(404, "File not found.", false));
+    const std::string_view index = matched.whole.ends_with('/') ? "index.html" : "";
     return respond(
-        bare(404, fmt::format("Unable to load requested file {}.", matched.whole), false));
+        bare(404, fmt::format("Unable to load requested file {}{}.", matched.whole, index), false));
   }
 
   RawCall call;
@@ -406,13 +413,10 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   }
   if (!request.body.empty()) {
     auto body = Json::parse(request.body);
-    const std::string_view type = endpoint->request_shape != nullptr
-                                      ? simple_name(endpoint->request_shape())
-                                      : "EmptyRequestBody";
     if (!body.ok() || !body->is_object()) {
-      return finish(
-          refusal({fail(Code::kInvalidArgument,
-                        fmt::format("Request did not match expected format {}.", type))}));
+      return finish(refusal(
+          {fail(Code::kInvalidArgument, fmt::format("Request did not match expected format {}.",
+                                                    endpoint->request_name))}));
     }
     call.body = std::move(*body);
   }
@@ -466,8 +470,8 @@ std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
   for (auto& family :
        {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(),
-        checkpoint_endpoints(), rescale_endpoints(), event_endpoints(), operation_endpoints(), jar_endpoints(), task_manager_endpoints(),
-        metric_endpoints(), log_endpoints()}) {
+        checkpoint_endpoints(), rescale_endpoints(), event_endpoints(), operation_endpoints(),
+        jar_endpoints(), task_manager_endpoints(), metric_endpoints(), log_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -48,9 +48,9 @@ struct RawReply {
   int status = 200;
   std::string body;
   std::string_view type = kJsonType;
-  std::optional<net::FileBody> file;  // in place of body
+  std::optional<net::FileBody> file;        // in place of body
   std::shared_ptr<net::BodyStream> stream;  // in place of body
-  std::optional<std::uint64_t> tag;   // of what the body says, for If-None-Match
+  std::optional<std::uint64_t> tag;         // of what the body says, for If-None-Match
   net::Headers headers;
   bool cors = true;
 };
@@ -77,7 +77,8 @@ struct Endpoint {
   bool shared = false;  // its answers say the same to everyone: see AnswerCache
   ShapeOf path_shape = nullptr;
   ShapeOf query_shape = nullptr;
-  ShapeOf request_shape = nullptr;  // null: no body is wanted
+  ShapeOf request_shape = nullptr;                     // null: no body is wanted
+  std::string_view request_name = "EmptyRequestBody";  // how errors name the body's type
   ShapeOf response_shape = nullptr;
   void (*handle)(const Endpoint&, const RawCall&, gateway::ClusterGateway&, Answer,
                  Refuse) = nullptr;

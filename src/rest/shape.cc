@@ -223,8 +223,17 @@ bool read_whole(const Json& json, void* value) {
 }
 bool read_index(const Json& json, void* value) {
   const auto number = json.whole();
-  if (!number || *number < 0) return false;
+  if (!number || *number < 0 || *number > INT32_MAX) return false;
   static_cast<Index*>(value)->value = *number;
+  return true;
+}
+void write_int(const void* value, std::string& out) {
+  fmt::format_to(std::back_inserter(out), "{}", *static_cast<const std::int32_t*>(value));
+}
+bool read_int(const Json& json, void* value) {
+  const auto number = json.whole();
+  if (!number || *number < INT32_MIN || *number > INT32_MAX) return false;
+  *static_cast<std::int32_t*>(value) = static_cast<std::int32_t>(*number);
   return true;
 }
 void write_real(const void* value, std::string& out) {

@@ -53,7 +53,7 @@ struct OneOf {
   OneOf(const char* value) : text(value) {}             // NOLINT
   bool operator==(std::string_view other) const { return text == other; }
 };
-// A whole number that is not negative.
+// A whole number of 32 bits that is not negative.
 struct Index {
   std::int64_t value = 0;
 };
@@ -131,6 +131,8 @@ bool read_text(const Json&, void*);
 void write_whole(const void*, std::string&);
 bool read_whole(const Json&, void*);
 bool read_index(const Json&, void*);
+bool read_int(const Json&, void*);
+void write_int(const void*, std::string&);
 void write_real(const void*, std::string&);
 bool read_real(const Json&, void*);
 void write_boolean(const void*, std::string&);
@@ -254,6 +256,10 @@ Shape make_shape() {
     shape.kind = Shape::Kind::kWhole;
     shape.write = leaf::write_whole;
     shape.read = leaf::read_whole;
+  } else if constexpr (std::is_same_v<T, std::int32_t>) {
+    shape.kind = Shape::Kind::kWhole;
+    shape.write = leaf::write_int;
+    shape.read = leaf::read_int;
   } else if constexpr (std::is_same_v<T, Index>) {
     shape.kind = Shape::Kind::kWhole;
     shape.write = leaf::write_whole;

@@ -88,9 +88,16 @@ Status StaticFiles::add(const std::string& folder, const std::string& prefix, in
   return {};
 }
 
+bool StaticFiles::is_folder(std::string_view path) const {
+  const std::string prefix = std::string(path) + "/";
+  const auto first = by_name_.lower_bound(prefix);
+  return !path.ends_with('/') && first != by_name_.end() && first->first.starts_with(prefix);
+}
+
 std::optional<net::HttpResponse> StaticFiles::get(std::string_view path,
                                                   std::string_view if_modified_since,
                                                   Instant now) const {
+  while (path.starts_with("//")) path.remove_prefix(1);
   const auto found =
       by_name_.find(path.ends_with('/') ? std::string(path) + "index.html" : std::string(path));
   if (found == by_name_.end()) return std::nullopt;

@@ -27,6 +27,9 @@ class StaticFiles {
   std::optional<net::HttpResponse> get(std::string_view path, std::string_view if_modified_since,
                                        Instant now) const;
 
+  // Whether files lie below this path.
+  bool is_folder(std::string_view path) const;
+
   static constexpr std::size_t kFilesMax = 10'000;
 
  private:

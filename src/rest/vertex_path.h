@@ -32,7 +32,7 @@ struct AttemptPath {
   JobId jobid;
   VertexId vertexid;
   Index subtaskindex;
-  std::int64_t attempt = 0;
+  std::int32_t attempt = 0;
   static constexpr auto fields() {
     using M = AttemptPath;
     return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),

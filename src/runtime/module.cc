@@ -166,7 +166,8 @@ Result<std::shared_ptr<JobCode>> build_job(const drey_module& module, const Buil
   }
   if (job == nullptr && request.entry.empty() && module.job_count == 1) job = &module.jobs[0];
   if (job == nullptr) {
-    return fail(Code::kNotFound, fmt::format("The jar has no job '{}'; it has: {}", request.entry, names));
+    return fail(Code::kNotFound,
+                fmt::format("The program's entry point class '{}' was not found in the jar file.\nIt has these jobs: {}", request.entry, names));
   }
   auto code = std::make_shared<JobCode>();
   code->graph.name = text(job->name);
@@ -176,6 +177,7 @@ Result<std::shared_ptr<JobCode>> build_job(const drey_module& module, const Buil
   const int result = job->build(&graph, &kBuilder, static_cast<std::uint32_t>(arguments.size()), arguments.data());
   if (!graph.failure.ok()) return graph.failure;
   if (result != 0) return fail(Code::kUserCode, "The program failed without a message");
+  if (code->graph.operators.empty()) return fail(Code::kInvalidArgument, "No jobs included in application.");
   code->graph.entry = text(job->name);
   code->graph.arguments = request.arguments;
   return code;

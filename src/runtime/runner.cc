@@ -72,6 +72,7 @@ Status Task::Runner::emit(std::uint32_t output, data::BatchRef batch) {
       DREY_TRY(route.next->process(route.input, batch));
     } else {
       task_.metrics_.records_out.add(batch->rows());
+      task_.metrics_.batches_out.add(1);
       task_.metrics_.bytes_out.add(static_cast<std::int64_t>(batch->bytes()));
       DREY_TRY(route.edge->emit(batch));
     }

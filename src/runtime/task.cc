@@ -432,9 +432,14 @@ TaskRates Task::rates(Ticks now) {
   const TaskTimes::Totals t = times_.totals(now);
   std::lock_guard lock(rates_mutex_);
   const auto r = rates_.update(now, {t.busy.count(), t.idle.count(), t.back_pressured.count(), t.delay.count(), metrics_.records_in.get(),
-                                     metrics_.records_out.get(), metrics_.bytes_in.get(), metrics_.bytes_out.get()});
+                                     metrics_.records_out.get(), metrics_.bytes_in.get(), metrics_.bytes_out.get(), metrics_.batches_out.get()});
   const auto ms = [](std::int64_t nanos) { return std::clamp<std::int64_t>(nanos / 1'000'000, 0, 1000); };
-  return {ms(r[0]), ms(r[1]), ms(r[2]), ms(r[3]), r[4], r[5], r[6], r[7]};
+  return {ms(r[0]), ms(r[1]), ms(r[2]), ms(r[3]), r[4], r[5], r[6], r[7], r[8]};
+}
+
+std::array<std::int64_t, 4> Task::rates(OperatorMetrics& op, Ticks now) {
+  std::lock_guard lock(rates_mutex_);
+  return op.rates.update(now, {op.records_in.get(), op.records_out.get(), op.bytes_in.get(), op.bytes_out.get()});
 }
 
 std::map<std::string, AccumulatorValue> Task::accumulators() {

@@ -51,13 +51,14 @@ struct TaskMetrics {
 // Averages per second over the last minute.
 struct TaskRates {
   std::int64_t busy_ms, idle_ms, back_pressured_ms, delay_ms;
-  std::int64_t records_in, records_out, bytes_in, bytes_out;
+  std::int64_t records_in, records_out, bytes_in, bytes_out, batches_out;
 };
 
 struct OperatorMetrics {
   std::string name;
   Cell records_in, records_out, bytes_in, bytes_out;
   Cell watermark_in, watermark_out;
+  RateWindow<4> rates;  // of the first four; guarded by the task's rates lock
   // What the operator registered, with the kind; guarded by the task's registry lock while it grows.
   std::map<std::string, std::pair<drey_metric_kind, std::unique_ptr<std::int64_t>>> own;
 };
@@ -167,6 +168,8 @@ class Task {
   // Written by who steps the task.
   TaskTimes& times() { return times_; }
   TaskRates rates(Ticks now);
+  // Of records_in, records_out, bytes_in, bytes_out.
+  std::array<std::int64_t, 4> rates(OperatorMetrics& op, Ticks now);
   const std::vector<std::unique_ptr<OperatorMetrics>>& operator_metrics() const { return operator_metrics_; }
   // Copies names and values that operators registered.
   void read_own_metrics(const std::function<void(const std::string& op, const std::string& name, drey_metric_kind, std::int64_t)>& visit);
@@ -213,7 +216,7 @@ class Task {
   TaskMetrics metrics_;
   TaskTimes times_;
   std::mutex rates_mutex_;
-  RateWindow<8> rates_;  // guarded by rates_mutex_
+  RateWindow<9> rates_;  // guarded by rates_mutex_
   std::vector<std::unique_ptr<OperatorMetrics>> operator_metrics_;
   std::mutex registry_mutex_;  // own metrics and accumulators: names
   std::map<std::string, AccumulatorValue> accumulators_;

@@ -333,6 +333,7 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   add("numBytesIn", m.bytes_in.get());
   add("numBytesOut", m.bytes_out.get());
   add("numBuffersIn", m.batches_in.get());
+  add("numBuffersOut", m.batches_out.get());
   const Ticks now = env_.clock.ticks();
   const TaskTimes::Totals times = task.times().totals(now);
   add("accumulateBusyTimeMs", times.busy.count() / 1'000'000);
@@ -350,6 +351,7 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   add("numRecordsOutPerSecond", rates.records_out);
   add("numBytesInPerSecond", rates.bytes_in);
   add("numBytesOutPerSecond", rates.bytes_out);
+  add("numBuffersOutPerSecond", rates.batches_out);
   if (!task.is_source()) add("currentInputWatermark", m.watermark.get());
   add("checkpointStartDelayNanos", m.checkpoint_start_delay_nanos.get());
   add("checkpointAlignmentTime", m.alignment_nanos.get());
@@ -357,10 +359,17 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   add("Shuffle.Netty.Output.Buffers.outputQueueLength", static_cast<std::int64_t>(task.output_queue_items()));
   for (const auto& op : task.operator_metrics()) {
     const std::string scope = metric_scope(op->name) + ".";
-    add(scope + "numRecordsIn", op->name.starts_with("Source: ") ? op->records_out.get() : op->records_in.get());
+    // What a source has emitted is what has come into it.
+    const bool source = op->name.starts_with("Source: ");
+    const auto per_second = task.rates(*op, now);
+    add(scope + "numRecordsIn", source ? op->records_out.get() : op->records_in.get());
     add(scope + "numRecordsOut", op->records_out.get());
     add(scope + "numBytesIn", op->bytes_in.get());
     add(scope + "numBytesOut", op->bytes_out.get());
+    add(scope + "numRecordsInPerSecond", per_second[source ? 1 : 0]);
+    add(scope + "numRecordsOutPerSecond", per_second[1]);
+    add(scope + "numBytesInPerSecond", per_second[2]);
+    add(scope + "numBytesOutPerSecond", per_second[3]);
     add(scope + "currentInputWatermark", op->watermark_in.get());
     add(scope + "currentOutputWatermark", op->watermark_out.get());
   }
@@ -385,7 +394,18 @@ void TaskManager::heartbeat() {
     for (auto& [address, task] : job->tasks) beat.tasks.push_back(report_of(address, *task));
   }
   if (options_.process_metrics) beat.metrics = options_.process_metrics();
-  beat.metrics.emplace_back("Status.Shuffle.Netty.UsedMemory", static_cast<std::int64_t>(pools_->blocks.used_bytes()));
+  // Memory of rows on their way. It grows with the need: total is what the pool holds now, counted in Flink's segments too.
+  const auto shuffle = [&](const char* which, std::int64_t bytes) {
+    constexpr std::int64_t kSegmentBytes = 32 << 10;
+    beat.metrics.emplace_back(fmt::format("Status.Shuffle.Netty.{}Memory", which), bytes);
+    beat.metrics.emplace_back(fmt::format("Status.Shuffle.Netty.{}MemorySegments", which), bytes / kSegmentBytes);
+  };
+  const auto used = static_cast<std::int64_t>(pools_->blocks.used_bytes());
+  const auto total = std::max(static_cast<std::int64_t>(pools_->blocks.total_bytes()), used);
+  shuffle("Used", used);
+  shuffle("Available", total - used);
+  shuffle("Total", total);
+  beat.metrics.emplace_back("Status.Shuffle.Netty.RequestedMemoryUsage", total == 0 ? 0 : used * 100 / total);
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pools_->pages.used_bytes()));
   beat.metrics.emplace_back("Status.Flink.Memory.Managed.Total", static_cast<std::int64_t>(options_.managed_bytes));
   beat.metrics.emplace_back("Status.Drey.refusedDataPeers", exchange_->refused());

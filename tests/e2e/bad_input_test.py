@@ -65,7 +65,7 @@ def bad_jars_are_uploaded_and_refused_by_plan_and_run():
         "bombdeclared": (with_declared_size(bomb, name, 0x7fffffff), ["has 2147483647 bytes", "allowed"]),
         "bombreal": (with_declared_size(bomb, name, 1000), ["holds more bytes than it declares"]),
         "bombmanifest": (zip_of(**{"META-INF/MANIFEST.MF": manifest + " " * (64 << 20), name: program}), ["MANIFEST.MF", "allowed"]),
-        "otherjob": (zip_of(**{"META-INF/MANIFEST.MF": "program-class: nothing\n", "lib/x86_64/a.so": program}), ["has no job 'nothing'"]),
+        "otherjob": (zip_of(**{"META-INF/MANIFEST.MF": "program-class: nothing\n", "lib/x86_64/a.so": program}), ["entry point class 'nothing' was not found in the jar file"]),
     }
     with Cluster("bad-jars") as cluster:
         for name, (content, words) in bad.items():

@@ -95,19 +95,20 @@ CheckpointStatistics statistics_of(const JobModel& job) {
   // Barriers are aligned: nothing is buffered, no row in flight is written.
   gateway::StatisticModel none;
   for (std::int64_t i = 0; i < model.duration.count; ++i) none.add(0);
-  out.summary = {statistic_of(model.written_bytes), statistic_of(model.state_bytes),
-                 statistic_of(model.duration),      statistic_of(none),
+  out.summary = {statistic_of(model.written_bytes),   statistic_of(model.state_bytes),
+                 statistic_of(model.duration),        StatsSummary{},
                  statistic_of(model.processed_bytes), statistic_of(none)};
   if (model.restored_id >= 0)
-    out.latest.restored = RestoredCheckpoint{model.restored_id, model.restored_time, model.restored_savepoint,
-                                             "file:" + model.restored_path};
+    out.latest.restored =
+        RestoredCheckpoint{model.restored_id, model.restored_time, model.restored_savepoint,
+                           "file:" + model.restored_path};
   return out;
 }
 
 CheckpointConfig config_of(const JobModel& job) {
   const auto& c = job.checkpoints;
   CheckpointConfig out;
-  out.mode = c.interval > 0 && !c.exactly_once ? "at_least_once" : "exactly_once";
+  out.mode = c.interval > 0 && c.exactly_once ? "exactly_once" : "at_least_once";
   out.interval = c.interval > 0 ? c.interval : INT64_MAX;
   out.timeout = c.timeout;
   out.min_pause = c.min_pause;
@@ -162,7 +163,7 @@ TaskCheckpointDetails subtask_details(const CheckpointModel& c, std::int64_t ver
   out.summary.state_size = statistic_of(state);
   out.summary.end_to_end_duration = statistic_of(duration);
   out.summary.checkpoint_duration = {statistic_of(sync), statistic_of(async)};
-  out.summary.alignment = {statistic_of(zero), statistic_of(processed), statistic_of(zero),
+  out.summary.alignment = {StatsSummary{}, statistic_of(processed), statistic_of(zero),
                            statistic_of(aligned)};
   out.summary.start_delay = statistic_of(delay);
   return out;

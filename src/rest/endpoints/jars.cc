@@ -51,15 +51,29 @@ const std::string& first_of(const std::string& body, const std::string& query) {
   return body.empty() ? query : body;
 }
 
+// A '/' gets here only encoded twice.
+Status no_path(const std::string& jar) {
+  if (jar.find('/') == std::string::npos) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("Bad request, could not parse parameters: Cannot resolve path parameter "
+                          "(jarid) from value \"{}\".",
+                          jar));
+}
+
 // Body first, then query; empty texts and nulls count as absent. What plan and run have in common.
 template <typename Call>
 Result<RunRequest> request_of(const Call& call) {
+  DREY_TRY(no_path(call.path.jarid));
   for (const char* key :
        {"entry-class", "parallelism", "program-args", "savepointPath", "allowNonRestoredState"}) {
     const auto [begin, end] = call.raw.query.equal_range(key);
-    if (begin == end || std::next(begin) == end) continue;
+    const bool comma = std::string_view(key) == "parallelism" && begin != end &&
+                       begin->second.find(',') != std::string::npos;
+    if (begin == end || (std::next(begin) == end && !comma)) continue;
     std::string values;
-    for (auto it = begin; it != end; ++it) values += (values.empty() ? "" : ", ") + it->second;
+    for (auto it = begin; it != end; ++it) values += (values.empty() ? "" : ",") + it->second;
+    for (std::size_t at = 0; (at = values.find(',', at)) != std::string::npos; at += 2)
+      values.replace(at, 1, ", ");
     return fail(Code::kInvalidArgument, fmt::format("Expected only one value [{}].", values));
   }
   RunRequest request;
@@ -85,7 +99,9 @@ Result<RunRequest> request_of(const Call& call) {
   }
   if (number && *number != -1) {
     if (*number < 1 || *number > 32768)
-      return fail(Code::kInvalidArgument, "Could not execute application.");
+      return fail(Code::kInvalidArgument,
+                  "Could not execute application.\nCaused by: Parallelism "
+                  "must be at least one and at most 32768.");
     request.parallelism = static_cast<std::int32_t>(*number);
   }
   request.job_id = call.body.job_id;
@@ -129,6 +145,7 @@ struct UploadJar : operations::UploadJar {
 
 struct DeleteJar : operations::DeleteJar {
   static void handle(const Call<JarPath>& call, ClusterGateway& cluster, const Reply<None>& reply) {
+    if (Status fits = no_path(call.path.jarid); !fits.ok()) return reply.refuse(fits);
     cluster.delete_jar(call.path.jarid).then([reply](Result<bool> done) {
       if (!done.ok()) return reply.refuse(done.status());
       reply({});

@@ -183,6 +183,19 @@ JobPlanInfo plan_info_of(const JobModel& job) { return {plan_of(job)}; }
 
 // --- operations ---
 
+// with_job in the words of the calls that ask for a job's result.
+template <typename T>
+void with_flink_job(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
+                    std::function<void(const JobModel&)> use) {
+  cluster.job(id).then([reply, id, use = std::move(use)](Result<gateway::JobModelRef> job) {
+    if (job.ok()) return use(**job);
+    reply.refuse(fail(Code::kNotFound,
+                      fmt::format("org.apache.flink.runtime.messages.FlinkJobNotFoundException: "
+                                  "Could not find Flink job ({})",
+                                  id.to_string())));
+  });
+}
+
 // An answer derived from the job's model alone.
 template <typename T, T (*kDerive)(const JobModel&)>
 struct JobView {
@@ -200,6 +213,11 @@ struct GetJob : JobView<JobDetails, details_of> {
 };
 struct GetExecutionResult : JobView<JobExecutionResult, result_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/execution-result", 200, "How a job ended."};
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_flink_job(call.path.jobid, cluster, reply,
+                   [reply](const JobModel& job) { reply(result_of(job)); });
+  }
 };
 struct GetJobConfig : JobView<JobConfig, config_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/config", 200, "A job's settings."};
@@ -268,41 +286,41 @@ struct GetJobsOverview : operations::GetJobsOverview {
         return refuse("cursor", cursor);
       after = {*start, cursor.substr(dash + 1)};
     }
-    cluster.jobs().then([reply, query = call.query,
-                         after](Result<std::vector<gateway::JobModelRef>> jobs) {
-      if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
-      // The same order on every page, whatever has come or gone meanwhile.
-      if (query.limit || !query.cursor.empty()) {
-        std::sort(jobs->begin(), jobs->end(),
-                  [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
-        std::erase_if(*jobs, [&](const auto& job) { return place_of(*job) >= after; });
-      }
-      Response list;
-      net::Headers headers;
-      Tag tag;
-      for (const auto& job : *jobs) {
-        const bool wanted =
-            (query.states.empty() ||
-             std::any_of(query.states.begin(), query.states.end(),
-                         [&](const auto& state) { return state.text == job->state; })) &&
-            job->name.find(query.name) != std::string::npos;
-        if (!wanted) continue;
-        if (query.limit && static_cast<std::int64_t>(list.jobs.size()) == query.limit->value) {
-          headers.emplace_back("link", next_page(query, list.jobs.back()));
-          break;
-        }
-        list.jobs.push_back(summary_of(*job));
-        const JobSummary& row = list.jobs.back();
-        // All but the duration, which a client knows from the start.
-        tag.add(row.jid.to_string());
-        tag.add(row.name);
-        tag.add(row.state.text);
-        tag.add(row.last_modification);
-        for (const auto& task : row.tasks) tag.add(task.second);
-      }
-      for (const auto& header : headers) tag.add(header.second);
-      reply(list, std::move(headers), tag.value());
-    });
+    cluster.jobs().then(
+        [reply, query = call.query, after](Result<std::vector<gateway::JobModelRef>> jobs) {
+          if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+          // The same order on every page, whatever has come or gone meanwhile.
+          if (query.limit || !query.cursor.empty()) {
+            std::sort(jobs->begin(), jobs->end(),
+                      [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
+            std::erase_if(*jobs, [&](const auto& job) { return place_of(*job) >= after; });
+          }
+          Response list;
+          net::Headers headers;
+          Tag tag;
+          for (const auto& job : *jobs) {
+            const bool wanted =
+                (query.states.empty() ||
+                 std::any_of(query.states.begin(), query.states.end(),
+                             [&](const auto& state) { return state.text == job->state; })) &&
+                job->name.find(query.name) != std::string::npos;
+            if (!wanted) continue;
+            if (query.limit && static_cast<std::int64_t>(list.jobs.size()) == query.limit->value) {
+              headers.emplace_back("link", next_page(query, list.jobs.back()));
+              break;
+            }
+            list.jobs.push_back(summary_of(*job));
+            const JobSummary& row = list.jobs.back();
+            // All but the duration, which a client knows from the start.
+            tag.add(row.jid.to_string());
+            tag.add(row.name);
+            tag.add(row.state.text);
+            tag.add(row.last_modification);
+            for (const auto& task : row.tasks) tag.add(task.second);
+          }
+          for (const auto& header : headers) tag.add(header.second);
+          reply(list, std::move(headers), tag.value());
+        });
   }
 };
 
@@ -314,25 +332,17 @@ struct GetJobStatus {
   using Response = JobStatusInfo;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    cluster.job(call.path.jobid)
-        .then([reply, id = call.path.jobid](Result<gateway::JobModelRef> job) {
-          if (!job.ok()) {
-            return reply.refuse(fail(
-                Code::kNotFound,
-                fmt::format(
-                    "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find "
-                    "Flink job ({})",
-                    id.to_string())));
-          }
-          reply({(*job)->state});
-        });
+    with_flink_job(call.path.jobid, cluster, reply,
+                   [reply](const JobModel& job) { reply({job.state}); });
   }
 };
 
 struct GetExceptions : operations::GetExceptions {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    for (const std::string& label : call.query.labels) {
+    std::vector<std::string> labels = call.query.labels;
+    if (labels.empty() && call.raw.query.contains("failureLabelFilter")) labels.emplace_back();
+    for (const std::string& label : labels) {
       if (label.find(':') == std::string::npos) {
         return reply.refuse(fail(
             Code::kInvalidArgument,
@@ -341,10 +351,9 @@ struct GetExceptions : operations::GetExceptions {
                         label)));
       }
     }
-    with_job(call.path.jobid, cluster, reply,
-             [reply, query = call.query](const JobModel& job) {
-               reply(exceptions_of(job, query.most.value, query.labels));
-             });
+    with_job(call.path.jobid, cluster, reply, [reply, query = call.query](const JobModel& job) {
+      reply(exceptions_of(job, query.most.value, query.labels));
+    });
   }
 };
 
@@ -402,6 +411,32 @@ struct RenewClient {
   }
 };
 
+// Flink's Table API reads results through coordinators; no operator here has one.
+struct AskCoordinator {
+  static constexpr Route kRoute{"POST", "/jobs/:jobid/coordinators/:operatorid", 200,
+                                "Asks an operator's coordinator."};
+  static constexpr Access kAccess = Access::kOperate;
+  struct Path {
+    JobId jobid;
+    OperatorId operatorid;
+    static constexpr auto fields() {
+      return std::tuple{
+          field("jobid", &Path::jobid, "Id of a job: 32 hexadecimal digits."),
+          field("operatorid", &Path::operatorid, "Id of an operator: 32 hexadecimal digits.")};
+    }
+  };
+  using Request = CoordinationRequest;
+  using Response = CoordinationAnswer;
+  static void handle(const Call<Path, None, CoordinationRequest>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply, [reply, id = call.path.operatorid](const JobModel&) {
+      reply.refuse(fail(Code::kNotFound, fmt::format("Coordinator of operator {} does not "
+                                                     "exist.",
+                                                     id.to_string())));
+    });
+  }
+};
+
 // Takes a graph of Drey's own with the jar of its code; Java's cannot run here.
 struct SubmitJob : operations::SubmitJob {
   static void handle(const Call<None, None, JobSubmission>& call, ClusterGateway& cluster,
@@ -434,8 +469,10 @@ struct SubmitJob : operations::SubmitJob {
           "/jars/:jarid/run; Java jobs need a Flink cluster.");
     }
     if (call.body.job_jar_file_names.size() != 1)
-      return refuse(fmt::format("A graph needs exactly one jar with its code, {} were named.",
-                                call.body.job_jar_file_names.size()));
+      return refuse(
+          fmt::format("Failed to deserialize ExecutionPlan.\nA graph of Drey's own needs "
+                      "exactly one jar with its code, {} were named.",
+                      call.body.job_jar_file_names.size()));
     const net::Part* jar = sent(call.raw.files, call.body.job_jar_file_names[0]);
     // The files are the parts' until the cluster has moved them.
     cluster.submit({std::move(*bytes), jar->file->path(), *jar->file_name})
@@ -467,7 +504,7 @@ RootException exception_of(const gateway::ExceptionModel& e) {
 std::vector<Endpoint> job_endpoints() {
   return endpoint_list<ListJobs, GetJobsOverview, GetJob, GetExecutionResult, GetJobConfig,
                        GetAccumulators, GetJobPlan, GetJobStatus, GetExceptions, CancelJob,
-                       CancelJobByGet, StopJobByGet, RenewClient, SubmitJob>();
+                       CancelJobByGet, StopJobByGet, RenewClient, AskCoordinator, SubmitJob>();
 }
 
 }  // namespace drey::rest

@@ -340,9 +340,7 @@ ProfilingInfo profiling_of(const gateway::ProfileModel& p) {
 void start_profile(ClusterGateway& cluster, const std::string& id, const ProfilingRequest& request,
                    const Reply<ProfilingInfo>& reply) {
   if (request.duration <= 0 || request.duration > 300) {
-    return reply.refuse(fail(
-        Code::kInvalidArgument,
-        fmt::format("The duration of a profile must be in (0 s, 300 s]: {}", request.duration)));
+    return reply.refuse(fail(Code::kInvalidArgument, "`duration` must be set between (0s, 300s]."));
   }
   if (request.mode == "ALLOC" || request.mode == "LOCK") {
     return reply.refuse(fail(Code::kInvalidArgument,
@@ -478,13 +476,22 @@ struct GetEnvironmentOfJob {
     });
   }
 };
+// Where logs are shown depends on no job, so Flink does not look at the id.
+struct UncheckedJob {
+  std::string job;
+  static constexpr auto fields() {
+    return std::tuple{field("jobid", &UncheckedJob::job, "Id of a job; anything will do.")};
+  }
+};
+
 struct GetJobManagerLogUrl {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/log-url", 200,
                                 "Where the logs of a job's JobManager are shown."};
   static constexpr Access kAccess = Access::kView;
-  using Path = JobPath;
+  using Path = UncheckedJob;
   using Response = LogUrl;
-  static void handle(const Call<JobPath>&, ClusterGateway& cluster, const Reply<Response>& reply) {
+  static void handle(const Call<UncheckedJob>&, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
     reply({fmt::format("{}/#/job-manager/logs", cluster.option("drey.rest.address", ""))});
   }
 };
@@ -493,10 +500,10 @@ struct GetTaskManagerLogUrl {
                                 "Where the logs of a job's TaskManager are shown."};
   static constexpr Access kAccess = Access::kView;
   struct Path {
-    JobId job;
+    std::string job;
     std::string id;
     static constexpr auto fields() {
-      return std::tuple{field("jobid", &Path::job, "Id of a job: 32 hexadecimal digits."),
+      return std::tuple{field("jobid", &Path::job, "Id of a job; anything will do."),
                         field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
     }
   };

@@ -206,6 +206,7 @@ struct PutResourceRequirements {
   static constexpr Access kAccess = Access::kOperate;
   using Path = JobPath;
   using Request = Map<VertexRequirements>;
+  static constexpr std::string_view kRequestName = "JobResourceRequirementsBody";
   using Response = None;
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
                      const Reply<None>& reply) {

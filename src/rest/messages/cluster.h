@@ -139,6 +139,7 @@ static_assert(wire::EveryMemberHasARow<LogList>);
 struct LogUrl {
   std::string url;
   static constexpr std::string_view kUrn = "runtime:rest:messages:LogUrlResponse";
+  static constexpr bool kCors = false;
   static constexpr auto fields() {
     using M = LogUrl;
     return std::tuple{field("url", &M::url).in(kV2)};

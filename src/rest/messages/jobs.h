@@ -382,6 +382,28 @@ struct JobStatusInfo {
 };
 static_assert(wire::EveryMemberHasARow<JobStatusInfo>);
 
+struct CoordinationRequest {
+  std::string request;
+  static constexpr std::string_view kUrn = "runtime:rest:messages:ClientCoordinationRequestBody";
+  static constexpr bool kNeedsAll = true;
+  static constexpr auto fields() {
+    return std::tuple{field("serializedCoordinationRequest", &CoordinationRequest::request,
+                            "What Java wrote, as base64.")
+                          .in(kUnlisted)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<CoordinationRequest>);
+
+struct CoordinationAnswer {
+  std::string result;
+  static constexpr std::string_view kUrn = "runtime:rest:messages:ClientCoordinationResponseBody";
+  static constexpr auto fields() {
+    return std::tuple{
+        field("serializedCoordinationResult", &CoordinationAnswer::result).in(kUnlisted)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<CoordinationAnswer>);
+
 struct ClientHeartbeat {
   std::optional<std::int64_t> expired_timestamp;
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobClientHeartbeatRequestBody";
