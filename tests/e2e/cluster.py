@@ -74,7 +74,8 @@ class Cluster:
     def start(self):
         self.launch()
         self.url = until("the REST address", 10, self.address)
-        until("a TaskManager", 10, lambda: self.get("/overview")["slots-total"] > 0)
+        if "-Dminicluster.number-of-taskmanagers=0" not in self.properties:
+            until("a TaskManager", 10, lambda: self.get("/overview")["slots-total"] > 0)
 
     def stop(self):
         if self.process and self.process.poll() is None:
