@@ -236,6 +236,34 @@ TEST(RequestReader, AHeadIsReadTheSameWayInAnyPieces) {
   }
 }
 
+// A last chunk that came in pieces ended the process: found by the fuzzer.
+TEST(RequestReader, ChunksAreReadTheSameWayInAnyPieces) {
+  const HttpServerOptions options;
+  const std::string head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+  for (const auto& [chunks, body] : {std::pair<std::string, std::string>{"0\r\n\r\n", ""},
+                                     {"0\r\nx: y\r\n\r\n", ""},
+                                     {"1\r\na\r\n0\r\n\r\n", "a"},
+                                     {"3;e=f\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde"}}) {
+    const std::string bytes = head + chunks;
+    for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
+      RequestReader reader(options, "peer");
+      std::string_view rest = bytes;
+      auto next = reader.next();
+      while (next == RequestReader::Next::kRead && !rest.empty()) {
+        const auto room = reader.room();
+        const std::size_t size = std::min({piece, rest.size(), room.size()});
+        std::copy_n(rest.begin(), size, room.begin());
+        rest.remove_prefix(size);
+        reader.came(size);
+        next = reader.next();
+      }
+      ASSERT_EQ(next, RequestReader::Next::kRequest) << piece << " " << chunks;
+      EXPECT_EQ(reader.take().body, body) << piece;
+      EXPECT_TRUE(reader.is_idle());
+    }
+  }
+}
+
 TEST_F(Http, AHeaderHoldsNoNulAndNoLineOfAMegabyte) {
   start();
   using std::string_literals::operator""s;

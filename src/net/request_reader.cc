@@ -16,6 +16,7 @@ namespace http = beast::http;
 
 constexpr std::uint32_t kHeadBytesMax = 96u << 10;
 constexpr std::size_t kLineBytesMax = 64u << 10;
+constexpr std::size_t kLastChunkBytes = 5;
 constexpr std::size_t kRoomBytes = 4u << 10;     // for a head
 constexpr std::size_t kPieceBytes = 256u << 10;  // of a body
 constexpr std::string_view kJsonType = "application/json; charset=UTF-8";
@@ -170,6 +171,10 @@ struct RequestReader::State {
     while (true) {
       if (parser->is_done()) return done();
       if (from == to) return Next::kRead;
+      // Beast's parser aborts when it is asked again about a last chunk of which fewer bytes are
+      // there than it must have ("0", CR LF twice, maybe behind a CR LF).
+      const bool may_be_last = buffer[from] == '0' || buffer[from] == '\r';
+      if (may_be_last && to - from < kLastChunkBytes) return Next::kRead;
       if (piece.empty()) piece.resize(kPieceBytes);
       http::buffer_body::value_type& body = parser->get().body();
       body.data = piece.data();

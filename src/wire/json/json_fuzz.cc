@@ -13,7 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(value->whole());
   static_cast<void>(value->real());
   static_cast<void>(value->boolean());
-  drey::fuzz::planted(value->is_array() && value->elements().size() == 2 &&
-                      value->elements()[0].is_object() && value->elements()[1].is_array());
+  drey::fuzz::planted(value->is_array() && value->elements().size() == 2);
   return 0;
 }
