@@ -356,6 +356,7 @@ TEST_F(Http, WhoDoesNotReadIsClosed) {
   }
   EXPECT_TRUE(is_closed);
   close(socket_fd);
+  server_.reset();  // it has read `big`
 }
 
 TEST_F(Http, ExpectationsAreMetOrRefused) {
