@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/prng.h"
 #include "cluster/job_manager.h"
@@ -343,6 +344,7 @@ class ClusterSim {
       fault();
     }
     // Liveness: the world heals; the job must come to its end.
+    const bool ends_in_peace = !has_ended();
     heal();
     if (!world_.run_until([this] { return ended(); }, std::chrono::seconds(60))) {
       result_.problem = "the job did not end within 60 s of virtual time after the faults";
@@ -352,6 +354,12 @@ class ClusterSim {
     world_.run_for(Millis(200));
     count_checkpoints();
     if (result_.problem.empty()) result_.problem = ledger_.verdict();
+    const std::string left = "/checkpoints/" + job_.to_string();
+    const auto is_gone = [&] { return disk_->find(left) == nullptr; };
+    // What a slow disk still has to do may take a while.
+    if (ends_in_peace && result_.problem.empty() && !world_.run_until(is_gone, std::chrono::seconds(3))) {
+      result_.problem = fmt::format("the job has ended and {} holds {}", left, fmt::join(disk_->children(left, true), ", "));
+    }
     result_.trace = world_.trace();
     return result_;
   }
@@ -423,7 +431,27 @@ class ClusterSim {
     const auto pause = [&](std::int64_t longest = 60) {
       world_.run_for(Millis(1 + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(longest)))));
     };
-    switch (prng.below(19)) {
+    switch (prng.below(22)) {
+      case 19:
+      case 20: {
+        // Now and then longer than checkpoints may take.
+        const auto longest = static_cast<std::int64_t>(5 + prng.below(prng.chance(0.2) ? 900 : 150));
+        what = fmt::format("slow disk of the jobmanager, up to {} ms", longest);
+        world_.slow_disk("jm", Millis(longest));
+        if (prng.chance(0.7)) return note(what);  // the next faults meet it
+        pause(300);
+        world_.slow_disk("jm", Nanos(0));
+        break;
+      }
+      case 21:
+        what = "kill jobmanager while it writes";
+        world_.kill_at_operation("jm", 1 + static_cast<std::int64_t>(prng.below(12)));
+        world_.run_until([&] { return !world_.is_alive("jm"); }, std::chrono::seconds(2));
+        if (world_.is_alive("jm")) world_.kill("jm");
+        forget_jobmanager();
+        pause();
+        start_job_manager();
+        break;
       case 15:
       case 16: {
         const auto parallelism = static_cast<std::int32_t>(1 + prng.below(4));
@@ -613,6 +641,7 @@ class ClusterSim {
   void heal() {
     world_.wires().join_all();
     disk_->set_capacity(UINT64_MAX);
+    world_.slow_disk("jm", Nanos(0));
     if (!world_.is_alive("jm")) start_job_manager();
     for (const char* name : kTaskManagers) {
       if (!world_.is_alive(name)) start_task_manager(name);

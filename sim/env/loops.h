@@ -1,6 +1,7 @@
 // SimLoop, SimDriver, SimIoPool, SimThreads: env's executors as lanes of the scheduler.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -43,24 +44,40 @@ class SimDriver final : public env::Driver {
   std::shared_ptr<Lane> lane_;
 };
 
-// Two threads' worth of lanes; every job waits a drawn while.
+// Two threads' worth of lanes; every job waits a drawn while. On a slow disk a long one, and then as long again until
+// the process learns that the job is done: what happens to it meanwhile finds the file there or not.
 class SimIoPool final : public env::IoPool {
  public:
   SimIoPool(Scheduler& scheduler, const std::shared_ptr<NodeState>& node) : scheduler_(scheduler) {
     for (int i = 0; i < 2; ++i) lanes_.push_back(scheduler.make_lane(node));
   }
   void post(std::function<void()> job) override {
-    const std::size_t lane = scheduler_.prng().below(lanes_.size());
-    const auto delay = static_cast<std::int64_t>(
-        scheduler_.prng().below(static_cast<std::uint64_t>(delay_max.count())));
-    lanes_[lane]->after(Nanos(delay), std::move(job));
+    const auto& lane = lanes_[scheduler_.prng().below(lanes_.size())];
+    const Nanos answer = draw(answer_max_);
+    lane->after(draw(delay_max_), [lane, answer, job = std::move(job)] {
+      lane->set_post_delay(answer);
+      job();
+      lane->set_post_delay(Nanos(0));
+    });
+  }
+  // Zero: as fast as the others.
+  void set_slow(Nanos longest) {
+    delay_max_ = std::max(longest, kDelayMax);
+    answer_max_ = longest;
   }
   void end() {
     for (const auto& lane : lanes_) lane->end();
   }
-  Nanos delay_max = std::chrono::microseconds(500);
 
  private:
+  static constexpr Nanos kDelayMax = std::chrono::microseconds(500);
+  Nanos draw(Nanos most) {
+    if (most == Nanos(0)) return most;
+    return Nanos(static_cast<std::int64_t>(
+        scheduler_.prng().below(static_cast<std::uint64_t>(most.count()))));
+  }
+  Nanos delay_max_ = kDelayMax;
+  Nanos answer_max_{0};
   Scheduler& scheduler_;
   std::vector<std::shared_ptr<Lane>> lanes_;
 };

@@ -12,6 +12,10 @@ Lane::Lane(Scheduler& scheduler, std::shared_ptr<NodeState> node, std::uint64_t 
 
 void Lane::post(std::function<void()> function) {
   if (has_ended_ || !node_->is_alive) return;
+  if (const Lane* from = scheduler_.current_; from != nullptr && from != this && from->post_delay_ > Nanos(0)) {
+    after(from->post_delay_, std::move(function));
+    return;
+  }
   posted_.push_back(std::move(function));
   scheduler_.refresh(*this);
 }

@@ -49,6 +49,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Makes this lane a driver's.
   void set_step(env::StepFunction step);
   void wake();
+  // What it posts to other lanes from now on takes so long to get there.
+  void set_post_delay(Nanos delay) { post_delay_ = delay; }
   // Drops all it has; nothing of it runs again.
   void end();
   bool has_ended() const { return has_ended_; }
@@ -69,6 +71,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   env::StepFunction step_;
   std::int64_t step_at_ = 0;  // of the next step
   bool was_woken_ = false;    // while a step ran
+  Nanos post_delay_{0};
   bool has_ended_ = false;
   std::ptrdiff_t ready_index_ = -1;
 };

@@ -206,6 +206,10 @@ void World::resume(const std::string& name) {
   scheduler_.refresh(*process->state);
 }
 
+void World::slow_disk(const std::string& name, Nanos longest) {
+  if (Process* process = find(name); process != nullptr) process->io.set_slow(longest);
+}
+
 void World::starve(const std::string& name, double chance) {
   DREY_CHECK(chance < 1);
   if (Process* process = find(name); process != nullptr) process->state->starved = chance;

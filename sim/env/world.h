@@ -58,6 +58,8 @@ class World {
   void resume(const std::string& name);
   // Chance that a turn of the process passes; 0: as fast as the others.
   void starve(const std::string& name, double chance);
+  // Work of the process on files takes up to so long, and up to so long again to be known as done; 0: as the others'.
+  void slow_disk(const std::string& name, Nanos longest);
   // The machine of a disk goes dark: its processes end, the disk loses what was not synced.
   void lose_power(const DiskRef& disk);
 

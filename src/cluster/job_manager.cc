@@ -30,9 +30,15 @@ JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr
                        std::unique_ptr<ProgramRunner> runner)
     : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)), operations_(*store_) {
   loop_ = env.threads.make_loop("jobmanager");
+  const env::MutexLock lock(way_back_->mutex);
+  way_back_->loop = loop_.get();
 }
 
 JobManager::~JobManager() {
+  {
+    const env::MutexLock lock(way_back_->mutex);
+    way_back_->loop = nullptr;
+  }
   listener_.reset();
   // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that its work uses.
 }
@@ -402,6 +408,14 @@ void JobManager::after(Nanos delay, std::function<void()> function) {
   loop_->after(delay, [this, function = std::move(function)] {
     changed();
     function();
+  });
+}
+
+void JobManager::beside(std::function<void()> work, std::function<void()> done) {
+  env_.io.post([work = std::move(work), done = std::move(done), way_back = way_back_]() mutable {
+    work();
+    const env::MutexLock lock(way_back->mutex);
+    if (way_back->loop != nullptr) way_back->loop->post(std::move(done));
   });
 }
 

@@ -21,6 +21,7 @@
 #include "cluster/operations.h"
 #include "control/slots/slot_matching.h"
 #include "env/env.h"
+#include "env/mutex.h"
 #include "gateway/cluster_gateway.h"
 #include "runtime/crash.h"
 
@@ -119,6 +120,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void on_ended(JobId job) override;
   void publish(gateway::EventModel event) override;
   void after(Nanos delay, std::function<void()> function) override;
+  void beside(std::function<void()> work, std::function<void()> done) override;
 
   // At the begin of what may change an answer, on the loop: nobody reads between this and the change.
   void changed() { ++changes_; }
@@ -182,6 +184,12 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::atomic<std::uint64_t> changes_{1};
   bool stopping_ = false;
   Ticks adapt_after_{};
+  // For work beside the loop that takes longer than the JobManager lives.
+  struct WayBack {
+    env::Mutex mutex;
+    env::Loop* loop DREY_GUARDED_BY(mutex) = nullptr;
+  };
+  const std::shared_ptr<WayBack> way_back_ = std::make_shared<WayBack>();
   std::unique_ptr<env::Listener> listener_;
   std::unique_ptr<env::Loop> loop_;
 };

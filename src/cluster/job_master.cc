@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/ranges.h>
 
@@ -151,8 +152,12 @@ void JobMaster::remove_orphans() {
   }
   if (orphans.empty()) return;
   env::log_info("jobmaster", "Removing {} files of checkpoints of job {} that a crash left incomplete", orphans.size(), job_.id.to_string());
-  env_.io.post([env = &env_, orphans = std::move(orphans)] {
-    for (const std::string& path : orphans) static_cast<void>(env->files.remove_tree(path));
+  remove_trees(std::move(orphans));
+}
+
+void JobMaster::remove_trees(std::vector<std::string> paths) {
+  env_.io.post([env = &env_, paths = std::move(paths)] {
+    for (const std::string& path : paths) static_cast<void>(env->files.remove_tree(path));
   });
 }
 
@@ -185,6 +190,8 @@ void JobMaster::on_slots(const std::vector<SlotOffer>& slots) {
 }
 
 void JobMaster::place() {
+  waits_for_storing_ = coordinator_.is_storing();
+  if (waits_for_storing_) return;
   // Groups one after another; subtask i of each vertex of a group lies in the group's slot i.
   std::map<std::string, std::size_t> first;
   std::size_t next = 0;
@@ -482,6 +489,8 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
   }
   schedule_checkpoint_timer();
   publish_checkpoints();
+  // Slots may have been lost meanwhile.
+  if (waits_for_storing_ && !coordinator_.is_storing()) request_slots();
 }
 
 void JobMaster::take_snapshot(control::SnapshotWish wish, SnapshotDone done) {
@@ -613,26 +622,39 @@ bool JobMaster::needs(const std::string& path) const {
   return restored.ok() && (*restored == path || *restored == path + "/_metadata");
 }
 
-void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
-  control::Checkpoint stored = checkpoint;
-  stored.status = control::CheckpointStatus::kCompleted;
-  if (stored.path.empty()) stored.path = fmt::format("{}/chk-{}", checkpoint_directory(), checkpoint.id);
-  stored.operators = operators_of(stored);
-  Status status = write_metadata(env_.files, stored);
-  if (status.ok() && !(stored.keep && stored.after == control::AfterSnapshot::kGoOn)) {
+void JobMaster::store_checkpoint(control::Checkpoint checkpoint) {
+  if (checkpoint.path.empty()) checkpoint.path = fmt::format("{}/chk-{}", checkpoint_directory(), checkpoint.id);
+  checkpoint.operators = operators_of(checkpoint);
+  coordinator_.set_pending(checkpoint);
+  checkpoint.status = control::CheckpointStatus::kCompleted;
+  const auto stored = std::make_shared<const control::Checkpoint>(std::move(checkpoint));
+  const auto status = std::make_shared<Status>();
+  host_.beside([env = &env_, stored, status] { *status = write_metadata(env->files, *stored); },
+               [self = shared_from_this(), stored, status] { self->on_metadata_written(*stored, *status); });
+}
+
+void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, Status status) {
+  if (!coordinator_.is_storing(checkpoint.id)) {
+    // Given up meanwhile, and its files deleted, perhaps before the last of them was there.
+    std::vector<std::string> gone{checkpoint.path};
+    if (ended_ && !keeps_checkpoints()) gone.push_back(checkpoint_directory());
+    remove_trees(std::move(gone));
+    return;
+  }
+  if (status.ok() && !(checkpoint.keep && checkpoint.after == control::AfterSnapshot::kGoOn)) {
     // The store is what a restarted JobManager believes: it comes before anybody is told.
     StoredJob next = job_;
     next.checkpoints.clear();
     for (auto it = coordinator_.completed().rbegin(); it != coordinator_.completed().rend(); ++it) next.checkpoints.push_back(*it);
-    next.checkpoints.push_back(stored);
+    next.checkpoints.push_back(checkpoint);
     while (next.checkpoints.size() > coordinator_.options().retained) next.checkpoints.erase(next.checkpoints.begin());
     next.next_checkpoint = coordinator_.next_id();
     status = host_.store(next);
     if (status.ok()) job_ = std::move(next);
   }
   if (status.ok()) {
-    std::int64_t written = 0, state = 0, processed = 0, last_ack = stored.trigger_time;
-    for (const control::TaskCheckpoint& task : stored.tasks) {
+    std::int64_t written = 0, state = 0, processed = 0, last_ack = checkpoint.trigger_time;
+    for (const control::TaskCheckpoint& task : checkpoint.tasks) {
       written += static_cast<std::int64_t>(task.ack.written_bytes);
       state += static_cast<std::int64_t>(task.ack.state_bytes);
       processed += static_cast<std::int64_t>(task.ack.processed_bytes);
@@ -641,9 +663,8 @@ void JobMaster::store_checkpoint(const control::Checkpoint& checkpoint) {
     statistics_.written_bytes.add(written);
     statistics_.state_bytes.add(state);
     statistics_.processed_bytes.add(processed);
-    statistics_.duration.add(last_ack - stored.trigger_time);
+    statistics_.duration.add(last_ack - checkpoint.trigger_time);
   }
-  coordinator_.set_pending(stored);
   carry_out(coordinator_.on_stored(checkpoint.id, status.ok(), status.to_string(), now()));
 }
 
@@ -679,14 +700,18 @@ void JobMaster::schedule_checkpoint_timer() {
   });
 }
 
+bool JobMaster::keeps_checkpoints() const {
+  return graph_.state() == JobState::kFailed || (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation());
+}
+
 void JobMaster::end() {
   if (ended_) return;
   ended_ = true;
-  const bool keep = graph_.state() == JobState::kFailed ||
-                    (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation());
-  if (!keep) {
+  if (std::exchange(waits_for_storing_, false)) host_.release_slots(job_.id);
+  carry_out(coordinator_.on_ended(fmt::format("The job is {}", to_text(graph_.state())), now()));
+  if (!keeps_checkpoints()) {
     carry_out(coordinator_.discard_all());
-    env_.io.post([env = &env_, directory = checkpoint_directory()] { static_cast<void>(env->files.remove_tree(directory)); });
+    remove_trees({checkpoint_directory()});
   }
   job_.ended = true;
   job_.model = wire::encode(*model());

@@ -33,6 +33,8 @@ class JobMasterHost {
   virtual void on_ended(JobId job) = 0;
   virtual void publish(gateway::EventModel event) = 0;  // the time is filled in
   virtual void after(Nanos delay, std::function<void()> function) = 0;
+  // `work` beside the loop, where it may block; then `done` on the loop, or never when the JobManager ends before.
+  virtual void beside(std::function<void()> work, std::function<void()> done) = 0;
 };
 
 // What became of a snapshot that somebody wanted.
@@ -107,12 +109,17 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   bool is_current(const control::TaskAddress& task) const;
   // What a crash left in the job's own directory: files that no complete checkpoint names.
   void remove_orphans();
+  void remove_trees(std::vector<std::string> paths);  // beside the loop
   Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
   void command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final = false);
   std::vector<std::string> operators_in(std::uint32_t vertex) const;
   std::vector<control::SnapshotOperator> operators_of(const control::Checkpoint& checkpoint) const;
-  void store_checkpoint(const control::Checkpoint& checkpoint);
+  // Writes its metadata beside the loop. While that takes, nothing is deployed: what is to run next starts from it.
+  void store_checkpoint(control::Checkpoint checkpoint);
+  void on_metadata_written(const control::Checkpoint& checkpoint, Status status);
   void schedule_checkpoint_timer();
+  // Whether they outlive the job, which has ended.
+  bool keeps_checkpoints() const;
   void end();
   std::string checkpoint_directory() const { return checkpoint_root_ + "/" + job_.id.to_string(); }
   void on_wish_ended(const control::WishEnded& ended);
@@ -137,6 +144,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
   std::vector<std::vector<std::uint64_t>> incarnations_;  // [vertex][subtask] of the deployment that runs it; 0: none
   bool tasks_run_ = false;
+  bool waits_for_storing_ = false;  // all slots are there
   std::uint64_t next_ticket_ = 1;
   std::map<std::uint64_t, SnapshotDone> waiting_;  // by ticket
   // A stop whose savepoint is complete, until the job has ended or goes on.

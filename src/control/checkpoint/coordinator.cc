@@ -58,22 +58,25 @@ CheckpointDecisions CheckpointCoordinator::on_stopped(std::string_view why, Inst
   return out;
 }
 
+CheckpointDecisions CheckpointCoordinator::on_ended(std::string_view why, Instant now) {
+  CheckpointDecisions out = on_stopped(why, now);
+  if (pending_) abort(why, false, now, out);
+  return out;
+}
+
 Instant CheckpointCoordinator::next_time() const {
-  if (!running_) return {INT64_MAX};
-  if (pending_) return storing_ ? Instant{INT64_MAX} : Instant{pending_->trigger_time} + options_.timeout;
-  return next_trigger_;
+  if (pending_) return Instant{pending_->trigger_time} + options_.timeout;
+  return running_ ? next_trigger_ : Instant{INT64_MAX};
 }
 
 CheckpointDecisions CheckpointCoordinator::on_time(Instant now) {
   CheckpointDecisions out;
-  if (!running_) return out;
+  if (now < next_time()) return out;
   if (pending_) {
-    if (!storing_ && now >= Instant{pending_->trigger_time} + options_.timeout) {
-      abort("Checkpoint expired before completing.", true, now, out);
-    }
-    return out;
+    abort("Checkpoint expired before completing.", running_, now, out);
+  } else {
+    start(now, out);
   }
-  if (now >= next_trigger_) start(now, out);
   return out;
 }
 
@@ -134,15 +137,10 @@ void CheckpointCoordinator::start(Instant now, CheckpointDecisions& out) {
 CheckpointDecisions CheckpointCoordinator::on_ack(const SnapshotAck& ack, Instant now) {
   CheckpointDecisions out;
   if (!pending_ || storing_ || pending_->id != ack.checkpoint_id) {
-    // Late, for a checkpoint that is gone: what it wrote is nobody's. Files of others it only refers to.
-    if (ack.ok && !ack.files.empty()) {
-      bool needed = false;
-      for (const Checkpoint& c : completed_) {
-        for (const TaskCheckpoint& t : c.tasks) {
-          for (const auto& file : t.ack.files) needed = needed || file.first == ack.files[0].first;
-        }
-      }
-      if (!needed) out.push_back(DeleteFiles{{ack.files[0].first}, {}});
+    // Late, for a checkpoint that is gone: what it wrote is nobody's. Files of others it only refers to. Said twice, it
+    // names what the checkpoint that is being stored, or is complete, has.
+    if (ack.ok && !ack.files.empty() && !needed_files().contains(ack.files[0].first)) {
+      out.push_back(DeleteFiles{{ack.files[0].first}, {}});
     }
     return out;
   }
@@ -169,7 +167,7 @@ CheckpointDecisions CheckpointCoordinator::on_stored(std::int64_t id, bool ok, s
   if (!pending_ || !storing_ || pending_->id != id) return out;
   storing_ = false;
   if (!ok) {
-    abort(fmt::format("Cannot store the checkpoint's metadata. Caused by: {}", why), true, now, out);
+    abort(fmt::format("Cannot store the checkpoint's metadata. Caused by: {}", why), running_, now, out);
     return out;
   }
   Checkpoint done = std::move(*pending_);
@@ -233,19 +231,21 @@ void CheckpointCoordinator::remember(Checkpoint checkpoint) {
   if (history_.size() > kHistoryMax) history_.pop_back();
 }
 
+std::set<std::string> CheckpointCoordinator::needed_files() const {
+  std::set<std::string> needed;
+  const auto add = [&](const Checkpoint& checkpoint) {
+    for (const TaskCheckpoint& t : checkpoint.tasks) {
+      for (const auto& file : t.ack.files) needed.insert(file.first);
+    }
+  };
+  for (const Checkpoint& c : completed_) add(c);
+  if (pending_) add(*pending_);
+  return needed;
+}
+
 void CheckpointCoordinator::delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out) {
   if (gone.keep) return;
-  std::set<std::string> needed;
-  for (const Checkpoint& c : completed_) {
-    for (const TaskCheckpoint& t : c.tasks) {
-      for (const auto& file : t.ack.files) needed.insert(file.first);
-    }
-  }
-  if (pending_) {
-    for (const TaskCheckpoint& t : pending_->tasks) {
-      for (const auto& file : t.ack.files) needed.insert(file.first);
-    }
-  }
+  const std::set<std::string> needed = needed_files();
   DeleteFiles files;
   std::set<std::string> chosen;
   for (const TaskCheckpoint& t : gone.tasks) {

@@ -1,7 +1,9 @@
 // CheckpointCoordinator: when to trigger, complete, abort and retire checkpoints. Pure: owns no timer, does no I/O.
 //
-// One checkpoint at a time. It is complete when every task has acknowledged it; its metadata must then be durable
-// (on_stored) before anybody is told. Files belong to the retained checkpoints that name them: one is deleted when no
+// One checkpoint at a time. It is complete when every task has acknowledged it and its metadata is durable (on_stored):
+// then it is told. Storing takes as long as the disk does: until then nothing may start from "the last complete
+// checkpoint" (is_storing), for sinks would be told of one that their tasks did not start from. The checkpoint's timeout
+// ends the storing, too. Files belong to the retained checkpoints that name them: one is deleted when no
 // retained and no pending checkpoint does. Ids only grow, over restarts of the JobManager, too.
 //
 // Whoever wants a snapshot now (a checkpoint, a savepoint, the savepoint of a stop) makes a wish; wishes wait in a queue
@@ -169,7 +171,7 @@ class CheckpointCoordinator {
   void set_tasks(std::vector<std::uint32_t> tasks) { tasks_ = std::move(tasks); }
   // Tasks run (again): periodic checkpoints may start, the first one an interval from now.
   void on_running(Instant now);
-  // Tasks do not run any more.
+  // Tasks do not run any more. What is being stored stays pending.
   CheckpointDecisions on_stopped(std::string_view why, Instant now);
   CheckpointDecisions on_time(Instant now);
   // When on_time should be called next; far away when there is nothing to wait for.
@@ -178,11 +180,17 @@ class CheckpointCoordinator {
   // Bounded: of too many wishes the last ones fail at once.
   CheckpointDecisions wish(SnapshotWish wish, Instant now);
   CheckpointDecisions on_ack(const SnapshotAck& ack, Instant now);
-  // The complete one as its metadata has it: with its path and operators.
+  // The one that is being stored as its metadata will have it: with its path and operators.
   void set_pending(const Checkpoint& stored) {
     if (pending_ && pending_->id == stored.id) pending_ = stored;
   }
+  // Every task has acknowledged the pending one; on_stored is to come.
+  bool is_storing() const { return storing_; }
+  bool is_storing(std::int64_t id) const { return storing_ && pending_->id == id; }
+  // Ignored when the checkpoint was given up meanwhile: what has been written of it is nobody's.
   CheckpointDecisions on_stored(std::int64_t id, bool ok, std::string_view why, Instant now);
+  // The job has ended for good: nothing is pending any more, not even what is being stored.
+  CheckpointDecisions on_ended(std::string_view why, Instant now);
 
   // Completed checkpoints that were read back from the store, oldest first.
   void restore(std::vector<Checkpoint> completed);
@@ -206,6 +214,8 @@ class CheckpointCoordinator {
   void end_wish(bool ok, std::int64_t id, std::string path, std::string_view why, CheckpointDecisions& out);
   void abort(std::string_view why, bool counts, Instant now, CheckpointDecisions& out);
   void remember(Checkpoint checkpoint);
+  // Files that retained checkpoints and the pending one name.
+  std::set<std::string> needed_files() const;
   void delete_unreferenced(const Checkpoint& gone, CheckpointDecisions& out);
 
   const CheckpointOptions options_;

@@ -69,6 +69,52 @@ TEST(CheckpointCoordinator, ExpiredOnesAreAbortedAndLateAcksCleanUp) {
   EXPECT_EQ(find<DeleteFiles>(decisions)->files[0], "late");
 }
 
+TEST(CheckpointCoordinator, AnAckSaidTwiceWhileTheMetadataIsStoredDeletesNothing) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  c.on_running({0});
+  c.on_time({1000});
+  c.on_ack(ack(1, 0, {"a"}), {1001});
+  ASSERT_TRUE(c.is_storing(1));
+  EXPECT_TRUE(c.on_ack(ack(1, 0, {"a"}), {1002}).empty());
+  SnapshotAck stale = ack(-1, 0, {"a"});
+  EXPECT_TRUE(c.on_ack(stale, {1003}).empty());
+  EXPECT_EQ(find<DeleteFiles>(c.on_ack(ack(-1, 0, {"late"}), {1004}))->files, std::vector<std::string>{"late"});
+  EXPECT_NE(find<TellComplete>(c.on_stored(1, true, "", {1005})), nullptr);
+}
+
+TEST(CheckpointCoordinator, StoringOutlastsTheTasksButNotTheTimeoutNorTheJob) {
+  for (const bool job_ends : {false, true}) {
+    CheckpointCoordinator c(every_second(), {1}, 1);
+    c.on_running({0});
+    c.on_time({1000});
+    c.on_ack(ack(1, 0, {"a"}), {1001});
+    EXPECT_TRUE(c.on_stopped("The job is RESTARTING", {1002}).empty());
+    EXPECT_TRUE(c.is_storing());
+    EXPECT_EQ(c.next_time(), Instant{6000});
+    EXPECT_TRUE(c.on_time({5999}).empty());
+    const auto given_up = job_ends ? c.on_ended("The job is CANCELED", {3000}) : c.on_time({6000});
+    EXPECT_NE(find<TellAborted>(given_up), nullptr);
+    ASSERT_NE(find<DeleteFiles>(given_up), nullptr);
+    EXPECT_EQ(find<DeleteFiles>(given_up)->files, std::vector<std::string>{"a"});
+    EXPECT_EQ(find<FailJob>(given_up), nullptr) << "the job restarts or ends anyway";
+    EXPECT_FALSE(c.is_storing());
+    EXPECT_TRUE(c.on_stored(1, true, "", {7000}).empty());
+    EXPECT_TRUE(c.completed().empty());
+    EXPECT_EQ(c.history().front().status, CheckpointStatus::kFailed);
+  }
+}
+
+TEST(CheckpointCoordinator, MetadataThatCannotBeStoredIsAFailedCheckpointWithItsCause) {
+  CheckpointCoordinator c(every_second(), {1}, 1);
+  c.on_running({0});
+  c.on_time({1000});
+  c.on_ack(ack(1, 0, {"a"}), {1001});
+  const auto failed = c.on_stored(1, false, "disk full", {1002});
+  EXPECT_NE(find<FailJob>(failed), nullptr);
+  EXPECT_EQ(find<DeleteFiles>(failed)->files, std::vector<std::string>{"a"});
+  EXPECT_NE(c.history().front().failure_message.find("disk full"), std::string::npos);
+}
+
 TEST(CheckpointCoordinator, AFinalOneFollowsTheOneUnderWay) {
   CheckpointCoordinator c(every_second(), {1}, 1);
   c.on_running({0});
