@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <fmt/format.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "connectors/files/byte_stream.h"
 #include "connectors/files/csv_parser.h"
@@ -28,23 +32,104 @@ using wire::field;
 constexpr std::size_t kBlockBytes = 128u << 10;
 constexpr std::uint64_t kSplitBytesMin = 64u << 10;
 
-// A share of the input: range `lane` of `lanes` of each file that can be cut, and every lanes-th of the others. What moves
-// when the parallelism changes.
+// A share of the input: range `lane` of `lanes` of each file that can be cut, and of the others those whose number is
+// `turn` modulo `lanes`. What moves when the parallelism changes; cut further when there are more subtasks than lanes:
+// ranges of ranges meet where theirs did.
 struct Lane {
   std::uint32_t lane = 0;
   std::uint32_t lanes = 1;
+  std::uint32_t turn = 0;
   std::int64_t pass = 0;
   std::uint64_t file = 0;      // index into files
-  std::uint64_t offset = 0;    // in the file (decompressed); 0: its range has not begun
+  // Of the file's range (decompressed bytes) what is left, once it has begun.
+  bool has_begun = false;
+  bool is_cut = false;         // the file is one that can be cut
+  bool in_row = false;         // a row may be under way at `offset`: it is the neighbour's
+  std::uint64_t offset = 0;
+  std::uint64_t end = 0;
   std::vector<std::string> files;
   std::vector<std::uint64_t> sizes;  // of the files when they were found: ranges follow from them, also after a restore
   static constexpr auto fields() {
     using M = Lane;
-    return std::tuple{field("lane", &M::lane), field("lanes", &M::lanes), field("pass", &M::pass), field("file", &M::file),
-                      field("offset", &M::offset), field("files", &M::files), field("sizes", &M::sizes)};
+    return std::tuple{field("lane", &M::lane), field("lanes", &M::lanes), field("turn", &M::turn), field("pass", &M::pass),
+                      field("file", &M::file), field("has-begun", &M::has_begun), field("is-cut", &M::is_cut),
+                      field("in-row", &M::in_row), field("offset", &M::offset), field("end", &M::end), field("files", &M::files),
+                      field("sizes", &M::sizes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Lane>);
+
+// A lane with the subtask that had it. All subtasks get all of them, to agree on who has which next.
+struct Position {
+  std::uint32_t subtask = 0;
+  std::uint32_t parallelism = 0;
+  Lane lane;
+  static constexpr auto fields() {
+    using M = Position;
+    return std::tuple{field("subtask", &M::subtask), field("parallelism", &M::parallelism), field("lane", &M::lane)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Position>);
+
+constexpr std::uint32_t kLanesMax = 1u << 20;
+constexpr std::uint32_t kLanesOfSubtaskMax = 4;  // as far as even shares are worth it
+
+// Where range `lane` of `lanes` begins.
+std::uint64_t bound(std::uint64_t bytes, std::uint32_t lane, std::uint32_t lanes) {
+  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(bytes) * lane / lanes);
+}
+
+std::vector<Lane> cut(const Lane& whole, std::uint32_t pieces) {
+  std::vector<Lane> out;
+  for (std::uint32_t i = 0; i < pieces; ++i) {
+    Lane piece = whole;
+    piece.lanes = whole.lanes * pieces;
+    piece.lane = whole.lane * pieces + i;
+    piece.turn = whole.turn + whole.lanes * i;
+    if (whole.has_begun && whole.is_cut) {
+      const std::uint64_t left = std::min(whole.end, whole.sizes[whole.file]) - whole.offset;
+      piece.offset = whole.offset + bound(left, i, pieces);
+      if (i + 1 < pieces) piece.end = whole.offset + bound(left, i + 1, pieces);
+      piece.in_row = (whole.in_row || i > 0) && piece.offset > 0;
+    } else if (whole.has_begun && i > 0) {
+      // Somebody else's to the end; then it is this one's turn.
+      piece.has_begun = false;
+      ++piece.file;
+    }
+    out.push_back(std::move(piece));
+  }
+  return out;
+}
+
+// What this subtask reads of what is left.
+std::vector<Lane> dealt_out(std::vector<Position> positions, std::uint32_t subtask, std::uint32_t parallelism) {
+  std::vector<Lane> own;
+  std::vector<Lane> all;
+  for (Position& p : positions) {
+    if (p.parallelism == parallelism && p.subtask == subtask) own.push_back(p.lane);
+    all.push_back(std::move(p.lane));
+  }
+  if (positions.empty() || positions[0].parallelism == parallelism) return own;
+  std::sort(all.begin(), all.end(), [](const Lane& a, const Lane& b) {
+    return std::uint64_t{a.lane} * b.lanes < std::uint64_t{b.lane} * a.lanes;
+  });
+  const auto count = static_cast<std::uint32_t>(all.size());
+  if (count < parallelism) {
+    std::uint32_t pieces = parallelism / std::gcd(count, parallelism);
+    if (count * pieces > kLanesOfSubtaskMax * parallelism) pieces = (parallelism + count - 1) / count;
+    std::vector<Lane> cut_ones;
+    for (const Lane& lane : all) {
+      if (lane.lanes > kLanesMax / pieces) {
+        cut_ones.push_back(lane);
+        continue;
+      }
+      for (Lane& piece : cut(lane, pieces)) cut_ones.push_back(std::move(piece));
+    }
+    all = std::move(cut_ones);
+  }
+  for (std::size_t i = subtask; i < all.size(); i += parallelism) own.push_back(std::move(all[i]));
+  return own;
+}
 
 class FileSource final : public operators::Source {
  public:
@@ -65,25 +150,34 @@ class FileSource final : public operators::Source {
     if (options.has("null")) csv_.null_text = options.text("null");
     csv_.multiline = multiline_;
     errors_ = context.metric("numRecordsInErrors", DREY_COUNTER);
-    DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "lanes", false));
+    DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "lanes", true));
     std::vector<std::string> found;
     if (context.state().is_restored()) {
+      std::vector<Position> positions;
       for (const std::string& element : positions_->elements()) {
-        DREY_TRY_ASSIGN(Lane lane, wire::decode<Lane>(element));
-        lanes_.push_back(std::move(lane));
-        split_of_.push_back(static_cast<std::uint32_t>(split_of_.size()));
+        DREY_TRY_ASSIGN(Position position, wire::decode<Position>(element));
+        if (position.lane.sizes.size() != position.lane.files.size() || position.lane.lanes == 0) {
+          return fail(Code::kCorrupt, fmt::format("A stored position of source '{}' contradicts itself", context.node().name));
+        }
+        positions.push_back(std::move(position));
       }
-      context.splits().active.assign(lanes_.size(), true);
+      lanes_ = dealt_out(std::move(positions), context.subtask(), context.parallelism());
       if (!lanes_.empty()) found = lanes_[0].files;
     } else {
       DREY_TRY_ASSIGN(found, list_files());
-      lanes_.push_back({context.subtask(), context.parallelism(), 0, 0, 0, found, {}});
-      split_of_ = {0};
+      Lane lane;
+      lane.lane = lane.turn = context.subtask();
+      lane.lanes = context.parallelism();
+      lane.files = found;
+      lanes_.push_back(std::move(lane));
       for (const std::string& file : found) {
         DREY_TRY_ASSIGN(const env::FileStat stat, context.env().files.stat(file));
         lanes_.back().sizes.push_back(stat.size);
       }
     }
+    split_of_.resize(lanes_.size());
+    std::iota(split_of_.begin(), split_of_.end(), 0u);
+    context.splits().active.assign(std::max<std::size_t>(lanes_.size(), 1), true);
     // The rate is shared by the subtasks that have something to read.
     std::uint32_t readers = context.parallelism();
     if (rate > 0 && !found.empty()) {
@@ -111,13 +205,20 @@ class FileSource final : public operators::Source {
     while (!lanes_.empty()) {
       if (!reading_) {
         DREY_TRY_ASSIGN(const bool began, begin_file());
+        // A lane at its end holds no event time back.
+        context_.splits().active[split_of_.back()] = began;
+        if (!began && watch_ms_ > 0) {
+          next_lane();
+          if (++lanes_at_end_ < lanes_.size()) continue;
+          lanes_at_end_ = 0;
+          return watch();
+        }
         if (!began) {
-          if (watch_ms_ > 0 && lanes_.size() == 1) return watch();
-          context_.splits().active[split_of_.back()] = false;
           lanes_.pop_back();
           split_of_.pop_back();
           continue;
         }
+        lanes_at_end_ = 0;
       }
       data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(rows), context_.pool());
       // Of the rows; when the file ends within the batch another lane is next.
@@ -136,7 +237,7 @@ class FileSource final : public operators::Source {
 
   Status snapshot(std::int64_t) override {
     std::vector<std::string> elements;
-    for (const Lane& lane : lanes_) elements.push_back(wire::encode(lane));
+    for (const Lane& lane : lanes_) elements.push_back(wire::encode(Position{context_.subtask(), context_.parallelism(), lane}));
     positions_->assign(std::move(elements));
     return {};
   }
@@ -162,6 +263,12 @@ class FileSource final : public operators::Source {
     return compression == Compression::kNone && size > kSplitBytesMin;
   }
 
+  // Whose turn a file is follows from it. In a directory that is watched lanes find files in different orders.
+  std::uint64_t number_of(const Lane& lane) const {
+    const std::string& path = lane.files[lane.file];
+    return watch_ms_ > 0 ? XXH3_64bits(path.data(), path.size()) : lane.file;
+  }
+
   // Opens the next file of the lane that has something for it. False: the lane is at its end.
   Result<bool> begin_file() {
     Lane& lane = lanes_.back();
@@ -175,36 +282,25 @@ class FileSource final : public operators::Source {
       const std::string& path = lane.files[lane.file];
       DREY_TRY_ASSIGN(const Compression compression, compression_of(files, path));
       DREY_TRY_ASSIGN(const env::FileStat stat, files.stat(path));
-      if (lane.file >= lane.sizes.size()) return fail(Code::kCorrupt, fmt::format("A stored position lacks the size of a file: path={}", path));
       const std::uint64_t found_size = lane.sizes[lane.file];
-      DREY_TRY_ASSIGN(const bool cut, can_split(path, found_size));
-      begin_ = 0;
-      end_ = UINT64_MAX;
-      if (cut) {
-        // The neighbours' ranges follow from the size, too: with another one rows would be read twice or not at all.
-        if (lane.lanes > 1 && stat.size != found_size) return changed(path, found_size, stat.size);
-        begin_ = found_size / lane.lanes * lane.lane;
-        if (lane.lane + 1 < lane.lanes) end_ = found_size / lane.lanes * (lane.lane + 1);
-      } else if (lane.file % lane.lanes != lane.lane) {
-        ++lane.file;
-        lane.offset = 0;
-        continue;
+      if (!lane.has_begun) {
+        DREY_TRY_ASSIGN(lane.is_cut, can_split(path, found_size));
+        if (!lane.is_cut && number_of(lane) % lane.lanes != lane.turn) {
+          ++lane.file;
+          continue;
+        }
+        lane.has_begun = true;
+        lane.offset = lane.is_cut ? bound(found_size, lane.lane, lane.lanes) : 0;
+        lane.end = lane.is_cut && lane.lane + 1 < lane.lanes ? bound(found_size, lane.lane + 1, lane.lanes) : UINT64_MAX;
+        lane.in_row = lane.offset > 0;
       }
+      // The neighbours' ranges follow from the size, too: with another one rows would be read twice or not at all.
+      if (lane.is_cut && lane.lanes > 1 && stat.size != found_size) return changed(path, found_size, stat.size);
       size_ = stat.size;
       DREY_TRY(read_header(path, compression));
-      std::uint64_t from = lane.offset;
-      skip_line_ = false;
-      if (from == 0) {
-        from = begin_;
-        // A row belongs to the range in which its first byte lies: the one under way at `begin_` is the neighbour's,
-        // unless a line ends right before it.
-        if (begin_ > 0) {
-          --from;
-          skip_line_ = true;
-        } else if (has_header_) {
-          skip_line_ = true;
-        }
-      }
+      // A row belongs to the range in which its first byte lies, that is, in which a line ends right before it.
+      const std::uint64_t from = lane.in_row ? lane.offset - 1 : lane.offset;
+      skip_line_ = lane.in_row || (lane.offset == 0 && has_header_);
       DREY_TRY_ASSIGN(stream_, open_stream(files, path, compression, from));
       offset_ = from;
       block_ = data::BlockRef();
@@ -262,7 +358,7 @@ class FileSource final : public operators::Source {
   Status fill(data::BatchBuilder& builder) {
     Lane& lane = lanes_.back();
     while (!builder.is_full()) {
-      if (offset_ >= end_ || (at_ == filled_ && ended_)) {
+      if (offset_ >= lane.end || (at_ == filled_ && ended_)) {
         if (!ended_) DREY_TRY(check_size());
         finish_file();
         return {};
@@ -282,14 +378,14 @@ class FileSource final : public operators::Source {
           advance(input.size());
         } else {
           advance(line + 1);
-          skip_line_ = false;
+          skip_line_ = lane.in_row = false;
+          lane.offset = offset_;
         }
-        lane.offset = offset_;
         continue;
       }
       // Rows that begin behind the range are the neighbour's.
-      if (end_ != UINT64_MAX && end_ - offset_ < input.size()) {
-        const auto line = input.find('\n', end_ - offset_ - 1);
+      if (lane.end != UINT64_MAX && lane.end - offset_ < input.size()) {
+        const auto line = input.find('\n', lane.end - offset_ - 1);
         if (line != std::string_view::npos) input = input.substr(0, line + 1);
       }
       const bool is_last = ended_ && input.size() == filled_ - at_;
@@ -362,10 +458,14 @@ class FileSource final : public operators::Source {
   void finish_file() {
     Lane& lane = lanes_.back();
     ++lane.file;
-    lane.offset = 0;
+    lane.has_begun = false;
     reading_ = false;
     stream_.reset();
-    // Lanes take turns file by file: event time would otherwise stand still until the first one is at its end.
+    next_lane();
+  }
+
+  // Lanes take turns file by file: event time would otherwise stand still until the first one is at its end.
+  void next_lane() {
     std::rotate(lanes_.begin(), lanes_.end() - 1, lanes_.end());
     std::rotate(split_of_.begin(), split_of_.end() - 1, split_of_.end());
   }
@@ -395,13 +495,17 @@ class FileSource final : public operators::Source {
   }
 
   Result<Progress> watch() {
-    Lane& lane = lanes_.back();
     DREY_TRY_ASSIGN(const auto found, list_files());
     bool more = false;
-    for (const std::string& file : found) {
-      if (std::find(lane.files.begin(), lane.files.end(), file) == lane.files.end()) {
+    for (Lane& lane : lanes_) {
+      const std::set<std::string_view> known(lane.files.begin(), lane.files.end());
+      std::vector<std::string> fresh;
+      for (const std::string& file : found) {
+        if (!known.contains(file)) fresh.push_back(file);
+      }
+      for (std::string& file : fresh) {
         DREY_TRY_ASSIGN(const env::FileStat stat, context_.env().files.stat(file));
-        lane.files.push_back(file);
+        lane.files.push_back(std::move(file));
         lane.sizes.push_back(stat.size);
         more = true;
       }
@@ -426,13 +530,12 @@ class FileSource final : public operators::Source {
   state::OperatorList* positions_ = nullptr;
   std::vector<Lane> lanes_;  // the last one is read first
   std::vector<std::uint32_t> split_of_;  // which of the task's splits a lane is
+  std::size_t lanes_at_end_ = 0;         // one after another, of a directory that is watched
   std::optional<CsvParser> parser_;
   JsonParser json_;
   // Of the file that is being read.
   bool reading_ = false;
   std::unique_ptr<ByteStream> stream_;
-  std::uint64_t begin_ = 0;
-  std::uint64_t end_ = UINT64_MAX;
   std::uint64_t size_ = 0;
   std::uint64_t offset_ = 0;   // of block_[at_] in the (decompressed) file
   bool skip_line_ = false;

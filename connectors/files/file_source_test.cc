@@ -6,6 +6,8 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
 #include "connectors/files/test_job.h"
 
@@ -40,6 +42,84 @@ TEST_F(FileSourceTest, EveryRowIsReadOnceAtAnyParallelism) {
     EXPECT_EQ(std::adjacent_find(found.begin(), found.end()), found.end()) << parallelism;
     EXPECT_EQ(visible().size(), static_cast<std::size_t>(parallelism));
   }
+}
+
+// After a failure the job goes on at another parallelism: what is unread is dealt out anew, cut further where that gives
+// every subtask something, and each row is read once all the same.
+TEST_F(FileSourceTest, WhatIsUnreadIsSharedByAllAtAnotherParallelism) {
+  ASSERT_TRUE(disk_.make_directories(directory_ + "/small").ok());
+  constexpr int kRows = 14'000;
+  write("large.csv", numbers(kRows));
+  for (int f = 0; f < 20; ++f) {
+    std::string text = "n,text\n";
+    for (int i = f * kRows / 20; i < (f + 1) * kRows / 20; ++i) text += fmt::format("{},row\n", i);
+    write(fmt::format("small/{}.csv", f), text);
+  }
+  for (const char* input : {"/large.csv", "/small"}) {
+    for (const auto& [before, after] : std::vector<std::pair<int, int>>{{1, 4}, {2, 3}, {3, 2}, {2, 5}, {4, 1}}) {
+      const std::string what = fmt::format("{} from {} to {}", input, before, after);
+      ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+      registry_ = {};
+      operators::add_builtin_kinds(registry_);
+      add_connector_kinds(registry_);
+      Tap tap;
+      std::atomic<int> rows{0};
+      std::atomic<bool> has_failed{false};
+      tap.on_row = [&](std::int64_t) -> Status {
+        if (++rows < kRows / 8 || tap.checkpoints < 2 * before || has_failed.exchange(true)) return {};
+        return fail(Code::kIo, "on purpose");
+      };
+      runtime::LocalJobOptions options;
+      options.parallelism = before;
+      options.restarts = {after};
+      options.checkpoint_interval = Millis(5);
+      const auto result = run("n:l", {{"path", directory_ + input}, {"rate", "60000"}}, {}, options, &tap);
+      ASSERT_TRUE(result.ok()) << what << ": " << result.status().to_string();
+      ASSERT_TRUE(has_failed) << what;
+      const std::vector<std::string> found = lines();
+      EXPECT_EQ(found.size(), static_cast<std::size_t>(kRows)) << what;
+      EXPECT_EQ(std::adjacent_find(found.begin(), found.end()), found.end()) << what;
+      std::map<int, std::size_t> bytes_of;
+      for (const std::string& name : visible()) {
+        int subtask = 0;
+        ASSERT_EQ(std::sscanf(name.c_str(), "part-%*8c-%d", &subtask), 1) << name;
+        bytes_of[subtask] += disk_.stat(directory_ + "/out/" + name)->size;
+      }
+      for (int s = before; s < after; ++s) EXPECT_GT(bytes_of[s], 1000u) << what << ": subtask " << s << " had nothing to read";
+    }
+  }
+}
+
+// Files that come into a directory are found by the subtask whose they are, also when a subtask has several shares.
+TEST_F(FileSourceTest, AWatchedDirectoryIsReadOnceBeforeAndAfterAnotherParallelism) {
+  ASSERT_TRUE(disk_.make_directories(directory_ + "/in").ok());
+  constexpr int kFiles = 24;
+  const auto add = [&](int file) {
+    const std::string fresh = write("fresh.csv", fmt::format("n\n{}\n", file));
+    EXPECT_TRUE(disk_.rename(fresh, fmt::format("{}/in/{}.csv", directory_, (file * 7) % kFiles)).ok());
+  };
+  add(0);
+  Tap tap;
+  std::mutex mutex;
+  std::set<std::int64_t> seen;
+  std::size_t wanted = kFiles / 3;
+  tap.on_row = [&](std::int64_t value) -> Status {
+    const std::lock_guard lock(mutex);
+    if (!seen.insert(value).second) return {};  // what no checkpoint had is read again
+    if (value + 1 < kFiles) add(static_cast<int>(value) + 1);
+    if (seen.size() < wanted) return {};
+    wanted += kFiles / 3;
+    return fail(Code::kIo, "that is all for now");
+  };
+  runtime::LocalJobOptions options;
+  options.parallelism = 4;
+  options.restarts = {2, 3};
+  options.checkpoint_interval = Millis(2);
+  const auto result = run("n:l", {{"path", directory_ + "/in"}, {"watch_ms", "1"}}, {}, options, &tap);
+  EXPECT_FALSE(result.ok());
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(kFiles)) << "the job hangs before, should a file be nobody's";
+  const std::vector<std::string> found = lines();
+  EXPECT_EQ(std::adjacent_find(found.begin(), found.end()), found.end());
 }
 
 TEST_F(FileSourceTest, CompressionIsToldByContent) {

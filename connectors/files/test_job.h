@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "connectors/all.h"
 #include "env/env.h"
+#include "operators/operator.h"
 #include "operators/registry.h"
 #include "runtime/local_job.h"
 
@@ -32,9 +35,22 @@ class FilesTest : public testing::Test {
 
   using Options = std::map<std::string, std::string>;
 
+  // Sees the first column of what passes between source and sink, and the checkpoints that are complete. A status that is
+  // not ok fails the job. Called by all subtasks.
+  struct Tap {
+    std::function<Status(std::int64_t value)> on_row;
+    std::atomic<int> checkpoints{0};
+  };
   // The graph: source.files with `source` options -> sink.files with `sink` options into out/.
   Result<runtime::LocalJobResult> run(const std::string& schema, Options source, Options sink = {},
                                       std::int32_t parallelism = 1, env::Env& env = env::posix()) {
+    runtime::LocalJobOptions options;
+    options.parallelism = parallelism;
+    return run(schema, std::move(source), std::move(sink), std::move(options), nullptr, env);
+  }
+  Result<runtime::LocalJobResult> run(const std::string& schema, Options source, Options sink,
+                                      runtime::LocalJobOptions options, Tap* tap,
+                                      env::Env& env = env::posix()) {
     auto code = std::make_shared<runtime::JobCode>();
     graph::OperatorNode from;
     from.kind = "source.files";
@@ -42,17 +58,25 @@ class FilesTest : public testing::Test {
     from.options = std::move(source);
     from.outputs = {schema};
     graph::OperatorNode to;
-    to.number = 1;
     to.kind = "sink.files";
     to.name = "out";
     to.options = std::move(sink);
     to.options.emplace("path", directory_ + "/out");
     code->graph.operators = {from, to};
-    code->graph.edges = {{0, 0, 1, 0, graph::Partitioner::kForward, {}}};
-    code->operators.resize(2);
-    code->edges.resize(1);
-    runtime::LocalJobOptions options;
-    options.parallelism = parallelism;
+    if (tap != nullptr) {
+      registry_.add({"test.tap", "", [tap](operators::OperatorContext&) { return make_tap(tap); }, nullptr});
+      graph::OperatorNode between;
+      between.kind = "test.tap";
+      between.name = "tap";
+      between.outputs = {schema};
+      code->graph.operators.insert(code->graph.operators.begin() + 1, between);
+    }
+    const auto count = static_cast<std::uint32_t>(code->graph.operators.size());
+    for (std::uint32_t i = 0; i < count; ++i) code->graph.operators[i].number = i;
+    for (std::uint32_t i = 1; i < count; ++i)
+      code->graph.edges.push_back({i - 1, 0, i, 0, graph::Partitioner::kForward, {}});
+    code->operators.resize(count);
+    code->edges.resize(count - 1);
     options.state_directory = directory_ + "/state";
     return runtime::run_local_job(code, options, env, registry_);
   }
@@ -81,6 +105,28 @@ class FilesTest : public testing::Test {
     std::vector<std::string> found = names();
     std::erase_if(found, [](const std::string& name) { return name.starts_with('.'); });
     return found;
+  }
+
+  static Result<std::unique_ptr<operators::Operator>> make_tap(Tap* tap) {
+    class TapOperator final : public operators::Operator {
+     public:
+      explicit TapOperator(Tap& tap) : tap_(tap) {}
+      Status open(operators::OperatorContext&) override { return {}; }
+      Status process(std::uint32_t, const data::BatchRef& batch, operators::Emitter& out) override {
+        for (std::uint32_t i = 0; i < batch->rows(); ++i) {
+          DREY_TRY(tap_.on_row(batch->values<std::int64_t>(0)[batch->physical(i)]));
+        }
+        return out.emit(batch);
+      }
+      Status on_checkpoint_complete(std::int64_t) override {
+        ++tap_.checkpoints;
+        return {};
+      }
+
+     private:
+      Tap& tap_;
+    };
+    return std::unique_ptr<operators::Operator>(std::make_unique<TapOperator>(*tap));
   }
 
   env::FileSystem& disk_ = env::posix().files;

@@ -218,3 +218,34 @@ TEST(Files, TextLines) {
   job.parallelism(2).run({"--from", path});
   EXPECT_THAT(texts(rows), testing::UnorderedElementsAre("one", "", "three, which is longer than twelve bytes", "last"));
 }
+
+// Rows are numbers; each lets the next file appear, the last one ends the job.
+namespace {
+std::string watched;
+void add_file(int number) {
+  const std::string fresh = watched + "/../fresh";
+  std::ofstream(fresh) << number << "\n";
+  std::filesystem::rename(fresh, watched + "/" + std::to_string(number) + ".txt");
+}
+struct AddsFiles : drey::Process<drey::Text, drey::Text> {
+  void process(const drey::Text& line, Context&) {
+    const int number = std::stoi(line.str());
+    if (number == 5) throw std::runtime_error("all six files were seen");
+    add_file(number + 1);
+  }
+};
+}  // namespace
+DREY_JOB("watch_text", env, args) {
+  env.from(drey::text_lines(args.path("from")).watch(5ms)).process(AddsFiles{}).to(drey::discard());
+}
+TEST(Files, AWatchedDirectoryHasNoEnd) {
+  Folder folder;
+  watched = folder.path + "/text";
+  add_file(0);
+  try {
+    Job("watch_text").parallelism(2).run({"--from", watched});
+    FAIL() << "the job came to an end";
+  } catch (const Failure& failure) {
+    EXPECT_THAT(failure.what(), HasSubstr("all six files were seen"));
+  }
+}
