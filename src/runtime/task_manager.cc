@@ -345,6 +345,8 @@ control::TaskReport TaskManager::report_of(const control::TaskAddress& address, 
   add("backPressuredTimeMsPerSecond", rates.back_pressured_ms);
   add("softBackPressuredTimeMsPerSecond", rates.back_pressured_ms);
   add("hardBackPressuredTimeMsPerSecond", 0);  // a task never blocks inside an operator: it takes no input instead
+  add("maxSoftBackPressuredTimeMs", times.longest_back_pressure.count() / 1'000'000);
+  add("maxHardBackPressuredTimeMs", 0);
   add("isBackPressured", rates.back_pressured_ms > 0 ? 1 : 0);
   add("schedDelayTimeMsPerSecond", rates.delay_ms);
   add("numRecordsInPerSecond", rates.records_in);

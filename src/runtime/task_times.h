@@ -25,6 +25,7 @@ class TaskTimes {
     Nanos idle{0};
     Nanos back_pressured{0};
     Nanos delay{0};  // the part of busy in which it waited for its worker
+    Nanos longest_back_pressure{0};  // without a break, of this sampling period (5 s) and the one before
   };
 
   // The writer: from `now` on the task is in `state`.
@@ -41,24 +42,43 @@ class TaskTimes {
       for (std::size_t i = 0; i < nanos.size(); ++i) nanos[i] = totals_[i].load(std::memory_order_acquire);
       const std::int64_t since = since_.load(std::memory_order_acquire);
       const State state = state_.load(std::memory_order_acquire);
+      const std::int64_t periods = now.nanos / kPeriod - period_.load(std::memory_order_acquire);
+      std::int64_t longest = periods <= 1 ? longest_[0].load(std::memory_order_acquire) : 0;
+      if (periods <= 0) longest = std::max(longest, longest_[1].load(std::memory_order_acquire));
       if ((version & 1) != 0 || version_.load(std::memory_order_relaxed) != version) continue;
-      if (since != kNever) nanos[static_cast<std::size_t>(state)] += std::max<std::int64_t>(now.nanos - since, 0);
-      return {Nanos(nanos[0]), Nanos(nanos[1]), Nanos(nanos[2]), Nanos(delay_.load(std::memory_order_relaxed))};
+      const std::int64_t going_on = since == kNever ? 0 : std::max<std::int64_t>(now.nanos - since, 0);
+      nanos[static_cast<std::size_t>(state)] += going_on;
+      if (state == State::kBackPressured) longest = std::max(longest, going_on);
+      return {Nanos(nanos[0]), Nanos(nanos[1]), Nanos(nanos[2]), Nanos(delay_.load(std::memory_order_relaxed)), Nanos(longest)};
     }
   }
 
  private:
   static constexpr std::int64_t kNever = INT64_MIN;
+  static constexpr std::int64_t kPeriod = 5'000'000'000;
   // A reader that sees one of these stores sees the odd version, too: they release, it acquires.
   void change(State state, Ticks now, std::int64_t next) {
     const std::uint32_t version = version_.load(std::memory_order_relaxed);
     version_.store(version + 1, std::memory_order_relaxed);
     const auto at = static_cast<std::size_t>(state_.load(std::memory_order_relaxed));
     const std::int64_t since = since_.load(std::memory_order_relaxed);
-    if (since != kNever) add(totals_[at], std::max<std::int64_t>(now.nanos - since, 0));
+    if (since != kNever) {
+      const std::int64_t lasted = std::max<std::int64_t>(now.nanos - since, 0);
+      add(totals_[at], lasted);
+      if (at == static_cast<std::size_t>(State::kBackPressured)) note_back_pressure(lasted, now.nanos / kPeriod);
+    }
     since_.store(next, std::memory_order_release);
     state_.store(state, std::memory_order_release);
     version_.store(version + 2, std::memory_order_release);
+  }
+  void note_back_pressure(std::int64_t lasted, std::int64_t period) {
+    const std::int64_t before = period_.load(std::memory_order_relaxed);
+    if (period != before) {
+      longest_[1].store(period == before + 1 ? longest_[0].load(std::memory_order_relaxed) : 0, std::memory_order_release);
+      longest_[0].store(0, std::memory_order_release);
+      period_.store(period, std::memory_order_release);
+    }
+    if (lasted > longest_[0].load(std::memory_order_relaxed)) longest_[0].store(lasted, std::memory_order_release);
   }
   static void add(std::atomic<std::int64_t>& to, std::int64_t n) {
     to.store(to.load(std::memory_order_relaxed) + n, std::memory_order_release);
@@ -69,6 +89,8 @@ class TaskTimes {
   std::atomic<std::int64_t> since_{kNever};
   std::atomic<State> state_{State::kIdle};
   std::atomic<std::int64_t> delay_{0};
+  std::atomic<std::int64_t> period_{0};                  // in which the last back-pressure ended
+  std::array<std::atomic<std::int64_t>, 2> longest_{};  // of that period and the one before it
 };
 
 // Averages per second of `N` totals over the last minute. Marks are kept every five seconds; before the first minute is over

@@ -24,6 +24,22 @@ TEST(TaskTimes, EveryMomentIsInOneTotalAlsoThatWhichGoesOn) {
   EXPECT_EQ(totals.idle + totals.busy + totals.back_pressured, Millis(90));
 }
 
+TEST(TaskTimes, TheLongestBackPressureIsOfTheLastTwoSamplingPeriods) {
+  TaskTimes times;
+  times.enter(State::kBackPressured, at(1000));
+  EXPECT_EQ(times.totals(at(1400)).longest_back_pressure, Millis(400)) << "it goes on";
+  times.enter(State::kBusy, at(1600));
+  times.enter(State::kBackPressured, at(2000));
+  times.enter(State::kIdle, at(2100));
+  EXPECT_EQ(times.totals(at(4000)).longest_back_pressure, Millis(600));
+  EXPECT_EQ(times.totals(at(9999)).longest_back_pressure, Millis(600));
+  EXPECT_EQ(times.totals(at(10'000)).longest_back_pressure, Nanos(0));
+  times.enter(State::kBackPressured, at(9000));
+  times.enter(State::kIdle, at(9050));
+  EXPECT_EQ(times.totals(at(9100)).longest_back_pressure, Millis(600));
+  EXPECT_EQ(times.totals(at(12'000)).longest_back_pressure, Millis(50));
+}
+
 TEST(RateWindow, AveragesTheLastMinute) {
   RateWindow<1> window;
   EXPECT_EQ(window.update(at(0), {0})[0], 0);
