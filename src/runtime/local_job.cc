@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "control/checkpoint/coordinator.h"
 #include "runtime/worker.h"
 
 namespace drey::runtime {
@@ -137,6 +138,7 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
                 std::uint32_t attempt, Progress& progress, env::Env& env, const operators::Registry& registry) {
   auto graph = std::make_shared<graph::JobGraph>(code->graph);
   DREY_TRY(graph::resolve(*graph, parallelism, 0));
+  DREY_TRY_ASSIGN(const auto checkpoints, config::read<control::CheckpointOptions>(graph->settings));
   const graph::Plan plan = graph::plan_of(*graph);
   LocalCoordinator coordinator;
   Pools& pools = *progress.pools;
@@ -159,6 +161,7 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
         spec.waits_at_end_of_data = !options.state_directory.empty();
         spec.state_directory = options.state_directory;
         spec.restored_checkpoint = progress.complete_id;
+        spec.exactly_once = checkpoints.exactly_once();
         std::set<std::uint32_t> from;
         for (const std::uint32_t number : plan.vertices[v].operators) {
           if (const auto was = progress.vertex_of.find(graph::operator_id_of(*graph, number)); was != progress.vertex_of.end()) {

@@ -622,3 +622,54 @@ TEST(EngineRestored, EveryKindOfStateAtOtherParallelisms) {
                         std::to_string(sum));
   }
 }
+
+// A timer in processing time that is due when the job is down fires when it runs again.
+namespace {
+struct FiresOnce : drey::KeyedProcess<Event, std::pair<std::int64_t, std::int64_t>> {
+  drey::ValueState<std::int64_t> set_by{"set-by"};
+  void process(const Event&, Context& ctx) {
+    if (set_by.value_or(-1) >= 0) return;
+    set_by.ref() = ctx.attempt();
+    ctx.timers().processing(ctx.processing_time() + 200ms);
+  }
+  void on_timer(drey::Timestamp, Context& ctx, Out& out) {
+    if (ctx.attempt() == 0) throw std::runtime_error("on purpose");
+    out.emit({ctx.key<std::int64_t>(), set_by.value_or(-1)});
+  }
+};
+}  // namespace
+DREY_JOB("engine_overdue", env, args) {
+  env.from(drey::generator<Event>(600, event).rate(1000))
+      .key_by(&Event::key)
+      .process(FiresOnce{})
+      .to(drey::collect("fired"));
+}
+TEST(EngineRestored, OverdueTimersInProcessingTimeFire) {
+  char directory[] = "/tmp/drey-api-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  Job job("engine_overdue");
+  const auto& fired = job.collect<std::pair<std::int64_t, std::int64_t>>("fired");
+  job.parallelism(1).checkpoints(directory, 5ms).restart_at({2}).run();
+  std::filesystem::remove_all(directory);
+  std::vector<std::pair<std::int64_t, std::int64_t>> expected;
+  for (std::int64_t key = 0; key < 7; ++key) expected.emplace_back(key, 0);  // set by the first attempt
+  EXPECT_THAT(fired, UnorderedElementsAreArray(expected));
+}
+
+DREY_JOB("engine_at_least_once", env, args) {
+  env.at_least_once();
+  auto rows = env.from(drey::generator<Event>(kSteps, step).rate(300'000)).parallelism(1).process(FailsTwice{}).parallelism(1);
+  rows.key_by(&Event::key).count().to(drey::collect("counts"));
+}
+TEST(EngineRestored, AtLeastOnceLosesNothing) {
+  char directory[] = "/tmp/drey-api-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  Job job("engine_at_least_once");
+  const auto& counts = job.collect<std::pair<std::int64_t, std::int64_t>>("counts");
+  job.parallelism(2).checkpoints(directory, 5ms).restart_at({3, 2}).run();
+  std::filesystem::remove_all(directory);
+  std::map<std::int64_t, std::int64_t> most;
+  for (const auto& [key, n] : counts) most[key] = std::max(most[key], n);
+  ASSERT_EQ(most.size(), 11u);
+  for (const auto& [key, n] : most) EXPECT_GE(n, (kSteps - key + 10) / 11) << key;
+}

@@ -414,7 +414,7 @@ DREY_JOB("shapes", env, args) {
       .uid("s");
   a.partition_custom([](std::int64_t v, std::uint32_t n) { return v % n; }).to(drey::discard());
   a.shuffle().print("p");
-  env.name("shapes").checkpointing(1s).restart(drey::fixed_delay(3, 10s)).parallelism(2);
+  env.name("shapes").checkpointing(1s).at_least_once().restart(drey::fixed_delay(3, 10s)).parallelism(2);
 }
 TEST(Streams, GraphAndSettings) {
   auto g = fake::build("shapes");
@@ -433,6 +433,7 @@ TEST(Streams, GraphAndSettings) {
   EXPECT_THAT(p,
               ElementsAre(DREY_FORWARD, DREY_REBALANCE, DREY_FORWARD, DREY_CUSTOM, DREY_SHUFFLE));
   EXPECT_EQ(g->settings["execution.checkpointing.interval"], "1000 ms");
+  EXPECT_EQ(g->settings["execution.checkpointing.mode"], "AT_LEAST_ONCE");
   EXPECT_EQ(g->settings["restart-strategy.fixed-delay.attempts"], "3");
 }
 
