@@ -18,7 +18,6 @@ namespace {
 constexpr Millis kTick{100};
 constexpr std::chrono::seconds kRetirePause{1};
 constexpr std::chrono::seconds kWatchTick{1};
-constexpr std::chrono::seconds kQuestionDeadline{30};
 constexpr std::chrono::minutes kDeletionsKept{5};
 constexpr std::size_t kDeletionsMax = 10'000;
 
@@ -28,7 +27,8 @@ Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} no
 
 JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
                        std::unique_ptr<ProgramRunner> runner)
-    : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)), operations_(*store_) {
+    : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)), operations_(*store_),
+      slots_(options_.cluster.load_balance) {
   loop_ = env.threads.make_loop("jobmanager");
   const env::MutexLock lock(way_back_->mutex);
   way_back_->loop = loop_.get();
@@ -154,13 +154,7 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
   } else if (auto* ack = std::get_if<control::SnapshotAck>(&*message)) {
     if (auto m = master(ack->task)) m->on_message(*ack);
   } else if (auto* told = std::get_if<control::Told>(&*message)) {
-    const auto question = questions_.find(told->id);
-    if (question == questions_.end() || question->second.task_manager != *id) return;
-    const gateway::Promise<std::string> promise = question->second.promise;
-    questions_.erase(question);
-    const bool known_code = told->code >= 0 && told->code <= static_cast<std::int32_t>(Code::kInternal);
-    const Code code = known_code ? static_cast<Code>(told->code) : Code::kInternal;
-    promise.set(code == Code::kOk ? Result<std::string>(std::move(told->text)) : Result<std::string>(fail(code, told->text)));
+    questions_.on_told(*id, std::move(*told));
   } else if (auto* beat = std::get_if<control::Heartbeat>(&*message)) {
     entry->second.model.last_heartbeat = env_.clock.wall().millis;
     if (!beat->metrics.empty()) entry->second.model.metrics = beat->metrics;
@@ -202,7 +196,6 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
   TaskManagerEntry entry;
   entry.connection = connection;
   entry.last_heard = env_.clock.ticks();
-  entry.slots.resize(static_cast<std::size_t>(message.slots));
   gateway::TaskManagerModel& m = entry.model;
   m.id = message.id;
   m.host = message.host;
@@ -214,6 +207,7 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
   m.pid = message.pid;
   m.last_heartbeat = env_.clock.wall().millis;
   task_managers_[message.id] = std::move(entry);
+  slots_.add_task_manager(message.id, static_cast<std::size_t>(message.slots));
   env::log_info("jobmanager", "Registered TaskManager {} with {} slots", message.id, message.slots);
   publish({{}, 0, gateway::TaskManagerEvent{message.id, false, ""}});
   match_slots();
@@ -236,9 +230,8 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
   env::log_warn("jobmanager", "Lost TaskManager {}: {}", id, failure.message);
   publish({{}, 0, gateway::TaskManagerEvent{id, true, failure.message}});
   found->second.connection->close();
-  std::set<JobId> jobs(found->second.slots.begin(), found->second.slots.end());
   task_managers_.erase(found);
-  for (const JobId& job : jobs) {
+  for (const JobId& job : slots_.remove_task_manager(id)) {
     const auto master = masters_.find(job);
     if (master != masters_.end()) master->second->on_task_manager_lost(id, failure);
   }
@@ -258,24 +251,14 @@ gateway::Future<std::string> JobManager::inspect(std::string task_manager, gatew
     if (entry == task_managers_.end()) {
       return promise.set(fail(Code::kNotFound, fmt::format("No TaskExecutor registered under {}.", task_manager)));
     }
-    const std::uint64_t id = next_question_++;
-    questions_.emplace(id, Question{task_manager, env_.clock.ticks() + kQuestionDeadline, promise});
-    entry->second.connection->send(wire::encode(control::ToTaskManager(control::Ask{id, wire::encode(question)})));
+    const control::Ask ask = questions_.ask(task_manager, question, promise, env_.clock.ticks());
+    entry->second.connection->send(wire::encode(control::ToTaskManager(ask)));
   });
   return promise.future();
 }
 
 void JobManager::expire(Ticks now) {
-  for (auto it = questions_.begin(); it != questions_.end();) {
-    const bool gone = !task_managers_.contains(it->second.task_manager);
-    if (!gone && now < it->second.deadline) {
-      ++it;
-      continue;
-    }
-    it->second.promise.set(fail(gone ? Code::kNotFound : Code::kTimeout,
-                                fmt::format("TaskManager {} {}", it->second.task_manager, gone ? "has gone" : "did not answer in time")));
-    it = questions_.erase(it);
-  }
+  questions_.expire(now, [this](const std::string& id) { return task_managers_.contains(id); });
   const std::int64_t wall = env_.clock.wall().millis;
   for (auto it = clients_.begin(); it != clients_.end();) {
     const auto master = masters_.find(it->first);
@@ -328,68 +311,56 @@ void JobManager::end_cluster() {
 
 void JobManager::request_slots(JobId job, std::int32_t slots) {
   changed();
-  std::erase_if(requests_, [&](const SlotRequest& r) { return r.job == job; });
-  requests_.push_back({job, slots, env_.clock.ticks() + options_.cluster.slot_timeout, env_.clock.ticks()});
+  slots_.request(job, slots, env_.clock.ticks());
   loop_->post([this] { match_slots(); });
 }
 
 void JobManager::release_slots(JobId job) {
   changed();
-  for (auto& [id, entry] : task_managers_) std::replace(entry.slots.begin(), entry.slots.end(), job, JobId());
-  std::erase_if(requests_, [&](const SlotRequest& r) { return r.job == job; });
+  slots_.release(job);
   loop_->post([this] { match_slots(); });
 }
 
 void JobManager::match_slots() {
-  for (std::size_t i = 0; i < requests_.size();) {
-    const SlotRequest request = requests_[i];
+  for (const control::SlotPool::Grant& grant : slots_.grant()) {
+    const auto master = masters_.find(grant.job);
+    if (master == masters_.end()) {
+      slots_.release(grant.job);
+      continue;
+    }
+    std::vector<SlotOffer> offers;
+    for (const auto& [id, slot] : grant.slots) {
+      const gateway::TaskManagerModel& model = task_managers_.at(id).model;
+      offers.push_back({id, model.host, model.data_port, slot});
+    }
+    const auto keep = master->second;
+    keep->on_slots(offers);
+  }
+  const Ticks now = env_.clock.ticks();
+  // A copy: those who wait may ask anew.
+  const std::vector<control::SlotPool::Waiting> waiting = slots_.waiting();
+  for (const control::SlotPool::Waiting& request : waiting) {
     const auto master = masters_.find(request.job);
     if (master == masters_.end()) {
-      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
+      slots_.withdraw(request.job);
       continue;
     }
-    std::vector<std::vector<bool>> is_free;
-    std::vector<TaskManagerEntry*> entries;
-    std::int64_t free = 0;
-    for (auto& [id, entry] : task_managers_) {
-      is_free.emplace_back();
-      for (const JobId& job : entry.slots) is_free.back().push_back(job.is_zero());
-      entries.push_back(&entry);
-      free += std::count(entry.slots.begin(), entry.slots.end(), JobId());
-    }
-    const auto chosen = control::choose_slots(std::move(is_free), static_cast<std::size_t>(request.slots), options_.cluster.load_balance);
-    if (!chosen.empty()) {
-      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
-      std::vector<SlotOffer> offers;
-      for (const control::ChosenSlot& slot : chosen) {
-        TaskManagerEntry& entry = *entries[slot.task_manager];
-        entry.slots[slot.slot] = request.job;
-        offers.push_back({entry.model.id, entry.model.host, entry.model.data_port, slot.slot});
-      }
-      const auto keep = master->second;
-      keep->on_slots(offers);
-      continue;
-    }
-    if (master->second->has_requirements() && env_.clock.ticks() >= request.since + options_.cluster.slot_stabilization) {
-      const auto widths = master->second->parallelism_within(slots_for(request.job));
-      if (widths && *widths != master->second->parallelism()) {
-        requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
-        const auto keep = master->second;
+    const auto keep = master->second;
+    if (keep->has_requirements() && now >= request.since + options_.cluster.slot_stabilization) {
+      const auto widths = keep->parallelism_within(slots_.within_reach(request.job));
+      if (widths && *widths != keep->parallelism()) {
+        slots_.withdraw(request.job);
         keep->take_fewer_slots(*widths);
         continue;
       }
     }
-    if (env_.clock.ticks() >= request.deadline) {
-      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
-      const auto keep = master->second;
-      keep->on_slots_failed(fail(Code::kResourceExhausted,
-                                 fmt::format("Could not acquire the minimum required resources: the job needs {} slots, {} are free "
-                                             "on {} TaskManagers. Start drey with more slots (-Dtaskmanager.numberOfTaskSlots={}) "
-                                             "or run the job with a lower parallelism",
-                                             request.slots, free, task_managers_.size(), request.slots)));
-      continue;
-    }
-    ++i;
+    if (now < request.since + options_.cluster.slot_timeout) continue;
+    slots_.withdraw(request.job);
+    keep->on_slots_failed(fail(Code::kResourceExhausted,
+                               fmt::format("Could not acquire the minimum required resources: the job needs {} slots, {} are free "
+                                           "on {} TaskManagers. Start drey with more slots (-Dtaskmanager.numberOfTaskSlots={}) "
+                                           "or run the job with a lower parallelism",
+                                           request.slots, slots_.free(), task_managers_.size(), request.slots)));
   }
 }
 
@@ -730,9 +701,9 @@ void JobManager::begin(gateway::OperationModel operation, const gateway::Rescale
   if (const std::string objections = control::objections_to(master->plan(), wanted); !objections.empty()) {
     return end(operation, fail(Code::kInvalidArgument, objections), kClass);
   }
-  if (const std::int32_t needed = control::slots_for(master->plan(), widths); needed > slots_for(operation.job)) {
+  if (const std::int32_t needed = control::slots_for(master->plan(), widths); needed > slots_.within_reach(operation.job)) {
     return end(operation, fail(Code::kResourceExhausted, fmt::format("Parallelism {} needs {} slots, {} are free or the job's own", request.parallelism,
-                                                                      needed, slots_for(operation.job))), kClass);
+                                                                      needed, slots_.within_reach(operation.job))), kClass);
   }
   if (master->has_requirements()) {
     gateway::ResourceRequirements bounds = master->requirements();
@@ -745,18 +716,10 @@ void JobManager::begin(gateway::OperationModel operation, const gateway::Rescale
 
 // --- rescaling -----------------------------------------------------------------------------------
 
-std::int32_t JobManager::slots_for(JobId job) const {
-  std::int32_t slots = 0;
-  for (const auto& [id, entry] : task_managers_) {
-    for (const JobId& owner : entry.slots) slots += owner.is_zero() || owner == job ? 1 : 0;
-  }
-  return slots;
-}
-
 void JobManager::adapt() {
   for (const auto& [id, master] : masters_) {
     if (!master->has_requirements() || master->is_ended() || master->is_changing()) continue;
-    const auto widths = master->parallelism_within(slots_for(id));
+    const auto widths = master->parallelism_within(slots_.within_reach(id));
     if (widths && *widths == master->parallelism()) master->on_wide_enough();
     if (!widths || *widths == master->parallelism()) continue;
     adapt_after_ = env_.clock.ticks() + options_.cluster.rescale_cooldown;
@@ -923,7 +886,7 @@ gateway::Future<std::vector<gateway::TaskManagerModel>> JobManager::task_manager
     std::vector<gateway::TaskManagerModel> all;
     for (const auto& [id, entry] : task_managers_) {
       gateway::TaskManagerModel model = entry.model;
-      for (const JobId& job : entry.slots) {
+      for (const JobId& job : slots_.owners(id)) {
         if (job.is_zero()) {
           ++model.free_slots;
         } else {
@@ -940,19 +903,13 @@ gateway::Future<std::vector<gateway::TaskManagerModel>> JobManager::task_manager
 gateway::Future<gateway::Metrics> JobManager::metrics() {
   gateway::Promise<gateway::Metrics> promise;
   loop_->post([this, promise] {
-    std::int64_t total = 0;
-    std::int64_t free = 0;
     std::int64_t running = 0;
-    for (const auto& [id, entry] : task_managers_) {
-      total += static_cast<std::int64_t>(entry.slots.size());
-      free += std::count(entry.slots.begin(), entry.slots.end(), JobId());
-    }
     for (const auto& [id, master] : masters_) running += master->is_ended() ? 0 : 1;
     gateway::Metrics all = options_.process_metrics ? options_.process_metrics() : gateway::Metrics();
     const gateway::Metrics own{{"numRunningJobs", running},
                                  {"numRegisteredTaskManagers", static_cast<std::int64_t>(task_managers_.size())},
-                                 {"taskSlotsTotal", total},
-                                 {"taskSlotsAvailable", free},
+                                 {"taskSlotsTotal", slots_.total()},
+                                 {"taskSlotsAvailable", slots_.free()},
                                  {"Status.Drey.refusedPeers", refused_.load()}};
     all.insert(all.begin(), own.begin(), own.end());
     promise.set(std::move(all));

@@ -19,7 +19,8 @@
 #include "cluster/job_master.h"
 #include "cluster/job_store.h"
 #include "cluster/operations.h"
-#include "control/slots/slot_matching.h"
+#include "cluster/questions.h"
+#include "control/slots/slot_pool.h"
 #include "env/env.h"
 #include "env/mutex.h"
 #include "gateway/cluster_gateway.h"
@@ -101,16 +102,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   struct TaskManagerEntry {
     gateway::TaskManagerModel model;
     env::ConnectionRef connection;
-    std::vector<JobId> slots;  // zero: free
     Ticks last_heard{};
   };
-  struct SlotRequest {
-    JobId job;
-    std::int32_t slots;
-    Ticks deadline;
-    Ticks since;
-  };
-
   // JobMasterHost
   void send(const std::string& task_manager, const control::ToTaskManager& message) override;
   void request_slots(JobId job, std::int32_t slots) override;
@@ -147,7 +140,6 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void end(gateway::OperationModel operation, const Status& status, std::string failure_class);
   // Jobs with bounds run as wide as slots allow: looks whether that has changed.
   void adapt();
-  std::int32_t slots_for(JobId job) const;  // free ones and those it has
   Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
   void plan(const gateway::RunRequest& request, std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
   gateway::JobModelRef find_model(JobId id);
@@ -168,16 +160,10 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   Ticks watch_tick_after_{};
   std::deque<JobId> order_;  // of submission
   std::map<std::string, TaskManagerEntry> task_managers_;
-  std::vector<SlotRequest> requests_;
+  control::SlotPool slots_;  // of task_managers_
   std::map<std::string, int> planning_;  // jars whose programs are being planned, how often
   std::set<env::ConnectionRef> unregistered_;
-  struct Question {
-    std::string task_manager;
-    Ticks deadline{};
-    gateway::Promise<std::string> promise;
-  };
-  std::map<std::uint64_t, Question> questions_;
-  std::uint64_t next_question_ = 1;
+  Questions questions_;
   std::map<JobId, std::int64_t> clients_;  // until when a job's client lives, epoch ms
   std::map<TriggerId, Ticks> dataset_deletions_;
   std::atomic<std::int64_t> refused_{0};
