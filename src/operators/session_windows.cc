@@ -2,9 +2,7 @@
 #include <cstring>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "operators/window.h"
+#include "operators/timer_windows.h"
 
 namespace drey::operators {
 namespace {
@@ -21,19 +19,11 @@ struct Session {
 //
 //   value := (i64 start, i64 end, u32 size, trigger's part, accumulator)*
 //   timers: those of the triggers, and where no row can reach a session any more
-class SessionWindows final : public Operator {
+class SessionWindows final : public TimerWindows {
  public:
-  SessionWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
+  SessionWindows(OperatorContext& context, WindowOptions options) : TimerWindows(context, options) {}
 
-  Status open(OperatorContext& context) override {
-    DREY_TRY(accumulators_.open(context, true));
-    DREY_TRY(triggers_.open(context, options_, accumulators_.code()));
-    DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~sessions", {0, false, false}));
-    DREY_TRY_ASSIGN(timers_, context.state().timers(context.operator_id()));
-    late_dropped_ = context.metric("numLateRecordsDropped", DREY_COUNTER);
-    schedule();
-    return {};
-  }
+  Status open(OperatorContext&) override { return TimerWindows::open("~sessions", false, true); }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter& out) override {
     DREY_TRY(check_event_time(context_, options_, *batch));
@@ -50,21 +40,7 @@ class SessionWindows final : public Operator {
     return {};
   }
 
-  Status on_watermark(std::int64_t watermark, Emitter& out) override {
-    DREY_TRY(advance(state::TimeKind::kEvent, watermark, out));
-    return out.advance(watermark);
-  }
-
-  Status on_processing_time(std::int64_t now, Emitter& out) override {
-    DREY_TRY(advance(state::TimeKind::kProcessing, now, out));
-    schedule();
-    return {};
-  }
-
  private:
-  // Time of the windows.
-  state::TimeKind kind() const { return options_.event_time ? state::TimeKind::kEvent : state::TimeKind::kProcessing; }
-
   Status add(const data::BatchRef& batch, std::uint32_t i, std::uint32_t id, std::int64_t time, std::int64_t mark, Emitter& out) {
     const data::View& key = keys_.keys()[i];
     const std::uint64_t hash = keys_.hashes()[i];
@@ -122,8 +98,7 @@ class SessionWindows final : public Operator {
   // One timer may serve several sessions of a key.
   bool waits_for(const Session& s, state::TimeKind time_kind, std::int64_t time) const {
     if (time_kind == kind() && options_.cleanup_of(s.end) == time) return true;
-    const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
-    return (time_kind == state::TimeKind::kEvent ? timers.event : timers.processing) == time;
+    return timer_of(time_kind, s.trigger.data()) == time;
   }
   void drop_timers(const data::View& key, std::uint64_t hash, const Session& s, const std::vector<Session>& others) {
     const auto drop = [&](state::TimeKind time_kind, std::int64_t time) {
@@ -145,32 +120,23 @@ class SessionWindows final : public Operator {
     return timers_->set(kind(), key, hash, options_.cleanup_of(s.end));
   }
 
-  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) {
-    while (true) {
-      // One instant at a time: a trigger that fires may set a timer before those that are due as well.
-      const std::int64_t next = timers_->next(time_kind);
-      if (next > now) return {};
-      due_.clear();
-      timers_->pop_due(time_kind, next, 1024, due_);
-      if (due_.empty()) return {};
-      for (const drey_timer& timer : due_) {
-        const state::Address row = table_->find(timer.key, timer.hash);
-        if (row == state::kNoRow) continue;
-        std::vector<Session> sessions = unpack(table_->value_of(row));
-        std::vector<Session> kept;
-        for (Session& s : sessions) {
-          const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
-          if ((time_kind == state::TimeKind::kEvent ? timers.event : timers.processing) == timer.time) {
-            DREY_TRY_ASSIGN(const int answer, triggers_.on_time(time_kind, {s.start, s.end}, timer.time, s.trigger.data(), out));
-            DREY_TRY(obey(answer, timer.key, s, out));
-          }
-          if (time_kind == kind() && options_.cleanup_of(s.end) <= timer.time) continue;
-          DREY_TRY(set_timers(timer.key, timer.hash, s));
-          kept.push_back(std::move(s));
-        }
-        DREY_TRY(store(timer.key, timer.hash, kept));
+  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override { return fire_timers(time_kind, now, out); }
+
+  Status on_timer(state::TimeKind time_kind, const drey_timer& timer, Emitter& out) override {
+    const state::Address row = table_->find(timer.key, timer.hash);
+    if (row == state::kNoRow) return {};
+    std::vector<Session> sessions = unpack(table_->value_of(row));
+    std::vector<Session> kept;
+    for (Session& s : sessions) {
+      if (timer_of(time_kind, s.trigger.data()) == timer.time) {
+        DREY_TRY_ASSIGN(const int answer, triggers_.on_time(time_kind, {s.start, s.end}, timer.time, s.trigger.data(), out));
+        DREY_TRY(obey(answer, timer.key, s, out));
       }
+      if (time_kind == kind() && options_.cleanup_of(s.end) <= timer.time) continue;
+      DREY_TRY(set_timers(timer.key, timer.hash, s));
+      kept.push_back(std::move(s));
     }
+    return store(timer.key, timer.hash, kept);
   }
 
   std::vector<Session> unpack(std::string_view bytes) const {
@@ -206,22 +172,6 @@ class SessionWindows final : public Operator {
     std::memcpy(table_->writable_value(row), bytes.data(), bytes.size());
     return {};
   }
-
-  void schedule() {
-    const std::int64_t next = timers_->next(state::TimeKind::kProcessing);
-    if (next != INT64_MAX) context_.wake_at(next);
-  }
-
-  OperatorContext& context_;
-  const WindowOptions options_;
-  Accumulators accumulators_;
-  Triggers triggers_;
-  state::Table* table_ = nullptr;
-  state::Timers* timers_ = nullptr;
-  std::int64_t* late_dropped_ = nullptr;
-  data::KeyVector keys_;
-  std::vector<std::uint32_t> late_;
-  std::vector<drey_timer> due_;
 };
 
 }  // namespace

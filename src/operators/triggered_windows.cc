@@ -2,7 +2,7 @@
 #include <cstring>
 #include <vector>
 
-#include "operators/window.h"
+#include "operators/timer_windows.h"
 
 namespace drey::operators {
 namespace {
@@ -12,18 +12,13 @@ namespace {
 //
 //   table "~windows", groups are the windows (by end): value := trigger's part, accumulator (none: purged)
 //   timers: those of the triggers, by key; which windows of the key they are for is in the triggers' parts
-class TriggeredWindows final : public Operator {
+class TriggeredWindows final : public TimerWindows {
  public:
-  TriggeredWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
+  TriggeredWindows(OperatorContext& context, WindowOptions options) : TimerWindows(context, options) {}
 
-  Status open(OperatorContext& context) override {
-    DREY_TRY(accumulators_.open(context, false));
-    DREY_TRY(triggers_.open(context, options_, accumulators_.code()));
-    DREY_TRY_ASSIGN(table_, context.state().table(context.operator_id(), context.node().name, "~windows", {0, true, false}));
-    DREY_TRY_ASSIGN(timers_, context.state().timers(context.operator_id()));
-    late_dropped_ = context.metric("numLateRecordsDropped", DREY_COUNTER);
+  Status open(OperatorContext&) override {
+    DREY_TRY(TimerWindows::open("~windows", true, false));
     part_.resize(triggers_.bytes());
-    schedule();
     return {};
   }
 
@@ -59,22 +54,10 @@ class TriggeredWindows final : public Operator {
     return {};
   }
 
-  Status on_watermark(std::int64_t watermark, Emitter& out) override {
-    DREY_TRY(advance(state::TimeKind::kEvent, watermark, out));
-    return out.advance(watermark);
-  }
-
-  Status on_processing_time(std::int64_t now, Emitter& out) override {
-    DREY_TRY(advance(state::TimeKind::kProcessing, now, out));
-    schedule();
-    return {};
-  }
-
  private:
   drey_window window_of(std::int64_t end) const {
     return {end == INT64_MAX ? INT64_MIN : end - options_.size_ms, end};
   }
-  state::TimeKind kind() const { return options_.event_time ? state::TimeKind::kEvent : state::TimeKind::kProcessing; }
 
   Status add(const data::BatchRef& batch, std::uint32_t i, std::int64_t end, std::int64_t row_time, Emitter& out) {
     const data::View& key = keys_.keys()[i];
@@ -115,17 +98,13 @@ class TriggeredWindows final : public Operator {
   bool is_waited_for(state::TimeKind time_kind, const data::View& key, std::uint64_t hash, std::int64_t time) const {
     for (const auto& [end, rows] : table_->groups()) {
       const state::Address row = table_->find(key, hash, end);
-      if (row != state::kNoRow && timer_of(time_kind, row) == time) return true;
+      if (row != state::kNoRow && timer_of(time_kind, table_->value_of(row).data()) == time) return true;
     }
     return false;
   }
-  std::int64_t timer_of(state::TimeKind time_kind, state::Address row) const {
-    const Triggers::Timers timers = Triggers::timers_of(table_->value_of(row).data());
-    return time_kind == state::TimeKind::kEvent ? timers.event : timers.processing;
-  }
 
   // Timers in order; windows go as soon as time has passed them, before later timers fire.
-  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) {
+  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override {
     const auto& windows = table_->groups();
     while (time_kind == kind() && !windows.empty() && windows.begin()->first != INT64_MAX) {
       const std::int64_t end = windows.begin()->first;
@@ -136,50 +115,30 @@ class TriggeredWindows final : public Operator {
     return fire_timers(time_kind, now, out);
   }
 
-  Status fire_timers(state::TimeKind time_kind, std::int64_t up_to, Emitter& out) {
-    while (true) {
-      // One instant at a time: a trigger that fires may set a timer before those that are due as well.
-      const std::int64_t next = timers_->next(time_kind);
-      if (next > up_to) return {};
-      due_.clear();
-      timers_->pop_due(time_kind, next, 1024, due_);
-      if (due_.empty()) return {};
-      for (const drey_timer& timer : due_) {
-        ends_.clear();
-        for (const auto& [end, rows] : table_->groups()) ends_.push_back(end);
-        for (const std::int64_t end : ends_) {
-          const state::Address row = table_->find(timer.key, timer.hash, end);
-          if (row == state::kNoRow || timer_of(time_kind, row) != timer.time) continue;
-          std::memcpy(part_.data(), table_->value_of(row).data(), part_.size());
-          Triggers::Timers before = Triggers::timers_of(part_.data());
-          (time_kind == state::TimeKind::kEvent ? before.event : before.processing) = DREY_NO_TIME;  // has just gone
-          DREY_TRY_ASSIGN(const int answer, triggers_.on_time(time_kind, window_of(end), timer.time, part_.data(), out));
-          DREY_TRY(obey(answer, row, end, timer.hash, before, out));
-        }
-      }
+  Status on_timer(state::TimeKind time_kind, const drey_timer& timer, Emitter& out) override {
+    ends_.clear();
+    for (const auto& [end, rows] : table_->groups()) ends_.push_back(end);
+    for (const std::int64_t end : ends_) {
+      const state::Address row = table_->find(timer.key, timer.hash, end);
+      if (row == state::kNoRow || timer_of(time_kind, table_->value_of(row).data()) != timer.time) continue;
+      std::memcpy(part_.data(), table_->value_of(row).data(), part_.size());
+      Triggers::Timers before = Triggers::timers_of(part_.data());
+      (time_kind == state::TimeKind::kEvent ? before.event : before.processing) = DREY_NO_TIME;  // has just gone
+      DREY_TRY_ASSIGN(const int answer, triggers_.on_time(time_kind, window_of(end), timer.time, part_.data(), out));
+      DREY_TRY(obey(answer, row, end, timer.hash, before, out));
     }
+    return {};
   }
 
-  void schedule() {
-    const std::int64_t next = timers_->next(state::TimeKind::kProcessing);
-    if (next != INT64_MAX) context_.wake_at(next);
+  void schedule() override {
+    TimerWindows::schedule();
     const auto& windows = table_->groups();
     if (!options_.event_time && !windows.empty() && windows.begin()->first != INT64_MAX) {
       context_.wake_at(options_.cleanup_of(windows.begin()->first));
     }
   }
 
-  OperatorContext& context_;
-  const WindowOptions options_;
-  Accumulators accumulators_;
-  Triggers triggers_;
-  state::Table* table_ = nullptr;
-  state::Timers* timers_ = nullptr;
-  std::int64_t* late_dropped_ = nullptr;
-  data::KeyVector keys_;
   std::vector<char> part_;
-  std::vector<std::uint32_t> late_;
-  std::vector<drey_timer> due_;
   std::vector<std::int64_t> ends_;
 };
 
