@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/prng.h"
+#include "wire/binary/shape.h"
 
 namespace drey::wire {
 namespace {
@@ -48,6 +49,12 @@ TEST(BinaryCodec, RefusesWhatIsCutOrTooLong) {
   const std::string bytes = encode(sample());
   for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(decode<Tree>(bytes.substr(0, n)).ok()) << n;
   EXPECT_FALSE(decode<Tree>(bytes + "x").ok());
+}
+
+TEST(BinaryCodec, AShapeSaysWhatTheBytesDependOn) {
+  EXPECT_EQ(shape_of<Tree>(),
+            "{id id;children [^0];leaves map(text:{name text;number i64;});weight ?f64;either <{name text;number i64;}|bool|>;}");
+  EXPECT_EQ((shape_of<std::vector<std::pair<std::uint8_t, Code>>>()), "[(u8,i32)]");
 }
 
 TEST(BinaryCodec, SurvivesGarbage) {
