@@ -52,6 +52,12 @@ def restored(cluster, job):
     return cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
 
 
+def places(cluster, job):
+    """The TaskManagers on which its subtasks are."""
+    return {s["taskmanager-id"] for v in cluster.get(f"/jobs/{job}")["vertices"]
+            for s in cluster.get(f"/jobs/{job}/vertices/{v['id']}")["subtasks"]}
+
+
 def year_reached(output):
     """The last year that the committed departures have come to."""
     folder = os.path.join(output, "departures")
@@ -105,10 +111,8 @@ def equals_it_on_two_task_managers_whichever_is_killed():
         for kill in range(4):
             before = completed_checkpoints(cluster, job)
             until("two more checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= before + 2)
-            places = {s["taskmanager-id"] for v in cluster.get(f"/jobs/{job}")["vertices"]
-                      for s in cluster.get(f"/jobs/{job}/vertices/{v['id']}")["subtasks"]}
-            if kill == 0 and len(places) != 2:
-                raise Failure(f"the job is not balanced over two TaskManagers: {places}")
+            if kill == 0 and len(places(cluster, job)) != 2:
+                raise Failure(f"the job is not balanced over two TaskManagers: {places(cluster, job)}")
             pids = cluster.task_manager_pids()
             os.kill(pids[kill % 2], signal.SIGKILL)
             until("another TaskManager", 20, lambda: len(set(cluster.task_manager_pids()) - set(pids)) == 1)
@@ -119,19 +123,23 @@ def equals_it_on_two_task_managers_whichever_is_killed():
 
 
 def equals_it_when_the_job_manager_is_killed_and_started_again():
-    with Cluster("kill-jm") as cluster:
-        output = os.path.join(cluster.base, "out")
-        years = 2
-        job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
-        until("two checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 2)
-        cluster.kill()
-        cluster.start()
-        if cluster.state(job) in ("FINISHED", "FAILED", "CANCELED"):
-            raise Failure(f"the job does not resume: {cluster.state(job)}")
-        cluster.finish(job, 120)
-        check(output, years)
-        if not restored(cluster, job):
-            raise Failure("the job began again instead of going on from a checkpoint")
+    for task_managers in (1, 2):
+        with Cluster(f"kill-jm-{task_managers}", f"-Dminicluster.number-of-taskmanagers={task_managers}", "-Dtaskmanager.numberOfTaskSlots=2") as cluster:
+            until("all TaskManagers", 10, lambda: len(cluster.get("/taskmanagers")["taskmanagers"]) == task_managers)
+            output = os.path.join(cluster.base, "out")
+            years = 2
+            job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
+            until("two checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 2)
+            if len(places(cluster, job)) != task_managers:
+                raise Failure(f"the job is not balanced over {task_managers} TaskManagers: {places(cluster, job)}")
+            cluster.kill()
+            cluster.start()
+            if cluster.state(job) in ("FINISHED", "FAILED", "CANCELED"):
+                raise Failure(f"the job does not resume: {cluster.state(job)}")
+            cluster.finish(job, 120)
+            check(output, years)
+            if not restored(cluster, job):
+                raise Failure("the job began again instead of going on from a checkpoint")
 
 
 def damage(cluster, newest_only):
