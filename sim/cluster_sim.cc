@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -20,7 +21,7 @@ namespace {
 
 using wire::field;
 
-constexpr std::int64_t kRowsPerSource = 4000;
+constexpr std::int64_t kRowsPerSource = 5000;
 constexpr std::int64_t kRowsPerPoll = 4;
 constexpr std::int64_t kKeys = 50;
 // Two subtasks of each vertex on one TaskManager, the third on the other one.
@@ -31,7 +32,7 @@ constexpr std::uint16_t kRpcPort = 6123;
 constexpr std::int64_t kFaultsMin = 5;
 
 // The second part of the job: each source counts for itself, with its sink a region of its own.
-constexpr std::int64_t kCountedRows = 4000;
+constexpr std::int64_t kCountedRows = 5000;
 constexpr std::int64_t kCountedKey = 1000;
 
 std::int64_t key_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) % kKeys); }
@@ -378,6 +379,8 @@ class ClusterSim {
       options.cluster.heartbeat_interval = Millis(20);
       options.cluster.heartbeat_timeout = Millis(200);
       options.cluster.slot_timeout = std::chrono::hours(1);
+      options.cluster.slot_stabilization = Millis(50);
+      options.cluster.rescale_cooldown = Millis(100);
       auto jm = std::make_shared<cluster::JobManager>(options, env, cluster::make_memory_store(stored_),
                                                       std::make_unique<cluster::Jars>("/jars", "/cache", env), std::make_unique<NoRunner>());
       if (Status started = jm->start(); !started.ok()) result_.problem = "start: " + started.to_string();
@@ -414,6 +417,12 @@ class ClusterSim {
       if (!model.ok() || asked != job_) return;
       last_state_ = (*model)->state;
       last_failure_ = (*model)->failure.stacktrace;
+      last_widths_.clear();
+      all_run_ = true;
+      for (const gateway::VertexModel& vertex : (*model)->vertices) {
+        last_widths_.insert(static_cast<std::int32_t>(vertex.subtasks.size()));
+        for (const auto& attempts : vertex.subtasks) all_run_ = all_run_ && attempts.back().state == "RUNNING";
+      }
       const std::int64_t done = (*model)->checkpoints.completed;
       if (done < checkpoints_here_) checkpoints_before_ += checkpoints_here_;
       checkpoints_here_ = done;
@@ -424,6 +433,12 @@ class ClusterSim {
   void count_checkpoints() { result_.checkpoints = checkpoints_before_ + checkpoints_here_; }
 
   void fault() {
+    const bool was_slow = std::exchange(is_slow_, false);
+    draw_fault();
+    if (was_slow && !is_slow_) world_.slow_disk("jm", Nanos(0));
+  }
+
+  void draw_fault() {
     Prng& prng = world_.prng();
     std::string what;
     const std::string tm = kTaskManagers[prng.below(2)];
@@ -431,14 +446,29 @@ class ClusterSim {
     const auto pause = [&](std::int64_t longest = 60) {
       world_.run_for(Millis(1 + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(longest)))));
     };
-    switch (prng.below(22)) {
+    switch (prng.below(23)) {
+      case 22: {
+        // A job with bounds goes on with the slots that are left, and is as wide as before when they are back.
+        what = "slots of " + tm + " leave a job with bounds";
+        if (!set_bounds(1, kParallelism) || has_ended()) return;
+        world_.kill(tm);
+        const bool goes_on = world_.run_until([this] { return is_running_on(kSlots) || ended(); }, std::chrono::seconds(20));
+        if (!goes_on && result_.problem.empty()) result_.problem = what + ": it does not go on with those left within 20 s";
+        start_task_manager(tm);
+        const bool grows = world_.run_until([this] { return is_running_on(kParallelism) || ended(); }, std::chrono::seconds(20));
+        if (!grows && result_.problem.empty()) result_.problem = what + ": it does not grow again within 20 s";
+        if (goes_on && !has_ended()) ++result_.narrowed;
+        break;
+      }
       case 19:
       case 20: {
         // Now and then longer than checkpoints may take.
-        const auto longest = static_cast<std::int64_t>(5 + prng.below(prng.chance(0.2) ? 900 : 150));
+        const bool is_long = prng.chance(0.2);
+        const auto longest = static_cast<std::int64_t>(5 + prng.below(is_long ? 900 : 60));
         what = fmt::format("slow disk of the jobmanager, up to {} ms", longest);
         world_.slow_disk("jm", Millis(longest));
-        if (prng.chance(0.7)) return note(what);  // the next faults meet it
+        is_slow_ = !is_long && prng.chance(0.8);
+        if (is_slow_) return note(what);  // the next fault meets it
         pause(300);
         world_.slow_disk("jm", Nanos(0));
         break;
@@ -600,6 +630,25 @@ class ClusterSim {
     });
   }
 
+  // Bounds for the parallelism of all vertices; false: the job cannot be told.
+  bool set_bounds(std::int32_t lower, std::int32_t upper) {
+    if (manager() == nullptr) return false;
+    const auto done = std::make_shared<bool>(false);
+    manager()->resource_requirements(job_).then([this, lower, upper, done](Result<gateway::ResourceRequirements> bounds) {
+      if (!bounds.ok() || manager() == nullptr) return;
+      for (auto& [vertex, b] : *bounds) b = {lower, upper};
+      manager()->set_resource_requirements(job_, *bounds).then([done](Result<bool> set) { *done = set.ok(); });
+    });
+    world_.run_until([&] { return *done; }, Millis(500));
+    return *done;
+  }
+
+  // Every vertex is so wide, and all subtasks run.
+  bool is_running_on(std::int32_t parallelism) {
+    static_cast<void>(ended());
+    return last_state_ == "RUNNING" && last_widths_ == std::set<std::int32_t>{parallelism} && all_run_;
+  }
+
   // What came of it. It must come: checkpoints expire, tasks that do not answer are given up.
   std::optional<gateway::OperationModel> await(const std::string& what) {
     // Answers may come after this call.
@@ -657,11 +706,14 @@ class ClusterSim {
   std::uint64_t operations_ = 0;
   std::string last_state_;
   std::string last_failure_;
+  std::set<std::int32_t> last_widths_;
+  bool all_run_ = false;
   Ticks next_look_{};
   std::int64_t checkpoints_here_ = 0;
   std::int64_t checkpoints_at_flip_ = 0;
   std::int64_t checkpoints_before_ = 0;
   int task_managers_ = 0;
+  bool is_slow_ = false;  // the JobManager's disk
   World world_;
   std::shared_ptr<cluster::StoreMemory> stored_;
   DiskRef disk_;

@@ -21,6 +21,7 @@ struct ClusterSimResult {
   std::string problem;           // empty: the promise held
   std::int64_t checkpoints = 0;  // completed
   std::int64_t faults = 0;
+  std::int64_t narrowed = 0;     // times that a job went on with fewer slots
   std::string fault_list;        // in order, for the banner of a failing seed
   std::uint64_t trace = 0;       // equal for equal seeds
 };

@@ -29,15 +29,20 @@ TEST(ClusterSim, EveryRowIsCommittedOnceUnderFaults) {
   const std::uint64_t seeds = more.empty() ? kSeeds : std::strtoull(more.c_str(), nullptr, 10);
   std::int64_t checkpoints = 0;
   std::int64_t faults = 0;
+  std::int64_t narrowed = 0;
   for (std::uint64_t i = 0; i <= seeds; ++i) {
     const std::uint64_t seed = !only.empty() ? std::strtoull(only.c_str(), nullptr, 10) : i < seeds ? i + 1 : fresh;
     const ClusterSimResult result = run_cluster_sim({seed, false});
     checkpoints += result.checkpoints;
     faults += result.faults;
+    narrowed += result.narrowed;
     ASSERT_EQ(result.problem, "") << "seed " << seed << " (replay with ./test.sh --seed " << seed << "), faults: " << result.fault_list;
     EXPECT_GE(result.checkpoints, 50) << "seed " << seed;
     EXPECT_GE(result.faults, 5) << "seed " << seed << ": " << result.fault_list;
     if (!only.empty()) break;
+  }
+  if (only.empty() && seeds >= 64) {
+    EXPECT_GT(narrowed, 0) << "no job went on with fewer slots";
   }
   RecordProperty("checkpoints", static_cast<int>(checkpoints));
   std::printf("%llu seeds and one fresh (%llu): %lld checkpoints, %lld faults\n", static_cast<unsigned long long>(seeds),
