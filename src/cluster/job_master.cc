@@ -253,21 +253,41 @@ bool JobMaster::is_current(const control::TaskAddress& task) const {
          task.incarnation == incarnations_[task.vertex][task.subtask];
 }
 
+void JobMaster::pass_over(std::int64_t checkpoint, const control::FailureReport& failure) {
+  env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", checkpoint, job_.id.to_string(), failure.message);
+  coordinator_.forget(checkpoint);
+  if (!coordinator_.completed().empty()) return;
+  // Beginning anew would commit again what sinks have committed.
+  control::FailureReport none = failure;
+  none.message = "No complete checkpoint is left that can be read; the last one tried: " + failure.message;
+  carry_out(graph_.fail_job(none, false, now()));
+}
+
+bool JobMaster::has_widths_of(std::int64_t checkpoint) const {
+  for (const control::Checkpoint& c : coordinator_.completed()) {
+    if (c.id != checkpoint) continue;
+    std::vector<std::int32_t> widths(graph_.plan().vertices.size());
+    for (const control::TaskCheckpoint& task : c.tasks) {
+      if (task.vertex >= widths.size()) return false;
+      ++widths[task.vertex];
+    }
+    return widths == parallelism();
+  }
+  return true;
+}
+
 void JobMaster::on_message(const std::string&, const control::TaskStateChanged& message) {
   if (!is_current(message.task)) return;
+  const auto from = restored_from_.find(message.task.incarnation);
+  bool is_cut_anew = false;
   if (message.state == control::AttemptState::kFailed && message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) &&
-      restored_id_ >= 0 && !graph_.all_running()) {
-    // Not to be tried again: the restart takes the one before.
-    env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", restored_id_, job_.id.to_string(), message.failure.message);
-    coordinator_.forget(restored_id_);
-    if (coordinator_.completed().empty()) {
-      // Beginning anew would commit again what sinks have committed.
-      control::FailureReport none = message.failure;
-      none.message = "No complete checkpoint is left that can be read; the last one tried: " + message.failure.message;
-      carry_out(graph_.fail_job(none, false, now()));
-    }
+      from != restored_from_.end() && !graph_.all_running()) {
+    is_cut_anew = !has_widths_of(from->second);
+    pass_over(from->second, message.failure);
   }
   carry_out(graph_.on_task_state(message.task.vertex, message.task.subtask, message.task.attempt, message.state, message.failure, now()));
+  // State that is dealt out anew must be so from one checkpoint: another one deals it out in another way.
+  if (is_cut_anew) carry_out(graph_.restart_rest(now()));
   if (!tasks_run_ && graph_.all_running()) {
     tasks_run_ = true;
     coordinator_.on_running(now());
@@ -397,7 +417,12 @@ void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
     return;
   }
   restored_id_ = -1;
+  // Of incarnations that still have tasks.
+  std::set<std::uint64_t> used;
+  for (const auto& vertex : incarnations_) used.insert(vertex.begin(), vertex.end());
+  std::erase_if(restored_from_, [&](const auto& entry) { return !used.contains(entry.first); });
   if (*checkpoint) {
+    restored_from_[job_.incarnation] = (*checkpoint)->id;
     restored_id_ = (*checkpoint)->id;
     restored_time_ = now().millis;
     restored_path_ = (*checkpoint)->path;

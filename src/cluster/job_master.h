@@ -107,6 +107,10 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void place();
   void deploy(const std::vector<std::uint32_t>& regions);
   bool is_current(const control::TaskAddress& task) const;
+  // Whether the checkpoint was taken with the parallelisms of now.
+  bool has_widths_of(std::int64_t checkpoint) const;
+  // A task cannot read what it is to start from: the restart takes the checkpoint before.
+  void pass_over(std::int64_t checkpoint, const control::FailureReport& failure);
   // What a crash left in the job's own directory: files that no complete checkpoint names.
   void remove_orphans();
   void remove_trees(std::vector<std::string> paths);  // beside the loop
@@ -143,6 +147,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<SlotOffer> slots_;  // kept over restarts; without a TaskManager: lost, or not there yet
   std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
   std::vector<std::vector<std::uint64_t>> incarnations_;  // [vertex][subtask] of the deployment that runs it; 0: none
+  std::map<std::uint64_t, std::int64_t> restored_from_;  // checkpoint by incarnation; none: from the beginning
   bool tasks_run_ = false;
   bool waits_for_storing_ = false;  // all slots are there
   std::uint64_t next_ticket_ = 1;

@@ -348,6 +348,19 @@ Actions ExecutionGraph::redeploy(std::vector<std::int32_t> parallelism, Instant 
   return out;
 }
 
+Actions ExecutionGraph::restart_rest(Instant now) {
+  Actions out;
+  if (state_ != JobState::kRestarting) return out;
+  Regions rest = all_regions();
+  for (const auto& [number, restart] : restarting_) {
+    for (const std::uint32_t region : restart.regions) rest.erase(region);
+  }
+  if (rest.empty()) return out;
+  restart(std::move(rest), {}, now, out);
+  settle(now, out);
+  return out;
+}
+
 Actions ExecutionGraph::on_restart_timer(std::uint64_t number, Instant now) {
   Actions out;
   const auto found = restarting_.find(number);

@@ -107,7 +107,9 @@ class ExecutionGraph {
   Actions cancel(Instant now);
   // `parallelism`: per vertex; empty: as it is. Does nothing unless the job is RUNNING.
   Actions redeploy(std::vector<std::int32_t> parallelism, Instant now);
-  // The same while the job waits for slots: it gives back those it has and asks again, for another number. What runs is
+  // While some regions restart: the others with them, so that all start from one checkpoint.
+  Actions restart_rest(Instant now);
+  // As redeploy, while the job waits for slots: it gives back those it has and asks again, for another number. What runs is
   // redeployed.
   Actions resize(const std::vector<std::int32_t>& parallelism, Instant now);
   // A failure of the job as a whole (a checkpoint too many failed, the plan cannot be carried out).
