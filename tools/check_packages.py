@@ -13,7 +13,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Used in other ways than by an include: tools, and what tests need.
-TOOLS = {"build-essential", "ccache", "cmake", "curl", "git", "libssl-dev", "mold", "ninja-build", "pkg-config", "python3", "zstd"}
+TOOLS = {"build-essential", "ccache", "cmake", "curl", "git", "mold", "ninja-build", "openssl", "pkg-config", "python3", "zstd"}
 
 
 def output(*command):

@@ -6,6 +6,8 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <set>
 
@@ -199,6 +201,9 @@ TEST_F(FileSourceTest, AMissingFileAndAMissingColumnAreNamed) {
 }
 
 TEST_F(FileSourceTest, AFileWithoutPermissionIsNamed) {
+  // Below a directory that another user may walk through, which a checkout need not be.
+  directory_ = std::filesystem::temp_directory_path() / "drey-permission-XXXXXX";
+  ASSERT_NE(mkdtemp(directory_.data()), nullptr);
   const std::string path = write("in.csv", "n\n1\n");
   ASSERT_EQ(chmod(path.c_str(), 0), 0);
   // Root reads everything: the test is another user meanwhile (of this process's file accesses
@@ -213,6 +218,7 @@ TEST_F(FileSourceTest, AFileWithoutPermissionIsNamed) {
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().code(), Code::kForbidden) << result.status().to_string();
   EXPECT_THAT(result.status().to_string(), HasSubstr(path));
+  EXPECT_TRUE(disk_.remove_tree(directory_).ok());
 }
 
 TEST_F(FileSourceTest, PassesMoveTheirTimestampsByYears) {
