@@ -65,6 +65,7 @@ int task_manager(int argc, char** argv) {
     inspection.profile_directory = inspection.log_directory + "/profiles";
   }
   inspection.profile_prefix = options.id;
+  options.physical_memory = runtime::physical_memory();
   options.process_metrics = runtime::process_metrics;
   runtime::Inspector inspector(inspection, env::posix());
   options.inspect = [&inspector](const std::string& question, std::function<void(Result<std::string>)> done) {

@@ -118,11 +118,6 @@ class Supervisor {
   bool stopping_ = false;
 };
 
-std::uint64_t physical_memory() {
-  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
-}
-
 // A directory as an absolute path, from "/p", "file:/p" or "file:///p".
 Result<std::string> absolute_path(const std::string& text, std::string_view key) {
   std::string path = text;
@@ -199,7 +194,7 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
   if (!s.task_managers.managed_memory) {
     const double share = s.task_managers.managed_fraction / std::max(s.task_managers.count, 1);
     s.task_managers.managed_memory =
-        config::Bytes{static_cast<std::uint64_t>(static_cast<double>(physical_memory()) * share)};
+        config::Bytes{static_cast<std::uint64_t>(static_cast<double>(runtime::physical_memory()) * share)};
   }
   return s;
 }

@@ -37,13 +37,16 @@ Memory memory_of_process() {
 
 }  // namespace
 
+std::int64_t physical_memory() {
+  return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+}
+
 std::vector<std::pair<std::string, std::int64_t>> process_metrics() {
   const Memory memory = memory_of_process();
   const struct mallinfo2 heap = mallinfo2();
   const auto used = static_cast<std::int64_t>(heap.uordblks + heap.hblkhd);
   const auto committed = static_cast<std::int64_t>(heap.arena + heap.hblkhd);
-  const std::int64_t physical =
-      static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const std::int64_t physical = physical_memory();
   const std::int64_t rest = std::max<std::int64_t>(memory.resident - used, 0);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -14,4 +14,7 @@ namespace drey::runtime {
 
 std::vector<std::pair<std::string, std::int64_t>> process_metrics();
 
+// Bytes of memory that this machine has.
+std::int64_t physical_memory();
+
 }  // namespace drey::runtime

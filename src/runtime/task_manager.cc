@@ -107,6 +107,7 @@ void TaskManager::connect() {
                          hello.data_port = exchange_->port();
                          hello.slots = options_.slots;
                          hello.cores = env_.threads.core_count();
+                         hello.physical_memory = options_.physical_memory;
                          hello.managed_memory = static_cast<std::int64_t>(options_.managed_bytes);
                          send(hello);
                        });

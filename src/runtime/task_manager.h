@@ -32,6 +32,7 @@ struct TaskManagerOptions {
   std::uint16_t data_port = 0;             // 0: any free one
   Millis peer_timeout{120'000};            // DataExchangeOptions::peer_timeout
   Millis cancellation_timeout{180'000};    // then the process ends itself: user code does not let go
+  std::int64_t physical_memory = 0;        // bytes of the machine, told when registering
   // What the system measures of this process, with each heartbeat; unset: nothing.
   std::function<std::vector<std::pair<std::string, std::int64_t>>()> process_metrics;
   // Answers questions about the process (gateway::Inspection, encoded); unset: none is answered.

@@ -62,12 +62,15 @@ class CommandLine:
         return done.stdout + done.stderr
 
 
+def flights_arguments(cluster, output="out"):
+    """A flights job that runs for minutes."""
+    return ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", os.path.join(DATA, "airlines.csv.zst"),
+            "--output", os.path.join(cluster.base, output), "--years", "200", "--rate", "200000", "--overwrite"]
+
+
 def start_flights(cluster, *options):
-    """A flights job that runs for minutes. Its id."""
-    jar = cluster.upload(FLIGHTS_JAR)
-    arguments = ["--input", os.path.join(DATA, "flights.csv.zst"), "--airlines", os.path.join(DATA, "airlines.csv.zst"),
-                 "--output", os.path.join(cluster.base, "out"), "--years", "200", "--rate", "200000", "--overwrite", *options]
-    status, answer = cluster.run(jar, arguments, parallelism=2)
+    """Starts it at parallelism 2. Its id."""
+    status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), [*flights_arguments(cluster), *options], parallelism=2)
     if status != 200:
         raise Failure(f"run: {status} {answer}")
     return answer["jobid"]

@@ -38,7 +38,9 @@ def logs_stacks_and_profiles_of_a_running_job():
         job = answer["jobid"]
         until("RUNNING", 30, lambda: cluster.state(job) == "RUNNING")
         # Logs of both processes, whole, in parts and their ends.
-        tm = cluster.get("/taskmanagers")["taskmanagers"][0]["id"]
+        manager = cluster.get("/taskmanagers")["taskmanagers"][0]
+        expect("memory of the machine", os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), manager["hardware"]["physicalMemory"])
+        tm = manager["id"]
         names = [log["name"] for log in cluster.get("/jobmanager/logs")["logs"]]
         if "jobmanager.log" not in names:
             raise Failure(names)
