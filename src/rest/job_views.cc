@@ -173,6 +173,12 @@ FailureCause failure_cause(std::string class_name, std::string message, std::str
   return out;
 }
 
+std::vector<ConfigurationEntry> configuration_of(gateway::ClusterGateway& cluster) {
+  std::vector<ConfigurationEntry> list;
+  for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
+  return list;
+}
+
 EnvironmentInfo environment_of(gateway::ClusterGateway& cluster) {
   EnvironmentInfo out;
   out.jvm.version = cluster.option("drey.version", "Drey");

@@ -41,6 +41,8 @@ std::int64_t job_end(const gateway::JobModel& job);  // -1 unless globally termi
 std::int64_t now_ms();
 // What the JobManager runs on; secrets are masked.
 EnvironmentInfo environment_of(gateway::ClusterGateway& cluster);
+// What the cluster is configured with.
+std::vector<ConfigurationEntry> configuration_of(gateway::ClusterGateway& cluster);
 // Of all task states, in their order.
 Map<std::int64_t> state_counts(const std::vector<std::string>& states);
 // min max avg sum median p25 p75 p95 of whole numbers.

@@ -149,9 +149,7 @@ struct GetApplicationConfig {
   using Path = ApplicationPath;
   using Response = std::vector<ConfigurationEntry>;
   static void handle(const Call<Path>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    Response list;
-    for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
-    reply(list);
+    reply(configuration_of(cluster));
   }
 };
 

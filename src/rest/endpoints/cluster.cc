@@ -1,5 +1,6 @@
 #include "rest/messages/cluster.h"
 
+#include "rest/job_views.h"
 #include "rest/messages/async.h"
 #include "rest/operations.h"
 #include "rest/rest_options.h"
@@ -71,9 +72,7 @@ struct GetJobManagerConfig {
   static constexpr Access kAccess = Access::kView;
   using Response = std::vector<ConfigurationEntry>;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    Response list;
-    for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
-    reply(list);
+    reply(configuration_of(cluster));
   }
 };
 

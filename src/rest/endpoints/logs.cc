@@ -445,12 +445,10 @@ struct GetJobManagerConfigOfJob {
                      const Reply<Response>& reply) {
     // An ended job has its own; of an unknown one, as in Flink, the cluster's is shown.
     cluster.job(call.path.jobid).then([&cluster, reply](Result<gateway::JobModelRef> job) {
+      if (!job.ok() || (*job)->cluster_configuration.empty())
+        return reply(configuration_of(cluster));
       Response list;
-      if (job.ok() && !(*job)->cluster_configuration.empty()) {
-        for (const auto& [key, value] : (*job)->cluster_configuration) list.push_back({key, value});
-      } else {
-        for (const auto& entry : cluster.configuration()) list.push_back({entry.key, entry.value});
-      }
+      for (const auto& [key, value] : (*job)->cluster_configuration) list.push_back({key, value});
       reply(list);
     });
   }
