@@ -27,6 +27,7 @@ Output::Output(const data::Schema& schema, OutputOptions options, std::vector<st
                data::BlockPool& pool)
     : schema_(schema), options_(std::move(options)), channels_(std::move(channels)), pool_(pool) {
   builders_.resize(channels_.size());
+  is_lacking_.resize(channels_.size());
   if (channels_.size() > kGatheredTargetsMax) is_busy_.resize(channels_.size());
   next_ = channels_.empty() ? 0 : options_.subtask % channels_.size();
   if (options_.partitioner == graph::Partitioner::kHash) {
@@ -62,7 +63,10 @@ void Output::send(std::size_t target, data::BatchRef batch) {
 void Output::push(std::size_t target, Item item) {
   Channel& channel = *channels_[target];
   channel.push(std::move(item));
-  if (!channel.has_credit()) lacking_.push_back(static_cast<std::uint32_t>(target));
+  if (!is_lacking_[target] && !channel.has_credit()) {
+    is_lacking_[target] = true;
+    lacking_.push_back(static_cast<std::uint32_t>(target));
+  }
   if (channels_.size() <= kGatheredTargetsMax || is_busy_[target]) return;
   is_busy_[target] = true;
   busy_.push_back(static_cast<std::uint32_t>(target));
@@ -205,7 +209,10 @@ void Output::broadcast(const Item& item) {
 }
 
 bool Output::has_credit() {
-  std::erase_if(lacking_, [&](std::uint32_t target) { return channels_[target]->has_credit(); });
+  std::erase_if(lacking_, [&](std::uint32_t target) {
+    is_lacking_[target] = !channels_[target]->has_credit();
+    return !is_lacking_[target];
+  });
   return lacking_.empty() && !is_too_busy();
 }
 

@@ -66,7 +66,10 @@ class Output {
   drey_task partitioner_task_;
   void* partitioner_ = nullptr;
   std::size_t next_ = 0;
-  std::vector<std::uint32_t> lacking_;  // channels that had no credit when last looked at
+  // Channels that had no credit when last looked at, each once: asking one a second time would take the first request back
+  // when it has credit by then, and nobody would wake the task.
+  std::vector<std::uint32_t> lacking_;
+  std::vector<bool> is_lacking_;
   // With very many channels: those that were not empty when last looked at, and the one that was waited for.
   std::vector<std::uint32_t> busy_;
   std::vector<bool> is_busy_;

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+
 #include "base/prng.h"
+#include "env/env.h"
 
 namespace drey::runtime {
 namespace {
@@ -169,6 +174,39 @@ TEST_F(OutputTest, WithoutATimeoutOnlyFullBatchesGoAndWhatMustStayBehindThem) {
   watermark.kind = Item::Kind::kWatermark;
   output.broadcast(watermark);
   EXPECT_EQ(arrived_anywhere(), 3000 - full);
+}
+
+// The producer sleeps whenever it is told that it will be woken: a lost wake-up leaves it asleep until the deadline.
+TEST_F(OutputTest, WhoIsToldToWaitForCreditIsWoken) {
+  constexpr int kWaits = 10'000;
+  Output output = make(1);
+  std::mutex mutex;
+  std::condition_variable condition;
+  bool is_woken = false;
+  channels_[0]->set_producer(std::make_shared<const Channel::Wake>([&](std::uint32_t) {
+    std::lock_guard lock(mutex);
+    is_woken = true;
+    condition.notify_one();
+  }));
+  std::atomic<bool> ended{false};
+  const auto consumer = env::start_thread("consumer", [&, channel = channels_[0].get()] {
+    Item item;
+    while (!ended) channel->pop(item);
+  });
+  Item mark;
+  mark.kind = Item::Kind::kWatermark;
+  bool in_time = true;
+  for (int waits = 0; waits < kWaits && in_time;) {
+    // What one step emits goes on past the end of credit.
+    for (int i = 0; i < 64; ++i) output.broadcast(mark);
+    if (output.has_credit() || !output.wait_for_credit()) continue;
+    ++waits;
+    std::unique_lock lock(mutex);
+    in_time = condition.wait_for(lock, std::chrono::seconds(20), [&] { return is_woken; });
+    is_woken = false;
+  }
+  ended = true;
+  EXPECT_TRUE(in_time);
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ class WorkerPool::Worker {
       for (auto& entry : added_) {
         entry->since = env_.clock.ticks();
         entry->task->times().enter(TaskTimes::State::kBusy, entry->since);
-          entry->observed->thread.store(::gettid(), std::memory_order_relaxed);
+        entry->observed->thread.store(::gettid(), std::memory_order_relaxed);
         entries_.push_back(std::move(entry));
       }
       added_.clear();
@@ -117,8 +117,9 @@ class WorkerPool::Worker {
         continue;
       }
       account_wait(entry, now);
-      // Ready is cleared before the step: a wake during it leads to another one.
-      entry.ready->is_set.store(false, std::memory_order_release);
+      // Ready is cleared before the step: a wake during it leads to another one. An exchange, so that the step sees what
+      // was there before the wake that it takes.
+      entry.ready->is_set.exchange(false, std::memory_order_acq_rel);
       entry.observed->at.store(ObservedTask::At::kStepping, std::memory_order_relaxed);
       t_current.store(entry.task.get(), std::memory_order_relaxed);
       const Task::Step result = entry.task->step();
