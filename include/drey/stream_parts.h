@@ -162,7 +162,7 @@ template <class At>
 class WatermarkStrategy {
  public:
   WatermarkStrategy(At at, Millis bound) : at_(std::move(at)), bound_(bound) {}
-  // A subtask without rows for this long no longer holds back the others.
+  // A subtask, or a part of its input, without rows for this long no longer holds back the others.
   WatermarkStrategy& idle_after(Millis d) {
     idle_ = d;
     return *this;

@@ -13,7 +13,7 @@ namespace {
 
 // watermarks: gives rows their event time and follows it: after each batch the watermark is the largest time
 // seen, less the bound, less 1 ms (a row with the watermark's own time is late, as in Flink). Of a source with several
-// splits the one that has come least far counts.
+// splits the one that has come least far counts; a split without rows for the idle timeout does not count until it has some.
 class Watermarks final : public Operator {
  public:
   explicit Watermarks(OperatorContext& context) : context_(context) {}
@@ -23,6 +23,7 @@ class Watermarks final : public Operator {
     DREY_TRY_ASSIGN(time_column_, options.whole("time_column", -1));
     DREY_TRY_ASSIGN(bound_ms_, options.whole("out_of_orderness_ms", 0));
     DREY_TRY_ASSIGN(idle_ms_, options.whole("idle_timeout_ms", 0));
+    if (idle_ms_ > 0) context_.wake_at(context_.processing_time() + idle_ms_);
     if (time_column_ < 0) {
       return code_.create(context, "row_times", context.functions() && context.functions()->row_times);
     }
@@ -60,21 +61,17 @@ class Watermarks final : public Operator {
       DREY_TRY(code_.call(&drey_functions::row_times, &out, &batch, &batch->abi(), scratch_.data()));
       for (std::uint32_t i = 0; i < rows; ++i) times_[batch->physical(i)] = scratch_[i];
     }
-    const Splits& splits = context_.splits();
-    if (largest_of_.size() != splits.active.size()) largest_of_.assign(splits.active.size(), kMinWatermark);
-    std::int64_t& largest = largest_of_[splits.current];
-    for (std::uint32_t i = 0; i < rows; ++i) largest = std::max(largest, times_[batch->physical(i)]);
-    std::int64_t slowest = largest;
-    for (std::size_t s = 0; s < largest_of_.size(); ++s) {
-      if (splits.active[s]) slowest = std::min(slowest, largest_of_[s]);
-    }
     DREY_TRY(out.emit(data::RowBatch::with_times(batch, times_, context_.pool())));
-    if (slowest > kMinWatermark + bound_ms_) DREY_TRY(out.advance(slowest - bound_ms_ - 1));
+    const std::int64_t now = idle_ms_ > 0 ? context_.processing_time() : 0;
+    follow_splits(now);
+    Split& split = splits_[context_.splits().current];
+    for (std::uint32_t i = 0; i < rows; ++i) split.largest = std::max(split.largest, times_[batch->physical(i)]);
     if (idle_ms_ > 0) {
-      active_until_ = context_.processing_time() + idle_ms_;
-      context_.wake_at(active_until_);
+      split.active_until = now + idle_ms_;
+      split.is_idle = false;
+      context_.wake_at(split.active_until);
     }
-    return {};
+    return advance(split.largest, out);
   }
 
   // Watermarks from upstream do not count, but the end of the input does.
@@ -84,23 +81,49 @@ class Watermarks final : public Operator {
 
   Status on_processing_time(std::int64_t now, Emitter& out) override {
     if (idle_ms_ <= 0 || idle_) return {};
-    if (now < active_until_) {
-      context_.wake_at(active_until_);
-      return {};
+    follow_splits(now);
+    std::int64_t next = INT64_MAX;
+    for (std::size_t s = 0; s < splits_.size(); ++s) {
+      Split& split = splits_[s];
+      split.is_idle = now >= split.active_until;
+      if (!split.is_idle && context_.splits().active[s]) next = std::min(next, split.active_until);
     }
-    idle_ = true;
-    return out.set_idle(true);
+    if (next == INT64_MAX) {
+      idle_ = true;
+      return out.set_idle(true);
+    }
+    context_.wake_at(next);
+    return advance(kMaxWatermark, out);
   }
 
  private:
+  struct Split {
+    std::int64_t largest = kMinWatermark;  // of the event times
+    std::int64_t active_until = 0;         // then idle, unless rows come before
+    bool is_idle = false;
+  };
+
+  // The source's splits are known when it has been opened, which is after us.
+  void follow_splits(std::int64_t now) {
+    const std::size_t count = context_.splits().active.size();
+    if (splits_.size() != count) splits_.assign(count, {.active_until = now + idle_ms_});
+  }
+
+  // To `bound`, or as far as the slowest split allows.
+  Status advance(std::int64_t bound, Emitter& out) {
+    for (std::size_t s = 0; s < splits_.size(); ++s) {
+      if (context_.splits().active[s] && !splits_[s].is_idle) bound = std::min(bound, splits_[s].largest);
+    }
+    return bound > kMinWatermark + bound_ms_ ? out.advance(bound - bound_ms_ - 1) : Status();
+  }
+
   OperatorContext& context_;
   UserCode code_;
   std::int64_t time_column_ = -1;
   std::int64_t bound_ms_ = 0;
   std::int64_t idle_ms_ = 0;
-  std::int64_t active_until_ = 0;
-  std::vector<std::int64_t> largest_of_;  // by split
-  bool idle_ = false;
+  std::vector<Split> splits_;  // as the source's
+  bool idle_ = false;          // all that are active
   std::vector<std::int64_t> times_;
   std::vector<std::int64_t> scratch_;
 };

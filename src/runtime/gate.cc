@@ -112,19 +112,12 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
       event.batch = std::move(item.batch);
       return event;
     case Item::Kind::kWatermark:
-      side.watermark = std::max(side.watermark, item.value);
-      return merged_watermark();
-    case Item::Kind::kIdle: {
+      side.time_ended = item.value == kMaxWatermark;
+      if (!side.time_ended) side.watermark = std::max(side.watermark, item.value);
+      return progress_of_time();
+    case Item::Kind::kIdle:
       side.idle = item.value != 0;
-      const bool all = std::all_of(sides_.begin(), sides_.end(), [](const Side& s) { return s.idle; });
-      if (all != idle_) {
-        idle_ = all;
-        event.kind = Event::Kind::kIdle;
-        event.idle = all;
-        return event;
-      }
-      return merged_watermark();
-    }
+      return progress_of_time();
     case Item::Kind::kBarrier:
       event.barrier = aligner_.on_barrier(at, *item.barrier, now);
       if (event.barrier.complete || event.barrier.abandoned) event.kind = Event::Kind::kBarrier;
@@ -153,24 +146,37 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
   return event;
 }
 
-Gate::Event Gate::merged_watermark() {
+Gate::Event Gate::progress_of_time() {
   // Nothing moves as long as the one that was behind the others still is: not worth a look at all of them.
-  if (behind_ < sides_.size() && !sides_[behind_].idle && sides_[behind_].watermark <= watermark_) return {};
+  if (const Side& behind = sides_[behind_]; !idle_ && !behind.idle && !behind.time_ended && behind.watermark <= watermark_) return {};
+  // The slowest that is active counts. Where none is, but some are idle, the one that came furthest: what it announced was
+  // true. That the others have ended is no end of time for those that are idle.
   std::int64_t lowest = kMaxWatermark;
-  bool any = false;
+  std::int64_t highest = kMinWatermark;
+  bool any_active = false;
+  bool any_idle = false;
   for (std::size_t i = 0; i < sides_.size(); ++i) {
-    if (sides_[i].idle) continue;
-    any = true;
-    if (sides_[i].watermark >= lowest) continue;
-    lowest = sides_[i].watermark;
+    const Side& side = sides_[i];
+    highest = std::max(highest, side.watermark);
+    if (side.time_ended) continue;
+    any_idle = any_idle || side.idle;
+    if (side.idle) continue;
+    any_active = true;
+    if (side.watermark >= lowest) continue;
+    lowest = side.watermark;
     behind_ = i;
   }
+  const bool idle = any_idle && !any_active;
   Event event;
-  if (any && lowest > watermark_) {
-    watermark_ = lowest;
+  event.watermark = std::max(watermark_, idle ? highest : lowest);
+  event.idle = idle;
+  if (idle != idle_) {
+    event.kind = Event::Kind::kIdle;
+  } else if (event.watermark > watermark_) {
     event.kind = Event::Kind::kWatermark;
-    event.watermark = lowest;
   }
+  idle_ = idle;
+  watermark_ = event.watermark;
   return event;
 }
 
@@ -180,7 +186,7 @@ std::int64_t Gate::input_watermark(std::uint32_t input) const {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     if (channels_[i].input != input) continue;
     any = true;
-    lowest = std::min(lowest, sides_[i].watermark);
+    if (!sides_[i].time_ended) lowest = std::min(lowest, sides_[i].watermark);
   }
   return any ? lowest : kMinWatermark;
 }

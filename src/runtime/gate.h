@@ -32,8 +32,10 @@ class Gate {
     std::uint32_t input = 0;
     data::BatchRef batch;
     std::size_t channel = 0;
-    std::int64_t watermark = 0;           // kWatermark: of the whole task
-    bool idle = false;                    // kIdle: all channels are
+    // kWatermark, kIdle: of the whole task, and whether all channels that have not ended are idle. With kIdle the watermark
+    // may be as before.
+    std::int64_t watermark = 0;
+    bool idle = false;
     control::BarrierAligner::Outcome barrier;  // kBarrier
   };
   // The next thing to do; kNone when all readable channels are empty.
@@ -49,7 +51,8 @@ class Gate {
 
  private:
   struct Side {
-    std::int64_t watermark = kMinWatermark;
+    std::int64_t watermark = kMinWatermark;  // the last one before the end of time
+    bool time_ended = false;                 // kMaxWatermark has come
     bool idle = false;
     bool data_ended = false;
     bool ended = false;
@@ -60,7 +63,7 @@ class Gate {
   void list_unblocked();
   bool take(std::size_t* channel, Item* item);
   Event on_item(std::size_t channel, Item item, Ticks now);
-  Event merged_watermark();
+  Event progress_of_time();
 
   std::vector<InputChannel> channels_;
   std::vector<Side> sides_;

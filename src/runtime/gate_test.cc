@@ -163,6 +163,61 @@ TEST_F(GateTest, TheWatermarkIsThatOfTheSlowestChannelThatIsNotIdle) {
   EXPECT_EQ(event.watermark, 100);
 }
 
+TEST_F(GateTest, WhenAllAreIdleTheOneThatCameFurthestCounts) {
+  make(2);
+  channels_[0]->push(item_of(Item::Kind::kWatermark, 100));
+  channels_[1]->push(item_of(Item::Kind::kWatermark, 50));
+  EXPECT_EQ(gate_->next({}).watermark, 50);
+  channels_[0]->push(item_of(Item::Kind::kIdle, 1));
+  EXPECT_EQ(gate_->next({}).kind, Kind::kNone);
+  channels_[1]->push(item_of(Item::Kind::kIdle, 1));
+  Gate::Event event = gate_->next({});
+  ASSERT_EQ(event.kind, Kind::kIdle);
+  EXPECT_TRUE(event.idle);
+  EXPECT_EQ(event.watermark, 100);
+  // Back, but behind: time does not go back.
+  channels_[1]->push(item_of(Item::Kind::kIdle, 0));
+  event = gate_->next({});
+  ASSERT_EQ(event.kind, Kind::kIdle);
+  EXPECT_FALSE(event.idle);
+  EXPECT_EQ(event.watermark, 100);
+  channels_[1]->push(item_of(Item::Kind::kWatermark, 120));
+  event = gate_->next({});
+  ASSERT_EQ(event.kind, Kind::kWatermark);
+  EXPECT_EQ(event.watermark, 120);
+}
+
+TEST_F(GateTest, TheEndOfOneChannelIsNotTheEndOfTimeForAnIdleOne) {
+  make(2);
+  channels_[0]->push(item_of(Item::Kind::kWatermark, 10));
+  channels_[0]->push(item_of(Item::Kind::kIdle, 1));
+  EXPECT_EQ(gate_->next({}).kind, Kind::kNone);
+  channels_[1]->push(item_of(Item::Kind::kWatermark, 50));
+  EXPECT_EQ(gate_->next({}).watermark, 50);
+  channels_[1]->push(item_of(Item::Kind::kWatermark, kMaxWatermark));
+  Gate::Event event = gate_->next({});
+  ASSERT_EQ(event.kind, Kind::kIdle);
+  EXPECT_TRUE(event.idle);
+  EXPECT_EQ(event.watermark, 50);
+  channels_[0]->push(item_of(Item::Kind::kIdle, 0));
+  channels_[0]->push(item_of(Item::Kind::kWatermark, 60));
+  EXPECT_FALSE(gate_->next({}).idle);
+  event = gate_->next({});
+  ASSERT_EQ(event.kind, Kind::kWatermark);
+  EXPECT_EQ(event.watermark, 60);
+}
+
+TEST_F(GateTest, AnIdleChannelThatEndsEndsTime) {
+  make(1);
+  channels_[0]->push(item_of(Item::Kind::kIdle, 1));
+  EXPECT_TRUE(gate_->next({}).idle);
+  channels_[0]->push(item_of(Item::Kind::kWatermark, kMaxWatermark));
+  const Gate::Event event = gate_->next({});
+  ASSERT_EQ(event.kind, Kind::kIdle);
+  EXPECT_FALSE(event.idle);
+  EXPECT_EQ(event.watermark, kMaxWatermark);
+}
+
 // One consumer that sleeps when it finds nothing, three producers: a lost wake-up would hang the
 // test.
 TEST_F(GateTest, MissesNothingOfSeveralThreads) {

@@ -310,6 +310,12 @@ Status Task::drain() {
   return end_of_data();
 }
 
+Status Task::on_watermark(std::int64_t watermark) {
+  watermark_ = watermark;
+  metrics_.watermark.set(watermark);
+  return chain_[0]->on_watermark(watermark);
+}
+
 Status Task::process_one(bool* did) {
   // The clock is read only while a checkpoint is being aligned or a barrier may come: once per event at most.
   const Ticks now = gate_->aligner().pending() ? around_.env.clock.ticks() : Ticks{};
@@ -327,11 +333,12 @@ Status Task::process_one(bool* did) {
       gate_->finish(event);
       return status;
     }
-    case Kind::kWatermark:
-      watermark_ = event.watermark;
-      metrics_.watermark.set(event.watermark);
-      return head.on_watermark(event.watermark);
-    case Kind::kIdle: return head.on_idle(event.idle);
+    case Kind::kWatermark: return on_watermark(event.watermark);
+    case Kind::kIdle:
+      // Channels downstream take no watermark of an idle one.
+      if (!event.idle) DREY_TRY(head.on_idle(false));
+      if (event.watermark > watermark_) DREY_TRY(on_watermark(event.watermark));
+      return event.idle ? head.on_idle(true) : Status();
     case Kind::kBarrier:
       if (event.barrier.complete) {
         DREY_TRY(start_checkpoint(*event.barrier.complete, event.barrier.alignment));

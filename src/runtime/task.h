@@ -184,6 +184,7 @@ class Task {
   Status build_chain();
   Status drain_mail(bool* did);
   Status process_one(bool* did);
+  Status on_watermark(std::int64_t watermark);
   Status poll_source(bool* did);
   Status fire_wakes(bool* did);
   Status start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment);

@@ -249,3 +249,39 @@ TEST(Files, AWatchedDirectoryHasNoEnd) {
     EXPECT_THAT(failure.what(), HasSubstr("all six files were seen"));
   }
 }
+
+namespace {
+struct Tick {
+  drey::Timestamp time;
+  DREY_FIELDS(Tick, time)
+};
+// A job with a source without end ends by a failure only.
+struct FailsAtTheLastWindow : drey::Process<drey::WindowCount<std::int64_t>, drey::Text> {
+  void process(const drey::WindowCount<std::int64_t>& window, Context&) {
+    if (window.start.ms == 9000) throw std::runtime_error("the last window");
+  }
+};
+}  // namespace
+// Ten windows, and a source that never has a row: it holds nobody back.
+DREY_JOB("silent", env, args) {
+  auto silent = env.from(drey::text_lines(args.path("from")).watch(5ms))
+                    .map([](const drey::Text&) { return Tick{}; })
+                    .watermarks(drey::monotonous(&Tick::time).idle_after(20ms));
+  env.from(drey::generator<Tick>(10'002, [](std::int64_t i) { return Tick{{i}}; }))
+      .watermarks(drey::monotonous(&Tick::time))
+      .union_with(silent)
+      .key_by([](const Tick&) { return std::int64_t{0}; })
+      .window(drey::tumbling(1s))
+      .count()
+      .process(FailsAtTheLastWindow{})
+      .to(drey::discard());
+}
+TEST(Watermarks, ASourceThatIsSilentFromTheStartHoldsNobodyBack) {
+  Folder folder;
+  try {
+    Job("silent").run({"--from", folder.path + "/text"});
+    FAIL() << "the job came to an end";
+  } catch (const Failure& failure) {
+    EXPECT_THAT(failure.what(), HasSubstr("the last window"));
+  }
+}
