@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
+#include <string>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/time.h"
 #include "local_plan.h"
@@ -119,6 +122,17 @@ Result<Progress> progress_of(const Client& client, JobId job) {
   return progress;
 }
 
+// Files of the TaskManagers that the job failed on.
+std::string output_files(const std::vector<rest::RootException>& history) {
+  std::set<std::string> files;
+  for (const auto& failure : history) {
+    // The number, and how often it has started: the files have the first alone.
+    const std::string id = failure.task_manager_id.value_or("");
+    if (id.starts_with("taskmanager-")) files.insert(fmt::format("log/{}.out and .log", id.substr(0, id.find('-', 12))));
+  }
+  return files.empty() ? "log" : fmt::format("{}", fmt::join(files, "; "));
+}
+
 // Shows progress until the job has ended: on a terminal in one line, elsewhere a line now and then.
 int wait_for(const Client& client, JobId id, bool json) {
   const std::string job = id.to_string();
@@ -144,8 +158,8 @@ int wait_for(const Client& client, JobId id, bool json) {
         if (auto exceptions = client.call<ops::GetExceptions>({id}); exceptions.ok()) {
           const auto& history = exceptions->exception_history.entries;
           if (!history.empty()) fmt::print(stderr, "{}\n", history[0].stacktrace);
+          fmt::print(stderr, "What the job's code printed is in the cluster's directory, {}\n", output_files(history));
         }
-        fmt::print(stderr, "What the job's code printed is in the cluster's directory, log/taskmanager-1.out and .log\n");
       }
       return 1;
     }

@@ -259,7 +259,7 @@ def a_job_manager_alone_and_task_managers_that_join_it():
 
 
 def run_waits_detaches_and_tells_by_its_exit_code():
-    with Cluster("run", "-Drestart-strategy.type=none") as cluster:
+    with Cluster("run", "-Drestart-strategy.type=none", "-Dminicluster.number-of-taskmanagers=2") as cluster:
         target = ["-m", cluster.url.removeprefix("http://")]
         arguments = ["--input", INPUT, "--airlines", AIRLINES, "--output", os.path.join(cluster.base, "out")]
         ran = drey("run", *target, FLIGHTS_JAR, *arguments)
@@ -267,8 +267,10 @@ def run_waits_detaches_and_tells_by_its_exit_code():
         expect("FINISHED", ran.stdout, "Job has been submitted with JobID ", "RUNNING", "rows/s  watermark ", "checkpoints", "is FINISHED")
         failed = drey("run", *target, "-c", "talks", PROGRAMS_JAR)
         equal("FAILED", failed.returncode, 1)
-        expect("FAILED", failed.stdout + failed.stderr, "is FAILED", "enough said", "log/taskmanager-")
-        expect("what user code prints", read(cluster.directory, "log", "taskmanager-1.out"), "what user code prints", "what user code complains of")
+        expect("FAILED", failed.stdout + failed.stderr, "is FAILED", "enough said")
+        named = re.findall(r"log/(taskmanager-\d+\.out) and \.log", failed.stderr)
+        equal("files that are named", len(named), 1)
+        expect("what user code prints", read(cluster.directory, "log", named[0]), "what user code prints", "what user code complains of")
         detached = drey("run", *target, "-d", FLIGHTS_JAR, *arguments, "--rate", "1000")
         equal("-d", detached.returncode, 0)
         job = re.findall(r"[0-9a-f]{32}", detached.stdout)[0]
