@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Runs GoogleTest programs, tests that CMake lists, and Python end-to-end tests; ends with `N passed, N failed, N skipped`.
 
-    run_tests.py --programs build/release build/asan     all test programs below these build folders, two at a time
+    run_tests.py --programs build/release build/asan     all test programs below these build folders
     run_tests.py --scripts tests/e2e                     every *_test.py there; each prints its own cases
     run_tests.py --listed build/release                  what add_test() lists that is no test program (needs ctest)
     run_tests.py --programs build/dev --test JobGraph    only cases whose name holds the text
+
+Programs and scripts run side by side, long ones first; what each prints stays in one piece. A script keeps to loopback ports
+that the system chooses and to its own folder below build/e2e.
 """
 import argparse
 import concurrent.futures
@@ -18,7 +21,12 @@ import time
 
 PROGRAM_SECONDS = 900
 # Long first, so that nothing long is left alone at the end. A name that is not here counts as short.
-LONG = ["asan/sim_test", "release/sim_test", "clang/sim_test", "asan/state_test", "asan/connectors_test", "asan/api_engine_test"]
+LONG = ["savepoint_test.py", "flights_test.py", "asan/sim_test", "rescale_test.py", "golden_test.py", "release/sim_test", "clang/sim_test", "house_test.py",
+        "asan/state_test", "bad_disk_test.py", "operation_test.py", "asan/connectors_test", "bad_input_test.py", "asan/api_engine_test", "rest_test.py"]
+# Scripts that run when nothing else does, with the reason.
+ALONE = {}
+# Programs compute, scripts mostly wait: one more at a time than there are cores.
+WORKERS = (os.cpu_count() or 1) + 1
 
 
 class Outcome:
@@ -99,32 +107,28 @@ def main():
         if outcome.output:
             print(outcome.output.rstrip("\n"), flush=True)
 
-    programs = []
+    work = []  # name, function, its arguments
     for build in args.programs:
         folder = os.path.join(build, "bin", "tests")
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         if not names:
             total.failed.append(f"{build}: no test programs")
-        programs += [(f"{os.path.basename(build)}/{n}", os.path.join(folder, n)) for n in names]
-    programs.sort(key=lambda p: LONG.index(p[0]) if p[0] in LONG else len(LONG))
+        work += [(f"{os.path.basename(build)}/{n}", run_program, os.path.join(folder, n), args.test) for n in names]
+    work += [(f"{os.path.basename(build)}/listed by CMake", run_listed, build, args.test) for build in args.listed]
+    for folder in args.scripts:
+        work += [(n, run_script, os.path.join(folder, n), args.test, args.script_seconds) for n in sorted(os.listdir(folder)) if n.endswith("_test.py")]
+    work.sort(key=lambda w: LONG.index(w[0]) if w[0] in LONG else len(LONG))
 
     def timed(run, *arguments):
         begin = time.monotonic()
         return run(*arguments), begin
 
-    # Programs only compute and talk to themselves, so two run side by side; scripts kill processes and wait for what takes time.
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        started = {pool.submit(timed, run_program, path, args.test): name for name, path in programs}
-        for done in concurrent.futures.as_completed(started):
-            outcome, begin = done.result()
-            take(started[done], outcome, begin)
-    for build in args.listed:
-        outcome, begin = timed(run_listed, build, args.test)
-        take(f"{os.path.basename(build)}/listed by CMake", outcome, begin)
-    for folder in args.scripts:
-        for name in sorted(n for n in os.listdir(folder) if n.endswith("_test.py")):
-            outcome, begin = timed(run_script, os.path.join(folder, name), args.test, args.script_seconds)
-            take(name, outcome, begin)
+    for together, workers in (([w for w in work if w[0] not in ALONE], WORKERS), ([w for w in work if w[0] in ALONE], 1)):
+        with concurrent.futures.ThreadPoolExecutor(max_workers=workers) as pool:
+            started = {pool.submit(timed, *rest): name for name, *rest in together}
+            for done in concurrent.futures.as_completed(started):
+                outcome, begin = done.result()
+                take(started[done], outcome, begin)
     for name in total.failed:
         print(f"FAILED {name}")
     if total.passed == 0 and not total.failed:

@@ -6,13 +6,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "flights"))
-import expected  # noqa: E402
-from cluster import DATA, FLIGHTS_JAR, Cluster, Failure, Skip, main, until  # noqa: E402
-
-INPUT = os.path.join(DATA, "flights.csv.zst")
-AIRLINES = os.path.join(DATA, "airlines.csv.zst")
-RETRY = ("-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.attempts=1000", "-Drestart-strategy.fixed-delay.delay=200ms")
+from cluster import Cluster, Failure, Skip, main, until  # noqa: E402
+from flights_job import RETRY, check, completed_checkpoints, progressed, restored, submit  # noqa: E402
 
 
 class SmallDisk:
@@ -33,23 +28,6 @@ class SmallDisk:
 
     def __exit__(self, *_):
         subprocess.run(["umount", "-l", self.path], check=True)
-
-
-def submit(cluster, output, *more):
-    status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), ["--input", INPUT, "--airlines", AIRLINES, "--output", output, *more])
-    if status != 200:
-        raise Failure(f"run: {status} {answer}")
-    return answer["jobid"]
-
-
-def check(output, years=1):
-    problems = expected.compare(output, INPUT, AIRLINES, years)
-    if problems:
-        raise Failure(problems)
-
-
-def completed(cluster, job):
-    return cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"]
 
 
 def a_full_output_disk_fails_attempts_until_there_is_space_and_shows_no_half_file():
@@ -82,9 +60,9 @@ def a_full_checkpoint_disk_fails_checkpoints_until_there_is_space():
                                                                 if c["status"] == "FAILED" and "No space left" in c["failure_message"]])
             if disk.path not in failed[0]["failure_message"]:
                 raise Failure(f"the path is not named: {failed[0]}")
-            before = completed(cluster, job)
+            before = completed_checkpoints(cluster, job)
             disk.grow("500m")
-            until("a checkpoint", 30, lambda: completed(cluster, job) > before)
+            until("a checkpoint", 30, lambda: completed_checkpoints(cluster, job) > before)
             cluster.finish(job, 60)
             check(output)
             cluster.stop()
@@ -120,7 +98,7 @@ def a_checkpoint_with_a_flipped_bit_or_a_missing_or_cut_file_is_passed_over():
         with Cluster(f"damaged-{name}", "-Dexecution.checkpointing.num-retained=3", *RETRY) as cluster:
             output = os.path.join(cluster.base, "out")
             job = submit(cluster, output, "--rate", "100000", "--checkpoint-interval", "300ms")
-            until("four checkpoints", 30, lambda: completed(cluster, job) >= 4)
+            progressed(cluster, job, 4)
             # Held still, so that no newer checkpoint makes up for the damage.
             pid = cluster.task_manager_pids()[0]
             os.kill(pid, signal.SIGSTOP)
@@ -134,9 +112,9 @@ def a_checkpoint_with_a_flipped_bit_or_a_missing_or_cut_file_is_passed_over():
             text = str(cluster.get(f"/jobs/{job}/exceptions"))
             if "damaged" not in text or not any(os.path.basename(path) in text for path in files):
                 raise Failure(f"{name}: the exceptions do not name the damage: {text[:500]}")
-            restored = cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
-            if not restored or restored["id"] >= newest:
-                raise Failure(f"{name}: restored from {restored}, damaged was {newest}")
+            source = restored(cluster, job)
+            if not source or source["id"] >= newest:
+                raise Failure(f"{name}: restored from {source}, damaged was {newest}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -34,15 +35,22 @@ def until(what, seconds, probe):
     raise Failure(f"{what}: not within {seconds} s")
 
 
+def folder(name):
+    """A fresh directory below the script's own: scripts run side by side."""
+    script = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    path = os.path.join(ROOT, "build", "e2e", script, name)
+    # A run that was killed may have left a small disk mounted there.
+    with open("/proc/mounts", encoding="utf-8") as mounts:
+        for place in [line.split()[1] for line in mounts if line.split()[1].startswith(path + "/")]:
+            subprocess.run(["umount", "-l", place], check=False)
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    return path
+
+
 class Cluster:
     def __init__(self, name, *properties):
-        self.base = os.path.join(ROOT, "build", "e2e", name)
-        # A run that was killed may have left a small disk mounted there.
-        with open("/proc/mounts", encoding="utf-8") as mounts:
-            for place in [line.split()[1] for line in mounts if line.split()[1].startswith(self.base + "/")]:
-                subprocess.run(["umount", "-l", place], check=False)
-        shutil.rmtree(self.base, ignore_errors=True)
-        os.makedirs(self.base)
+        self.base = folder(name)
         self.directory = os.path.join(self.base, "cluster")
         self.properties = ["-Drest.port=0", "-Dtaskmanager.numberOfTaskSlots=4", *properties]
         self.process = None
@@ -106,6 +114,17 @@ class Cluster:
             raise Failure(f"GET {path}: {status} {answer}")
         return answer
 
+    def post(self, path, body, method="POST"):
+        """The answer of a call that starts something."""
+        status, answer = self.call(method, path, json.dumps(body).encode() if body is not None else None, {"Content-Type": "application/json"})
+        if status not in (200, 202):
+            raise Failure(f"{method} {path}: {status} {answer}")
+        return answer
+
+    def result(self, path, seconds=60):
+        """What a started operation came to."""
+        return until(f"the end of {path}", seconds, lambda: (a := self.get(path))["status"]["id"] == "COMPLETED" and a)["operation"]
+
     def upload(self, path, name=None):
         with open(path, "rb") as f:
             content = f.read()
@@ -147,8 +166,6 @@ class Cluster:
 
 def main(cases):
     """Runs the cases (functions without arguments) whose name holds --test TEXT."""
-    import sys
-
     only = sys.argv[sys.argv.index("--test") + 1] if "--test" in sys.argv else ""
     failed = 0
     for case in cases:

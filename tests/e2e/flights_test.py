@@ -5,51 +5,20 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "flights"))
-import expected  # noqa: E402
-from cluster import DATA, FLIGHTS_JAR, Cluster, Failure, main, until  # noqa: E402
-
-INPUT = os.path.join(DATA, "flights.csv.zst")
-AIRLINES = os.path.join(DATA, "airlines.csv.zst")
-
-
-# In a leap year the shifted data skips 29 February: what was less than 24 h out of order is less than 48 h there.
-LEAP = ("--out-of-orderness", "48h")
-
-
-def submit(cluster, output, parallelism, *more):
-    jar = cluster.upload(FLIGHTS_JAR)
-    status, answer = cluster.run(jar, ["--input", INPUT, "--airlines", AIRLINES, "--output", output, *more], parallelism=parallelism)
-    if status != 200:
-        raise Failure(f"run: {status} {answer}")
-    return answer["jobid"]
-
-
-def check(output, years=1):
-    problems = expected.compare(output, INPUT, AIRLINES, years)
-    if problems:
-        raise Failure(problems)
+from cluster import Cluster, Failure, main, until  # noqa: E402
+from flights_job import LEAP, RETRY, check, completed_checkpoints, expected, progressed, restored, submit  # noqa: E402
 
 
 def equals_the_independent_program_at_parallelism_1_2_4():
     with Cluster("parallelism") as cluster:
         for parallelism in (1, 2, 4):
             output = os.path.join(cluster.base, f"out{parallelism}")
-            job = submit(cluster, output, parallelism)
+            job = submit(cluster, output, parallelism=parallelism)
             cluster.finish(job, 60)
             check(output)
             late = {a["name"]: a["value"] for a in cluster.get(f"/jobs/{job}/accumulators")["user-task-accumulators"]}
             if late.get("lateRows", "0") != "0":
                 raise Failure(f"lateRows is {late['lateRows']}")
-
-
-def completed_checkpoints(cluster, job):
-    return cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"]
-
-
-def restored(cluster, job):
-    """The checkpoint that the running attempts went on from; None when they began at the beginning."""
-    return cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
 
 
 def places(cluster, job):
@@ -76,7 +45,7 @@ def equals_it_over_fifty_years_when_the_task_manager_is_killed_again_and_again()
                  "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
         output = os.path.join(cluster.base, "out")
         years = 50
-        job = submit(cluster, output, 2, "--years", years, "--rate", "1000000", "--checkpoint-interval", "500ms", *LEAP)
+        job = submit(cluster, output, "--years", years, "--rate", "1000000", "--checkpoint-interval", "500ms", *LEAP, parallelism=2)
         went_on_from = 0
         kills = 5
         for kill in range(kills):
@@ -97,17 +66,16 @@ def equals_it_over_fifty_years_when_the_task_manager_is_killed_again_and_again()
 
 
 def equals_it_on_two_task_managers_whichever_is_killed():
-    with Cluster("two-tms", "-Dminicluster.number-of-taskmanagers=2", "-Dtaskmanager.numberOfTaskSlots=2", "-Drestart-strategy.type=fixed-delay",
-                 "-Drestart-strategy.fixed-delay.attempts=100", "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
+    with Cluster("two-tms", "-Dminicluster.number-of-taskmanagers=2", "-Dtaskmanager.numberOfTaskSlots=2", *RETRY) as cluster:
         until("two TaskManagers", 10, lambda: len(cluster.get("/taskmanagers")["taskmanagers"]) == 2)
         # More slots than one TaskManager has: the job lies on both, and rows go from one to the other.
         output = os.path.join(cluster.base, "quiet")
-        job = submit(cluster, output, 4)
+        job = submit(cluster, output, parallelism=4)
         cluster.finish(job, 60)
         check(output)
         output = os.path.join(cluster.base, "killed")
         years = 4
-        job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
+        job = submit(cluster, output, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP, parallelism=2)
         for kill in range(4):
             before = completed_checkpoints(cluster, job)
             until("two more checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= before + 2)
@@ -128,8 +96,8 @@ def equals_it_when_the_job_manager_is_killed_and_started_again():
             until("all TaskManagers", 10, lambda: len(cluster.get("/taskmanagers")["taskmanagers"]) == task_managers)
             output = os.path.join(cluster.base, "out")
             years = 2
-            job = submit(cluster, output, 2, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP)
-            until("two checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 2)
+            job = submit(cluster, output, "--years", years, "--rate", "100000", "--checkpoint-interval", "500ms", *LEAP, parallelism=2)
+            progressed(cluster, job)
             if len(places(cluster, job)) != task_managers:
                 raise Failure(f"the job is not balanced over {task_managers} TaskManagers: {places(cluster, job)}")
             cluster.kill()
@@ -160,12 +128,11 @@ def damage(cluster, newest_only):
 
 def falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew():
     for newest_only in (True, False):
-        with Cluster("damaged", "-Dexecution.checkpointing.num-retained=3", "-Drestart-strategy.type=fixed-delay",
-                     "-Drestart-strategy.fixed-delay.attempts=100", "-Drestart-strategy.fixed-delay.delay=100ms") as cluster:
+        with Cluster("damaged", "-Dexecution.checkpointing.num-retained=3", *RETRY) as cluster:
             output = os.path.join(cluster.base, "out")
             years = 2
-            job = submit(cluster, output, 2, "--years", years, "--rate", "120000", "--checkpoint-interval", "400ms", *LEAP)
-            until("four checkpoints", 30, lambda: completed_checkpoints(cluster, job) >= 4)
+            job = submit(cluster, output, "--years", years, "--rate", "120000", "--checkpoint-interval", "400ms", *LEAP, parallelism=2)
+            progressed(cluster, job, 4)
             cluster.kill()
             damage(cluster, newest_only)
             cluster.start()

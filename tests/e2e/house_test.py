@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import BUILD, DREY, ROOT, Cluster, Failure, Skip, main  # noqa: E402
+from cluster import BUILD, DREY, ROOT, Cluster, Failure, Skip, folder, main  # noqa: E402
 
 
 def expect(what, found, *words):
@@ -20,13 +20,6 @@ def expect(what, found, *words):
 def equal(what, found, wanted):
     if found != wanted:
         raise Failure(f"{what}: {found} instead of {wanted}")
-
-
-def folder(name):
-    path = os.path.join(ROOT, "build", "e2e", name)
-    shutil.rmtree(path, ignore_errors=True)
-    os.makedirs(path)
-    return path
 
 
 def read(*path):

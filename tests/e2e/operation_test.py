@@ -8,15 +8,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "flights"))
-import expected  # noqa: E402
-from cluster import DATA, DREY, FLIGHTS_JAR, ROOT, Cluster, Failure, main, until  # noqa: E402
+from cluster import DREY, FLIGHTS_JAR, ROOT, Cluster, Failure, folder, main, until  # noqa: E402
+from flights_job import LEAP, arguments, check, progressed, restored, submit  # noqa: E402
 
-INPUT = os.path.join(DATA, "flights.csv.zst")
-AIRLINES = os.path.join(DATA, "airlines.csv.zst")
 PROGRAMS_JAR = os.path.join(os.path.dirname(FLIGHTS_JAR), "bad_programs.jar")
-# In a leap year the shifted data skips 29 February: what was less than 24 h out of order is less than 48 h there.
-LEAP = ("--out-of-orderness", "48h")
 
 
 def expect(what, found, *words):
@@ -32,13 +27,6 @@ def equal(what, found, wanted):
 
 def drey(*words, environment=None, seconds=60):
     return subprocess.run([DREY, *words], capture_output=True, text=True, timeout=seconds, env={**os.environ, **(environment or {})})
-
-
-def folder(name):
-    path = os.path.join(ROOT, "build", "e2e", name)
-    shutil.rmtree(path, ignore_errors=True)
-    os.makedirs(path)
-    return path
 
 
 def processes_with(word):
@@ -119,8 +107,8 @@ def what_a_crash_left_is_removed_and_counted():
 def files_of_checkpoints_that_never_completed_go_when_the_job_resumes():
     with Cluster("orphan-state") as cluster:
         output = os.path.join(cluster.base, "out")
-        job = submit(cluster, output, "--years", 2, "--rate", "150000", "--checkpoint-interval", "300ms", *LEAP)
-        until("two checkpoints", 30, lambda: cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"] >= 2)
+        job = submit(cluster, output, "--years", 2, "--rate", "150000", "--checkpoint-interval", "300ms", *LEAP, parallelism=2)
+        progressed(cluster, job)
         cluster.kill()
         state = os.path.join(cluster.directory, "checkpoints", job)
         os.makedirs(os.path.join(state, "chk-9999"))
@@ -131,9 +119,7 @@ def files_of_checkpoints_that_never_completed_go_when_the_job_resumes():
         until("the removal", 10, lambda: not any(os.path.exists(p) for p in [os.path.join(state, "chk-9999"), *leftovers]))
         expect("the log", read(cluster.directory, "log", "jobmanager.log"), f"files of checkpoints of job {job} that a crash left incomplete")
         cluster.finish(job, 60)
-        problems = expected.compare(output, INPUT, AIRLINES, 2)
-        if problems:
-            raise Failure(problems)
+        check(output, 2)
 
 
 def task_managers_end_with_the_job_manager():
@@ -148,39 +134,31 @@ def task_managers_end_with_the_job_manager():
         until("the end of the children", 10, lambda: not processes_with(cluster.directory))
 
 
-def submit(cluster, output, *more):
-    status, answer = cluster.run(cluster.upload(FLIGHTS_JAR), ["--input", INPUT, "--airlines", AIRLINES, "--output", output, *more], parallelism=2)
-    equal("run", status, 200)
-    return answer["jobid"]
-
-
 def jobs_are_suspended_by_a_signal_and_resume():
     for number in (signal.SIGTERM, signal.SIGINT):
         with Cluster(f"suspend-{number.name}") as cluster:
             output = os.path.join(cluster.base, "out")
-            job = submit(cluster, output, "--years", 2, "--rate", "150000", "--checkpoint-interval", "300ms", *LEAP)
-            until("two checkpoints", 30, lambda: cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"] >= 2)
+            job = submit(cluster, output, "--years", 2, "--rate", "150000", "--checkpoint-interval", "300ms", *LEAP, parallelism=2)
+            progressed(cluster, job)
             cluster.process.send_signal(number)
             equal(f"the exit code after {number.name}", cluster.process.wait(20), 0)
             equal("processes left", processes_with(cluster.directory), [])
             cluster.start()
             cluster.finish(job, 60)
-            if not cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]:
+            if not restored(cluster, job):
                 raise Failure("the job began again instead of going on from a checkpoint")
-            problems = expected.compare(output, INPUT, AIRLINES, 2)
-            if problems:
-                raise Failure(problems)
+            check(output, 2)
 
 
 def the_store_remembers_jobs_exceptions_checkpoints_and_jars():
     with Cluster("store", "-Drestart-strategy.type=none") as cluster:
-        done = submit(cluster, os.path.join(cluster.base, "out"))
+        done = submit(cluster, os.path.join(cluster.base, "out"), parallelism=2)
         cluster.finish(done, 60)
         jar = cluster.upload(PROGRAMS_JAR)
         _, answer = cluster.run(jar, [], entryClass="fails")
         failed = answer["jobid"]
         until("the failure", 30, lambda: cluster.state(failed) == "FAILED")
-        cancelled = submit(cluster, os.path.join(cluster.base, "out2"), "--rate", "1000")
+        cancelled = submit(cluster, os.path.join(cluster.base, "out2"), "--rate", "1000", parallelism=2)
         until("the third job", 30, lambda: cluster.state(cancelled) == "RUNNING")
         cluster.call("PATCH", f"/jobs/{cancelled}?mode=cancel")
         until("the cancellation", 30, lambda: cluster.state(cancelled) == "CANCELED")
@@ -245,11 +223,9 @@ def a_job_manager_alone_and_task_managers_that_join_it():
         try:
             until("both TaskManagers", 10, lambda: '"taskmanagers":2,"slots-total":4' in drey("status", "--dir", directory).stdout)
             output = os.path.join(base, "out")
-            ran = drey("run", "-m", url.removeprefix("http://"), "-p", "2", FLIGHTS_JAR, "--input", INPUT, "--airlines", AIRLINES, "--output", output)
+            ran = drey("run", "-m", url.removeprefix("http://"), "-p", "2", FLIGHTS_JAR, *arguments(output))
             equal("run", (ran.returncode, ran.stderr), (0, ""))
-            problems = expected.compare(output, INPUT, AIRLINES, 1)
-            if problems:
-                raise Failure(problems)
+            check(output, 1)
         finally:
             for process in joined:
                 process.terminate()
@@ -261,8 +237,8 @@ def a_job_manager_alone_and_task_managers_that_join_it():
 def run_waits_detaches_and_tells_by_its_exit_code():
     with Cluster("run", "-Drestart-strategy.type=none", "-Dminicluster.number-of-taskmanagers=2") as cluster:
         target = ["-m", cluster.url.removeprefix("http://")]
-        arguments = ["--input", INPUT, "--airlines", AIRLINES, "--output", os.path.join(cluster.base, "out")]
-        ran = drey("run", *target, FLIGHTS_JAR, *arguments)
+        job_arguments = arguments(os.path.join(cluster.base, "out"))
+        ran = drey("run", *target, FLIGHTS_JAR, *job_arguments)
         equal("FINISHED", ran.returncode, 0)
         expect("FINISHED", ran.stdout, "Job has been submitted with JobID ", "RUNNING", "rows/s  watermark ", "checkpoints", "is FINISHED")
         failed = drey("run", *target, "-c", "talks", PROGRAMS_JAR)
@@ -271,7 +247,7 @@ def run_waits_detaches_and_tells_by_its_exit_code():
         named = re.findall(r"log/(taskmanager-\d+\.out) and \.log", failed.stderr)
         equal("files that are named", len(named), 1)
         expect("what user code prints", read(cluster.directory, "log", named[0]), "what user code prints", "what user code complains of")
-        detached = drey("run", *target, "-d", FLIGHTS_JAR, *arguments, "--rate", "1000")
+        detached = drey("run", *target, "-d", FLIGHTS_JAR, *job_arguments, "--rate", "1000")
         equal("-d", detached.returncode, 0)
         job = re.findall(r"[0-9a-f]{32}", detached.stdout)[0]
         expect("-d", detached.stdout, f"Job has been submitted with JobID {job}\n")

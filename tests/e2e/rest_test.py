@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import urllib.request
 
-from cluster import DATA, DREY, FLIGHTS_JAR, Cluster, Failure, Skip, main, until
+from cluster import DATA, DREY, FLIGHTS_JAR, Cluster, Failure, Skip, folder, main, until
 
 
 def expect(what, wanted, found):
@@ -219,10 +219,7 @@ def events_tell_what_happens_to_a_job():
 
 
 def logins_have_roles():
-    base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    folder = os.path.join(base, "build", "e2e", "rest_tokens")
-    os.makedirs(folder, exist_ok=True)
-    tokens = os.path.join(folder, "tokens")
+    tokens = os.path.join(folder("rest_tokens"), "tokens")
     with open(tokens, "w") as f:
         f.write("viewviewviewview viewer\nadminadminadmina admin\n")
     cluster = Cluster("rest_login", f"-Ddrey.rest.auth.token-file={tokens}")
