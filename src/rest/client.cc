@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/code.h"
 #include "env/env.h"
 #include "rest/url.h"
 
@@ -48,25 +49,14 @@ Json body_of(const Shape& shape, const void* value) {
   return out;
 }
 
+// The code that an answer's status stands for. Of several with one status the last in the table
+// says the least (conflict, internal), but a refused request need not be of another version.
 Code code_of(int status) {
-  switch (status) {
-    case 401:
-      return Code::kUnauthorized;
-    case 403:
-      return Code::kForbidden;
-    case 404:
-      return Code::kNotFound;
-    case 408:
-      return Code::kTimeout;
-    case 409:
-      return Code::kConflict;
-    case 413:
-      return Code::kPayloadTooLarge;
-    case 503:
-      return Code::kUnavailable;
-    default:
-      return status < 500 ? Code::kInvalidArgument : Code::kInternal;
-  }
+  if (status == 400) return Code::kInvalidArgument;
+  const auto row = std::find_if(kCodeTable.rbegin(), kCodeTable.rend(),
+                                [&](const CodeRow& r) { return r.http == status; });
+  if (row != kCodeTable.rend()) return row->code;
+  return status < 500 ? Code::kInvalidArgument : Code::kInternal;
 }
 
 // The words of {"errors":[...]} without the Java class in front; nullopt: it is something else.

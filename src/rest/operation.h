@@ -185,11 +185,19 @@ std::vector<Endpoint> endpoint_list() {
 
 // --- parameters and help that several families share ---
 
+// Their rows in tables of path parameters.
+template <typename M>
+constexpr auto job_field(JobId M::*jobid) {
+  return field("jobid", jobid, "Id of a job: 32 hexadecimal digits.");
+}
+template <typename M>
+constexpr auto vertex_field(VertexId M::*vertexid) {
+  return field("vertexid", vertexid, "Id of a vertex: 32 hexadecimal digits.");
+}
+
 struct JobPath {
   JobId jobid;
-  static constexpr auto fields() {
-    return std::tuple{field("jobid", &JobPath::jobid, "Id of a job: 32 hexadecimal digits.")};
-  }
+  static constexpr auto fields() { return std::tuple{job_field(&JobPath::jobid)}; }
 };
 
 // Hands the job to `use`, or refuses for it.

@@ -117,7 +117,7 @@ struct JobTriggerPath {
   TriggerId triggerid;
   static constexpr auto fields() {
     using M = JobTriggerPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
+    return std::tuple{job_field(&M::jobid),
                       field("triggerid", &M::triggerid, "What the trigger answered.")};
   }
 };

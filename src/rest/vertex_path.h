@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/id.h"
-#include "rest/shape.h"
+#include "rest/operation.h"
 
 namespace drey::rest {
 
@@ -11,8 +11,7 @@ struct VertexPath {
   VertexId vertexid;
   static constexpr auto fields() {
     using M = VertexPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
-                      field("vertexid", &M::vertexid, "Id of a vertex: 32 hexadecimal digits.")};
+    return std::tuple{job_field(&M::jobid), vertex_field(&M::vertexid)};
   }
 };
 
@@ -22,8 +21,7 @@ struct SubtaskPath {
   Index subtaskindex;
   static constexpr auto fields() {
     using M = SubtaskPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
-                      field("vertexid", &M::vertexid, "Id of a vertex: 32 hexadecimal digits."),
+    return std::tuple{job_field(&M::jobid), vertex_field(&M::vertexid),
                       field("subtaskindex", &M::subtaskindex, "Number of a subtask, from 0.")};
   }
 };
@@ -35,8 +33,7 @@ struct AttemptPath {
   std::int32_t attempt = 0;
   static constexpr auto fields() {
     using M = AttemptPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
-                      field("vertexid", &M::vertexid, "Id of a vertex: 32 hexadecimal digits."),
+    return std::tuple{job_field(&M::jobid), vertex_field(&M::vertexid),
                       field("subtaskindex", &M::subtaskindex, "Number of a subtask, from 0."),
                       field("attempt", &M::attempt, "Number of an attempt, from 0.")};
   }

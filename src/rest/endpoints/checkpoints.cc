@@ -212,7 +212,7 @@ struct CheckpointPath {
   std::int64_t checkpointid = 0;
   static constexpr auto fields() {
     using M = CheckpointPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
+    return std::tuple{job_field(&M::jobid),
                       field("checkpointid", &M::checkpointid, "Number of a checkpoint.")};
   }
 };
@@ -238,9 +238,9 @@ struct CheckpointVertexPath {
   VertexId vertexid;
   static constexpr auto fields() {
     using M = CheckpointVertexPath;
-    return std::tuple{field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
+    return std::tuple{job_field(&M::jobid),
                       field("checkpointid", &M::checkpointid, "Number of a checkpoint."),
-                      field("vertexid", &M::vertexid, "Id of a vertex: 32 hexadecimal digits.")};
+                      vertex_field(&M::vertexid)};
   }
 };
 

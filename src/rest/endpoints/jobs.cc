@@ -421,7 +421,7 @@ struct AskCoordinator {
     OperatorId operatorid;
     static constexpr auto fields() {
       return std::tuple{
-          field("jobid", &Path::jobid, "Id of a job: 32 hexadecimal digits."),
+          job_field(&Path::jobid),
           field("operatorid", &Path::operatorid, "Id of an operator: 32 hexadecimal digits.")};
     }
   };

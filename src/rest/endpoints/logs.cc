@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "env/env.h"
 #include "rest/job_views.h"
@@ -31,12 +33,18 @@ Status task_manager_unknown(const std::string& id) {
   return fail(Code::kNotFound, fmt::format("Could not find TaskExecutor {}", id));
 }
 
+// The id of a process as the gateway has it, "" for the JobManager; nullopt: there is none of that
+// name.
+using Process = std::optional<std::string>;
+
 // Asks the process and hands on its decoded answer.
 template <typename T, typename R>
-void inspect(ClusterGateway& cluster, const std::string& id, Inspection question,
+void inspect(ClusterGateway& cluster, const Process& process, Inspection question,
              const Reply<R>& reply, std::function<Status(const Status&)> phrase,
              std::function<void(T)> use) {
-  cluster.inspect(id, std::move(question))
+  if (!process)
+    return reply.refuse(phrase(fail(Code::kNotFound, "No TaskExecutor registered under .")));
+  cluster.inspect(*process, std::move(question))
       .then([reply, phrase = std::move(phrase), use = std::move(use)](Result<std::string> bytes) {
         if (!bytes.ok()) return reply.refuse(phrase(bytes.status()));
         auto value = wire::decode<T>(*bytes);
@@ -46,11 +54,11 @@ void inspect(ClusterGateway& cluster, const std::string& id, Inspection question
 }
 
 template <typename R>
-void list_logs(ClusterGateway& cluster, const std::string& id, const Reply<R>& reply) {
+void list_logs(ClusterGateway& cluster, const Process& id, const Reply<R>& reply) {
   inspect<std::vector<gateway::LogFile>>(
       cluster, id, {.what = What::kLogs}, reply,
       [id](const Status& why) {
-        return why.code() == Code::kNotFound ? task_manager_unknown(id) : why;
+        return why.code() == Code::kNotFound ? task_manager_unknown(id.value_or("")) : why;
       },
       [reply](std::vector<gateway::LogFile> files) {
         LogList list;
@@ -61,7 +69,7 @@ void list_logs(ClusterGateway& cluster, const std::string& id, const Reply<R>& r
 }
 
 template <typename R>
-void dump_threads(ClusterGateway& cluster, const std::string& id, const Reply<R>& reply) {
+void dump_threads(ClusterGateway& cluster, const Process& id, const Reply<R>& reply) {
   inspect<std::vector<gateway::ThreadText>>(
       cluster, id, {.what = What::kThreads}, reply, [](const Status& why) { return why; },
       [reply](std::vector<gateway::ThreadText> threads) {
@@ -170,34 +178,54 @@ struct TaskManagerLogName {
   }
 };
 
-void fetch_of_job_manager(ClusterGateway& cluster, What what, const std::string& name,
-                          std::int64_t tail, const Reply<TextReply>& reply) {
-  std::make_shared<Fetch>(cluster, "", Inspection{.what = what, .name = name}, tail, reply,
-                          fail(Code::kNotFound, "This file does not exist in JobManager log dir."),
-                          ErrorForm::kDownload)
-      ->start();
-}
-void fetch_of_task_manager(ClusterGateway& cluster, What what, const std::string& id,
-                           const std::string& name, std::int64_t tail,
-                           const Reply<TextReply>& reply) {
-  cluster.task_managers().then(
-      [&cluster, what, id, name, tail, reply](Result<std::vector<gateway::TaskManagerModel>> all) {
-        const bool known = all.ok() && std::any_of(all->begin(), all->end(),
-                                                   [&](const auto& tm) { return tm.id == id; });
-        if (!known) {
-          return reply.refuse(
-              fail(Code::kNotFound,
-                   fmt::format(
-                       "Failed to transfer file from TaskExecutor {} because it was unknown.", id)),
-              ErrorForm::kNotFoundClass);
-        }
-        std::make_shared<Fetch>(
-            cluster, id, Inspection{.what = what, .name = name}, tail, reply,
-            fail(Code::kNotFound, fmt::format("Failed to transfer file from TaskExecutor {}.", id)),
-            ErrorForm::kHandler)
-            ->start();
-      });
-}
+// --- the two kinds of process: how a path names one, and how Flink says that a file is missing ---
+
+struct OfJobManager {
+  using Path = None;
+  using FilePath = LogName;
+  static Process id(const None&) { return ""; }
+  static void fetch(ClusterGateway& cluster, const None&, Inspection file, std::int64_t tail,
+                    const Reply<TextReply>& reply) {
+    std::make_shared<Fetch>(
+        cluster, "", std::move(file), tail, reply,
+        fail(Code::kNotFound, "This file does not exist in JobManager log dir."),
+        ErrorForm::kDownload)
+        ->start();
+  }
+  static void fetch(ClusterGateway& cluster, const LogName&, Inspection file, std::int64_t tail,
+                    const Reply<TextReply>& reply) {
+    fetch(cluster, None{}, std::move(file), tail, reply);
+  }
+};
+
+struct OfTaskManager {
+  using Path = TaskManagerPath;
+  using FilePath = TaskManagerLogName;
+  static Process id(const TaskManagerPath& path) {
+    return path.id.empty() ? std::nullopt : Process(path.id);
+  }
+  template <typename P>
+  static void fetch(ClusterGateway& cluster, const P& path, Inspection file, std::int64_t tail,
+                    const Reply<TextReply>& reply) {
+    cluster.task_managers().then([&cluster, id = path.id, file = std::move(file), tail,
+                                  reply](Result<std::vector<gateway::TaskManagerModel>> all) {
+      const bool known = all.ok() && std::any_of(all->begin(), all->end(),
+                                                 [&](const auto& tm) { return tm.id == id; });
+      if (!known) {
+        return reply.refuse(
+            fail(Code::kNotFound,
+                 fmt::format("Failed to transfer file from TaskExecutor {} because it was unknown.",
+                             id)),
+            ErrorForm::kNotFoundClass);
+      }
+      std::make_shared<Fetch>(
+          cluster, id, file, tail, reply,
+          fail(Code::kNotFound, fmt::format("Failed to transfer file from TaskExecutor {}.", id)),
+          ErrorForm::kHandler)
+          ->start();
+    });
+  }
+};
 
 // --- operations ---
 
@@ -211,117 +239,78 @@ struct GetEnvironment {
   }
 };
 
-struct ListJobManagerLogs {
-  static constexpr Route kRoute{"GET", "/jobmanager/logs", 200, "Log files of the JobManager."};
+// What a kind of process has of each of these is a route.
+template <typename Of, const Route& R>
+struct ListLogs {
+  static constexpr Route kRoute = R;
   static constexpr Access kAccess = Access::kView;
+  using Path = typename Of::Path;
   using Response = LogList;
-  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    list_logs(cluster, "", reply);
-  }
-};
-struct GetJobManagerLog {
-  static constexpr Route kRoute{"GET", "/jobmanager/log", 200, "The JobManager's log."};
-  static constexpr Access kAccess = Access::kView;
-  using Query = TailQuery;
-  using Response = TextReply;
-  static void handle(const Call<None, TailQuery>& call, ClusterGateway& cluster,
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    fetch_of_job_manager(cluster, What::kLog, "log", call.query.tail.value, reply);
+    list_logs(cluster, Of::id(call.path), reply);
   }
 };
-struct GetJobManagerStdout {
-  static constexpr Route kRoute{"GET", "/jobmanager/stdout", 200, "What the JobManager printed."};
-  static constexpr Access kAccess = Access::kView;
-  using Query = TailQuery;
-  using Response = TextReply;
-  static void handle(const Call<None, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    fetch_of_job_manager(cluster, What::kLog, "stdout", call.query.tail.value, reply);
-  }
-};
-struct GetJobManagerLogFile {
-  static constexpr Route kRoute{"GET", "/jobmanager/logs/:filename", 200, "A log file by name."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = LogName;
-  using Query = TailQuery;
-  using Response = TextReply;
-  static void handle(const Call<LogName, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    fetch_of_job_manager(cluster, What::kLog, env::base_name_of(call.path.name),
-                         call.query.tail.value, reply);
-  }
-};
-struct ListTaskManagerLogs {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/logs", 200,
-                                "Log files of a TaskManager."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerPath;
-  using Response = LogList;
-  static void handle(const Call<TaskManagerPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    if (call.path.id.empty()) return reply.refuse(task_manager_unknown(call.path.id));
-    list_logs(cluster, call.path.id, reply);
-  }
-};
-struct GetTaskManagerLog {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/log", 200,
-                                "A TaskManager's log."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerPath;
-  using Query = TailQuery;
-  using Response = TextReply;
-  static void handle(const Call<TaskManagerPath, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    fetch_of_task_manager(cluster, What::kLog, call.path.id, "log", call.query.tail.value, reply);
-  }
-};
-struct GetTaskManagerStdout {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/stdout", 200,
-                                "What the code of jobs printed on a TaskManager."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerPath;
-  using Query = TailQuery;
-  using Response = TextReply;
-  static void handle(const Call<TaskManagerPath, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    fetch_of_task_manager(cluster, What::kLog, call.path.id, "stdout", call.query.tail.value,
-                          reply);
-  }
-};
-struct GetTaskManagerLogFile {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/logs/:filename", 200,
-                                "A TaskManager's log file by name."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerLogName;
-  using Query = TailQuery;
-  using Response = TextReply;
-  static void handle(const Call<TaskManagerLogName, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    fetch_of_task_manager(cluster, What::kLog, call.path.id, env::base_name_of(call.path.name),
-                          call.query.tail.value, reply);
-  }
-};
+constexpr Route kJobManagerLogs{"GET", "/jobmanager/logs", 200, "Log files of the JobManager."};
+constexpr Route kTaskManagerLogs{"GET", "/taskmanagers/:taskmanagerid/logs", 200,
+                                 "Log files of a TaskManager."};
 
-struct DumpJobManagerThreads {
-  static constexpr Route kRoute{"GET", "/jobmanager/thread-dump", 200,
-                                "The JobManager's threads with their stacks."};
+enum class Stream : std::uint8_t { kLog, kStdout };
+
+template <typename Of, Stream S, const Route& R>
+struct GetStream {
+  static constexpr Route kRoute = R;
   static constexpr Access kAccess = Access::kView;
-  using Response = ThreadDump;
-  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    dump_threads(cluster, "", reply);
-  }
-};
-struct DumpTaskManagerThreads {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/thread-dump", 200,
-                                "A TaskManager's threads with their stacks."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerPath;
-  using Response = ThreadDump;
-  static void handle(const Call<TaskManagerPath>& call, ClusterGateway& cluster,
+  using Path = typename Of::Path;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    dump_threads(cluster, call.path.id, reply);
+    Of::fetch(cluster, call.path,
+              {.what = What::kLog, .name = S == Stream::kLog ? "log" : "stdout"},
+              call.query.tail.value, reply);
   }
 };
+constexpr Route kJobManagerLog{"GET", "/jobmanager/log", 200, "The JobManager's log."};
+constexpr Route kJobManagerStdout{"GET", "/jobmanager/stdout", 200, "What the JobManager printed."};
+constexpr Route kTaskManagerLog{"GET", "/taskmanagers/:taskmanagerid/log", 200,
+                                "A TaskManager's log."};
+constexpr Route kTaskManagerStdout{"GET", "/taskmanagers/:taskmanagerid/stdout", 200,
+                                   "What the code of jobs printed on a TaskManager."};
+
+template <typename Of, const Route& R>
+struct GetLogFile {
+  static constexpr Route kRoute = R;
+  static constexpr Access kAccess = Access::kView;
+  using Path = typename Of::FilePath;
+  using Query = TailQuery;
+  using Response = TextReply;
+  static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    Of::fetch(cluster, call.path,
+              {.what = What::kLog, .name = std::string(env::base_name_of(call.path.name))},
+              call.query.tail.value, reply);
+  }
+};
+constexpr Route kJobManagerLogFile{"GET", "/jobmanager/logs/:filename", 200, "A log file by name."};
+constexpr Route kTaskManagerLogFile{"GET", "/taskmanagers/:taskmanagerid/logs/:filename", 200,
+                                    "A TaskManager's log file by name."};
+
+template <typename Of, const Route& R>
+struct DumpThreads {
+  static constexpr Route kRoute = R;
+  static constexpr Access kAccess = Access::kView;
+  using Path = typename Of::Path;
+  using Response = ThreadDump;
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    dump_threads(cluster, Of::id(call.path), reply);
+  }
+};
+constexpr Route kJobManagerThreads{"GET", "/jobmanager/thread-dump", 200,
+                                   "The JobManager's threads with their stacks."};
+constexpr Route kTaskManagerThreads{"GET", "/taskmanagers/:taskmanagerid/thread-dump", 200,
+                                    "A TaskManager's threads with their stacks."};
 
 // --- profiles ---
 
@@ -337,7 +326,7 @@ ProfilingInfo profiling_of(const gateway::ProfileModel& p) {
   return out;
 }
 
-void start_profile(ClusterGateway& cluster, const std::string& id, const ProfilingRequest& request,
+void start_profile(ClusterGateway& cluster, const Process& id, const ProfilingRequest& request,
                    const Reply<ProfilingInfo>& reply) {
   if (request.duration <= 0 || request.duration > 300) {
     return reply.refuse(fail(Code::kInvalidArgument, "`duration` must be set between (0s, 300s]."));
@@ -354,12 +343,11 @@ void start_profile(ClusterGateway& cluster, const std::string& id, const Profili
       [reply](gateway::ProfileModel profile) { reply(profiling_of(profile)); });
 }
 
-void list_profiles(ClusterGateway& cluster, const std::string& id,
-                   const Reply<ProfilingList>& reply) {
+void list_profiles(ClusterGateway& cluster, const Process& id, const Reply<ProfilingList>& reply) {
   inspect<std::vector<gateway::ProfileModel>>(
       cluster, id, {.what = What::kProfiles}, reply,
       [id](const Status& why) {
-        return why.code() == Code::kNotFound ? task_manager_unknown(id) : why;
+        return why.code() == Code::kNotFound ? task_manager_unknown(id.value_or("")) : why;
       },
       [reply](std::vector<gateway::ProfileModel> profiles) {
         ProfilingList list;
@@ -368,72 +356,68 @@ void list_profiles(ClusterGateway& cluster, const std::string& id,
       });
 }
 
-struct ProfileJobManager {
-  static constexpr Route kRoute{"POST", "/jobmanager/profiler", 200, "Profiles the JobManager."};
+template <typename Of, const Route& R>
+struct StartProfile {
+  static constexpr Route kRoute = R;
   static constexpr Access kAccess = Access::kOperate;
+  using Path = typename Of::Path;
   using Request = ProfilingRequest;
   using Response = ProfilingInfo;
-  static void handle(const Call<None, None, ProfilingRequest>& call, ClusterGateway& cluster,
+  static void handle(const Call<Path, None, ProfilingRequest>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    start_profile(cluster, "", call.body, reply);
+    start_profile(cluster, Of::id(call.path), call.body, reply);
   }
 };
-struct ListJobManagerProfiles {
-  static constexpr Route kRoute{"GET", "/jobmanager/profiler", 200, "The JobManager's profiles."};
+constexpr Route kProfileJobManager{"POST", "/jobmanager/profiler", 200, "Profiles the JobManager."};
+constexpr Route kProfileTaskManager{"POST", "/taskmanagers/:taskmanagerid/profiler", 200,
+                                    "Profiles a TaskManager."};
+
+template <typename Of, const Route& R>
+struct ListProfiles {
+  static constexpr Route kRoute = R;
   static constexpr Access kAccess = Access::kView;
+  using Path = typename Of::Path;
   using Response = ProfilingList;
-  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    list_profiles(cluster, "", reply);
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
+    list_profiles(cluster, Of::id(call.path), reply);
   }
 };
-struct GetJobManagerProfile {
-  static constexpr Route kRoute{"GET", "/jobmanager/profiler/:filename", 200,
-                                "The output of a profile."};
+constexpr Route kJobManagerProfiles{"GET", "/jobmanager/profiler", 200,
+                                    "The JobManager's profiles."};
+constexpr Route kTaskManagerProfiles{"GET", "/taskmanagers/:taskmanagerid/profiler", 200,
+                                     "A TaskManager's profiles."};
+
+template <typename Of, const Route& R>
+struct GetProfile {
+  static constexpr Route kRoute = R;
   static constexpr Access kAccess = Access::kView;
-  using Path = LogName;
+  using Path = typename Of::FilePath;
   using Response = TextReply;
-  static void handle(const Call<LogName>& call, ClusterGateway& cluster,
+  static void handle(const Call<Path>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    fetch_of_job_manager(cluster, What::kProfileFile, env::base_name_of(call.path.name), 0, reply);
+    Of::fetch(cluster, call.path,
+              {.what = What::kProfileFile, .name = std::string(env::base_name_of(call.path.name))},
+              0, reply);
   }
 };
-struct ProfileTaskManager {
-  static constexpr Route kRoute{"POST", "/taskmanagers/:taskmanagerid/profiler", 200,
-                                "Profiles a TaskManager."};
-  static constexpr Access kAccess = Access::kOperate;
-  using Path = TaskManagerPath;
-  using Request = ProfilingRequest;
-  using Response = ProfilingInfo;
-  static void handle(const Call<TaskManagerPath, None, ProfilingRequest>& call,
-                     ClusterGateway& cluster, const Reply<Response>& reply) {
-    start_profile(cluster, call.path.id, call.body, reply);
-  }
-};
-struct ListTaskManagerProfiles {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/profiler", 200,
-                                "A TaskManager's profiles."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerPath;
-  using Response = ProfilingList;
-  static void handle(const Call<TaskManagerPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    list_profiles(cluster, call.path.id, reply);
-  }
-};
-struct GetTaskManagerProfile {
-  static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/profiler/:filename", 200,
-                                "The output of a TaskManager's profile."};
-  static constexpr Access kAccess = Access::kView;
-  using Path = TaskManagerLogName;
-  using Response = TextReply;
-  static void handle(const Call<TaskManagerLogName>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    fetch_of_task_manager(cluster, What::kProfileFile, call.path.id,
-                          env::base_name_of(call.path.name), 0, reply);
-  }
-};
+constexpr Route kJobManagerProfile{"GET", "/jobmanager/profiler/:filename", 200,
+                                   "The output of a profile."};
+constexpr Route kTaskManagerProfile{"GET", "/taskmanagers/:taskmanagerid/profiler/:filename", 200,
+                                    "The output of a TaskManager's profile."};
 
 // --- the same for a job, whose processes may have ended ---
+
+// What it ran with: an ended job remembers that. As in Flink, of others, unknown ones too, what the
+// cluster has now is shown.
+using Remembered = std::map<std::string, std::string>;
+void with_configuration_of(JobId id, ClusterGateway& cluster,
+                           std::function<void(const Remembered*)> use) {
+  cluster.job(id).then([use = std::move(use)](Result<gateway::JobModelRef> job) {
+    use(job.ok() && !(*job)->cluster_configuration.empty() ? &(*job)->cluster_configuration
+                                                           : nullptr);
+  });
+}
 
 struct GetJobManagerConfigOfJob {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/config", 200,
@@ -443,12 +427,10 @@ struct GetJobManagerConfigOfJob {
   using Response = std::vector<ConfigurationEntry>;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    // An ended job has its own; of an unknown one, as in Flink, the cluster's is shown.
-    cluster.job(call.path.jobid).then([&cluster, reply](Result<gateway::JobModelRef> job) {
-      if (!job.ok() || (*job)->cluster_configuration.empty())
-        return reply(configuration_of(cluster));
+    with_configuration_of(call.path.jobid, cluster, [&cluster, reply](const Remembered* own) {
+      if (own == nullptr) return reply(configuration_of(cluster));
       Response list;
-      for (const auto& [key, value] : (*job)->cluster_configuration) list.push_back({key, value});
+      for (const auto& [key, value] : *own) list.push_back({key, value});
       reply(list);
     });
   }
@@ -461,14 +443,13 @@ struct GetEnvironmentOfJob {
   using Response = EnvironmentInfo;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    cluster.job(call.path.jobid).then([&cluster, reply](Result<gateway::JobModelRef> job) {
+    with_configuration_of(call.path.jobid, cluster, [&cluster, reply](const Remembered* own) {
       EnvironmentInfo out = environment_of(cluster);
-      if (job.ok() && !(*job)->cluster_configuration.empty()) {
-        out.jvm.options.clear();
-        for (const auto& [key, value] : (*job)->cluster_configuration) {
-          out.jvm.options.push_back(fmt::format("-D{}={}", key, value));
-          if (key == "drey.version") out.jvm.version = value;
-        }
+      if (own == nullptr) return reply(out);
+      out.jvm.options.clear();
+      for (const auto& [key, value] : *own) {
+        out.jvm.options.push_back(fmt::format("-D{}={}", key, value));
+        if (key == "drey.version") out.jvm.version = value;
       }
       reply(out);
     });
@@ -516,13 +497,20 @@ struct GetTaskManagerLogUrl {
 }  // namespace
 
 std::vector<Endpoint> log_endpoints() {
-  return endpoint_list<GetEnvironment, ListJobManagerLogs, GetJobManagerLog, GetJobManagerStdout,
-                       GetJobManagerLogFile, ListTaskManagerLogs, GetTaskManagerLog,
-                       GetTaskManagerStdout, GetTaskManagerLogFile, DumpJobManagerThreads,
-                       DumpTaskManagerThreads, ProfileJobManager, ListJobManagerProfiles,
-                       GetJobManagerProfile, ProfileTaskManager, ListTaskManagerProfiles,
-                       GetTaskManagerProfile, GetJobManagerConfigOfJob, GetEnvironmentOfJob,
-                       GetJobManagerLogUrl, GetTaskManagerLogUrl>();
+  using J = OfJobManager;
+  using T = OfTaskManager;
+  constexpr Stream kLog = Stream::kLog;
+  constexpr Stream kStdout = Stream::kStdout;
+  return endpoint_list<
+      GetEnvironment, ListLogs<J, kJobManagerLogs>, GetStream<J, kLog, kJobManagerLog>,
+      GetStream<J, kStdout, kJobManagerStdout>, GetLogFile<J, kJobManagerLogFile>,
+      ListLogs<T, kTaskManagerLogs>, GetStream<T, kLog, kTaskManagerLog>,
+      GetStream<T, kStdout, kTaskManagerStdout>, GetLogFile<T, kTaskManagerLogFile>,
+      DumpThreads<J, kJobManagerThreads>, DumpThreads<T, kTaskManagerThreads>,
+      StartProfile<J, kProfileJobManager>, ListProfiles<J, kJobManagerProfiles>,
+      GetProfile<J, kJobManagerProfile>, StartProfile<T, kProfileTaskManager>,
+      ListProfiles<T, kTaskManagerProfiles>, GetProfile<T, kTaskManagerProfile>,
+      GetJobManagerConfigOfJob, GetEnvironmentOfJob, GetJobManagerLogUrl, GetTaskManagerLogUrl>();
 }
 
 }  // namespace drey::rest

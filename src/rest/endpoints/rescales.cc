@@ -146,9 +146,8 @@ struct RescalePath {
   gateway::RescaleId rescale;
   static constexpr auto fields() {
     using M = RescalePath;
-    return std::tuple{
-        field("jobid", &M::jobid, "Id of a job: 32 hexadecimal digits."),
-        field("rescaleuuid", &M::rescale, "Id of a rescaling: 32 hexadecimal digits.")};
+    return std::tuple{job_field(&M::jobid), field("rescaleuuid", &M::rescale,
+                                                  "Id of a rescaling: 32 hexadecimal digits.")};
   }
 };
 struct GetRescale {
