@@ -7,25 +7,32 @@
 #include <new>
 
 #include "base/check.h"
+#include "data/map_memory.h"
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #endif
 
 namespace drey::data {
+
+char* map_memory(std::size_t bytes, bool usable) {
+  const std::size_t size = (bytes + 4095) / 4096 * 4096;
+  void* raw = mmap(nullptr, size + kHugePage, usable ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  DREY_CHECK(raw != MAP_FAILED);
+  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(raw) % kHugePage) % kHugePage;
+  char* const memory = static_cast<char*>(raw) + before;
+  if (before > 0) munmap(raw, before);
+  munmap(memory + size, kHugePage - before);
+  madvise(memory, size, MADV_HUGEPAGE);
+  return memory;
+}
+
 namespace {
 
-constexpr std::size_t kHugePage = 2u << 20;
 // Address space costs nothing until it is populated; a pool that needs more reserves as much again.
 constexpr std::size_t kSpaceBytes = std::size_t{4} << 30;
 // Steps double with what is there: small jobs stay small, large ones grow in few steps.
 constexpr std::size_t kStepBytesMin = kHugePage;
 constexpr std::size_t kStepBytesMax = 32u << 20;
-
-char* map_memory(std::size_t bytes, int protection) {
-  void* memory = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  DREY_CHECK(memory != MAP_FAILED);
-  return static_cast<char*>(memory);
-}
 
 // Who reads text of a batch that has gone is found under AddressSanitizer although the memory is not given back.
 void forbid(Block& block) {
@@ -113,14 +120,12 @@ BlockRef BlockPool::allocate(std::size_t bytes) {
 void* BlockPool::carve(std::size_t bytes) {
   if (bytes > std::size_t{1} << kLargestKept) {
     large_.fetch_add(bytes, std::memory_order_relaxed);
-    return map_memory(bytes, PROT_READ | PROT_WRITE);
+    return map_memory(bytes);
   }
   std::lock_guard lock(space_mutex_);
   if (spaces_.empty() || spaces_.back().carved + bytes > kSpaceBytes) {
-    char* mapped = map_memory(kSpaceBytes + kHugePage, PROT_NONE);
-    char* begin = mapped + (kHugePage - reinterpret_cast<std::uintptr_t>(mapped) % kHugePage);
-    madvise(begin, kSpaceBytes, MADV_HUGEPAGE);
-    spaces_.push_back({mapped, begin});
+    char* const mapped = map_memory(kSpaceBytes, false);
+    spaces_.push_back({mapped, mapped});
   }
   Space& space = spaces_.back();
   char* const block = space.begin + space.carved;
@@ -177,7 +182,7 @@ bool BlockPool::trim() {
 #ifdef __SANITIZE_ADDRESS__
     ASAN_UNPOISON_MEMORY_REGION(space.begin, space.populated);
 #endif
-    munmap(space.mapped, kSpaceBytes + kHugePage);
+    munmap(space.mapped, kSpaceBytes);
   }
   spaces_.clear();
   populated_.store(0, std::memory_order_relaxed);

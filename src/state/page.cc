@@ -7,27 +7,16 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "data/map_memory.h"
 
 namespace drey::state {
 namespace {
 
-constexpr std::size_t kHugePage = 2u << 20;
+using data::kHugePage;
+using data::map_memory;
+
 constexpr std::size_t kChunkBytesMin = 2u << 20;
 constexpr std::size_t kChunkBytesMax = 64u << 20;
-
-// Aligned to huge pages, so that the kernel can back it with them.
-char* map_memory(std::size_t bytes) {
-  void* raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  DREY_CHECK(raw != MAP_FAILED);
-  auto address = reinterpret_cast<std::uintptr_t>(raw);
-  const std::uintptr_t aligned = (address + kHugePage - 1) & ~(kHugePage - 1);
-  if (aligned != address) munmap(raw, aligned - address);
-  const std::uintptr_t end = address + bytes + kHugePage;
-  if (end != aligned + bytes) munmap(reinterpret_cast<void*>(aligned + bytes), end - aligned - bytes);
-  auto* memory = reinterpret_cast<char*>(aligned);
-  madvise(memory, bytes, MADV_HUGEPAGE);
-  return memory;
-}
 
 }  // namespace
 
