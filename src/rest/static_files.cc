@@ -105,7 +105,7 @@ std::optional<net::HttpResponse> StaticFiles::get(std::string_view path,
   const std::string modified = http_date(found->second.modified);
   if (if_modified_since == modified) {
     answer.status = 304;
-    answer.headers = {{"date", http_date(now)}};
+    answer.headers = {{"date", http_date(now)}, {"connection", "close"}};
     answer.close = true;
     return answer;
   }
