@@ -140,7 +140,8 @@ class FakeGateway : public gateway::ClusterGateway {
   std::uint64_t changes() const override { return ++changes_; }  // so nothing is shared
   mutable std::uint64_t changes_ = 0;
   gateway::Future<gateway::Metrics> metrics() override {
-    return Result<gateway::Metrics>(gateway::Metrics{{"taskSlotsTotal", 4}});
+    return Result<gateway::Metrics>(gateway::Metrics{
+        {"taskSlotsTotal", 4}, {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0}});
   }
   std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
   std::string option(const std::string&, const std::string& fallback) override { return fallback; }

@@ -68,14 +68,14 @@ std::string vertex_state(const gateway::VertexModel& vertex) {
   return "CREATED";
 }
 
-JobPlan plan_of(const gateway::JobModel& job) {
+JobPlan plan_of(const gateway::JobModel& job, Dialect dialect) {
   JobPlan plan{job.id, job.name, "STREAMING", {}};
   for (std::size_t i = job.vertices.size(); i-- > 0;) {  // sinks first
     const graph::Vertex& vertex = job.vertices[i].vertex;
     PlanNode node;
     node.id = vertex.id;
     node.parallelism = vertex.parallelism;
-    node.description = escape(vertex.description);
+    node.description = escape(dialect == Dialect::kFull ? vertex.description : vertex.name);
     std::vector<PlanInput> inputs;
     for (const gateway::EdgeModel& edge : job.edges) {
       if (edge.to != i) continue;

@@ -16,7 +16,8 @@ namespace drey::rest {
 
 // Aggregated state of a vertex (rest.md 4.11).
 std::string vertex_state(const gateway::VertexModel& vertex);
-JobPlan plan_of(const gateway::JobModel& job);
+// Chains as trees; for old clients in one line.
+JobPlan plan_of(const gateway::JobModel& job, Dialect dialect);
 JobSummary summary_of(const gateway::JobModel& job);
 IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts);
 Checkpoint checkpoint_of(const gateway::CheckpointModel& checkpoint);  // without its tasks

@@ -327,6 +327,32 @@ TEST_F(RouterTest, OldJavaClientsAreToldByTheirRequests) {
   EXPECT_TRUE(has_new_rows("/v1" + job_, {{"Host", "localhost:1"}, {"User-Agent", "curl"}}));
 }
 
+TEST_F(RouterTest, TheDashboardOf112GetsPlansSettingsAndMetricsInItsForm) {
+  gateway_.job_model.vertices[0].vertex.name = "a -> b";
+  gateway_.job_model.vertices[0].vertex.description = "a\n+- b\n";
+  RouterOptions options;
+  options.compat = Compat::k112;
+  Router old(all_endpoints(), gateway_, options);
+  const auto ask_old = [&](const std::string& target) {
+    net::HttpRequest request;
+    request.method = "GET";
+    request.target = target;
+    request.headers = {{"host", "localhost:1"}};
+    std::string out;
+    old.handle(std::move(request), [&](const net::HttpResponse& r) { out = r.body; });
+    return out;
+  };
+  for (const std::string& path : {job_, job_ + "/plan"}) {
+    EXPECT_THAT(ask("GET", path).body, HasSubstr(R"("description":"a<br/>+- b<br/>")"));
+    EXPECT_THAT(ask_old(path), HasSubstr(R"("description":"a -&gt; b")"));
+  }
+  EXPECT_THAT(ask_old(job_ + "/config"), HasSubstr(R"("execution-config":{"execution-mode":"PIPELINED",)"));
+  EXPECT_THAT(ask("GET", job_ + "/config").body, testing::Not(HasSubstr("execution-mode")));
+  const std::string name = "Status.JVM.GarbageCollector.All.TimeMsPerSecond";
+  EXPECT_THAT(ask("GET", "/jobmanager/metrics").body, HasSubstr(name));
+  EXPECT_THAT(ask_old("/jobmanager/metrics"), testing::Not(HasSubstr(name)));
+}
+
 TEST_F(RouterTest, AFlameGraphOfWhatHasNoSamplesSaysSo) {
   EXPECT_THAT(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/flamegraph").body, testing::StartsWith("{\"endTimestamp\":-3"));
   EXPECT_EQ(ask("GET", job_ + "/vertices/" + kVertex.to_string() + "/flamegraph?subtaskindex=9").status, 404);

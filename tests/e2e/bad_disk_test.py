@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failure, Skip, main, until  # noqa: E402
-from flights_job import RETRY, check, completed_checkpoints, progressed, restored, submit  # noqa: E402
+from flights_job import RETRY, check, completed_checkpoints, flip, progressed, restored, state_files, state_folder, submit  # noqa: E402
 
 
 class SmallDisk:
@@ -66,27 +66,6 @@ def a_full_checkpoint_disk_fails_checkpoints_until_there_is_space():
             cluster.finish(job, 60)
             check(output)
             cluster.stop()
-
-
-def state_folder(cluster):
-    root = os.path.join(cluster.directory, "checkpoints")
-    return os.path.join(root, os.listdir(root)[0])
-
-
-def state_files(cluster, newest_only):
-    """Files of the newest checkpoint alone, or of all."""
-    folder = state_folder(cluster)
-    newest = max(int(name[4:]) for name in os.listdir(folder) if name.startswith("chk-"))
-    return [os.path.join(folder, name) for name in os.listdir(folder)
-            if name.endswith(".state") and (not newest_only or int(name.split("-")[2]) >= newest)]
-
-
-def flip(path):
-    with open(path, "r+b") as f:
-        f.seek(os.path.getsize(path) // 2)
-        byte = f.read(1)
-        f.seek(-1, os.SEEK_CUR)
-        f.write(bytes([byte[0] ^ 0x10]))
 
 
 def truncate(path):

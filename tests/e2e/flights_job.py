@@ -42,3 +42,26 @@ def progressed(cluster, job, checkpoints=2):
 def restored(cluster, job):
     """The checkpoint that the running attempts went on from; None when they began at the beginning."""
     return cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
+
+
+def state_folder(cluster):
+    """Where the checkpoints of the cluster's only job are."""
+    root = os.path.join(cluster.directory, "checkpoints")
+    return os.path.join(root, os.listdir(root)[0])
+
+
+def state_files(cluster, newest_only):
+    """Files of the newest checkpoint alone, or of all."""
+    folder = state_folder(cluster)
+    newest = max(int(name[4:]) for name in os.listdir(folder) if name.startswith("chk-"))
+    return [os.path.join(folder, name) for name in os.listdir(folder)
+            if name.endswith(".state") and (not newest_only or int(name.split("-")[2]) >= newest)]
+
+
+def flip(path, from_end=None):
+    """Turns over one bit, in the middle or so many bytes from the end."""
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) - from_end if from_end else os.path.getsize(path) // 2)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 0x10]))

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failure, main, until  # noqa: E402
-from flights_job import LEAP, RETRY, check, completed_checkpoints, expected, progressed, restored, submit  # noqa: E402
+from flights_job import LEAP, RETRY, check, completed_checkpoints, expected, flip, progressed, restored, state_files, submit  # noqa: E402
 
 
 def equals_the_independent_program_at_parallelism_1_2_4():
@@ -110,22 +110,6 @@ def equals_it_when_the_job_manager_is_killed_and_started_again():
                 raise Failure("the job began again instead of going on from a checkpoint")
 
 
-def damage(cluster, newest_only):
-    """Flips a byte in the state files of the last checkpoint, or of all."""
-    folder = next(os.path.join(cluster.directory, "checkpoints", d) for d in os.listdir(os.path.join(cluster.directory, "checkpoints")))
-    files = [f for f in os.listdir(folder) if f.endswith(".state")]
-    newest = max(int(name[4:]) for name in os.listdir(folder) if name.startswith("chk-"))
-    for name in files:
-        if newest_only and int(name.split("-")[2]) < newest:
-            continue
-        path = os.path.join(folder, name)
-        with open(path, "r+b") as f:
-            f.seek(os.path.getsize(path) - 3)
-            byte = f.read(1)
-            f.seek(-1, os.SEEK_CUR)
-            f.write(bytes([byte[0] ^ 0x10]))
-
-
 def falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew():
     for newest_only in (True, False):
         with Cluster("damaged", "-Dexecution.checkpointing.num-retained=3", *RETRY) as cluster:
@@ -134,7 +118,8 @@ def falls_back_to_the_checkpoint_before_a_damaged_one_and_never_begins_anew():
             job = submit(cluster, output, "--years", years, "--rate", "120000", "--checkpoint-interval", "400ms", *LEAP, parallelism=2)
             progressed(cluster, job, 4)
             cluster.kill()
-            damage(cluster, newest_only)
+            for path in state_files(cluster, newest_only):
+                flip(path, from_end=3)
             cluster.start()
             if newest_only:
                 cluster.finish(job, 120)

@@ -165,7 +165,7 @@ struct PlanOperation {
     cluster.plan_jar(std::move(*request)).then([reply](Result<gateway::JobModelRef> job) {
       // Whatever is wrong with a program is its caller's matter.
       if (!job.ok()) return reply.refuse(fail(Code::kInvalidArgument, job.status().to_string()));
-      reply({plan_of(**job)});
+      reply({plan_of(**job, reply.dialect())});
     });
   }
 };

@@ -49,7 +49,7 @@ JobDetailsVertex vertex_of(const JobModel& job, const gateway::VertexModel& vert
   return out;
 }
 
-JobDetails details_of(const JobModel& job) {
+JobDetails details_of(const JobModel& job, Dialect dialect) {
   JobDetails out;
   out.now = now_ms();
   out.jid = out.application_id = job.id;
@@ -69,7 +69,7 @@ JobDetails details_of(const JobModel& job) {
     states.push_back(out.vertices.back().status.text);
   }
   out.status_counts = state_counts(states);
-  out.plan = plan_of(job);
+  out.plan = plan_of(job, dialect);
   return out;
 }
 
@@ -137,10 +137,11 @@ JobExceptions exceptions_of(const JobModel& job, std::int64_t most,
   return out;
 }
 
-JobConfig config_of(const JobModel& job) {
+JobConfig config_of(const JobModel& job, Dialect dialect) {
   const bool declared =
       job.settings.contains("restart-strategy.type") || job.settings.contains("restart-strategy");
   JobConfig out{job.id, job.name, {}};
+  if (dialect != Dialect::kFull) out.execution_config.execution_mode = "PIPELINED";
   out.execution_config.restart_strategy =
       declared ? job.restart_strategy : "Cluster level default restart strategy";
   out.execution_config.job_parallelism = job.parallelism;
@@ -179,7 +180,7 @@ JobAccumulators accumulators_of(const JobModel& job) {
   return out;
 }
 
-JobPlanInfo plan_info_of(const JobModel& job) { return {plan_of(job)}; }
+JobPlanInfo plan_info_of(const JobModel& job, Dialect dialect) { return {plan_of(job, dialect)}; }
 
 // --- operations ---
 
@@ -196,16 +197,21 @@ void with_flink_job(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
   });
 }
 
-// An answer derived from the job's model alone.
-template <typename T, T (*kDerive)(const JobModel&)>
+// An answer derived from the job's model alone, and from who asks if kDerive takes that.
+template <typename T, auto kDerive>
 struct JobView {
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = T;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<T>& reply) {
-    with_job(call.path.jobid, cluster, reply,
-             [reply](const JobModel& job) { reply(kDerive(job)); });
+    with_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) {
+      if constexpr (std::is_invocable_v<decltype(kDerive), const JobModel&, Dialect>) {
+        reply(kDerive(job, reply.dialect()));
+      } else {
+        reply(kDerive(job));
+      }
+    });
   }
 };
 struct GetJob : JobView<JobDetails, details_of> {

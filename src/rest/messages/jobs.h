@@ -518,13 +518,15 @@ struct JobExecutionResult {
 static_assert(wire::EveryMemberHasARow<JobExecutionResult>);
 
 struct ExecutionConfig {
+  std::optional<std::string> execution_mode;  // for old clients
   std::string restart_strategy;
   std::int64_t job_parallelism = 1;
   bool object_reuse_mode = false;
   Map<std::string> user_config;
   static constexpr auto fields() {
     using M = ExecutionConfig;
-    return std::tuple{field("restart-strategy", &M::restart_strategy),
+    return std::tuple{field("execution-mode", &M::execution_mode).in(kUnlisted),
+                      field("restart-strategy", &M::restart_strategy),
                       field("job-parallelism", &M::job_parallelism),
                       field("object-reuse-mode", &M::object_reuse_mode),
                       field("user-config", &M::user_config)};
