@@ -125,10 +125,15 @@ Result<Progress> progress_of(const Client& client, JobId job) {
 // Files of the TaskManagers that the job failed on.
 std::string output_files(const std::vector<rest::RootException>& history) {
   std::set<std::string> files;
-  for (const auto& failure : history) {
+  const auto add = [&](const std::optional<std::string>& task_manager) {
     // The number, and how often it has started: the files have the first alone.
-    const std::string id = failure.task_manager_id.value_or("");
+    const std::string id = task_manager.value_or("");
     if (id.starts_with("taskmanager-")) files.insert(fmt::format("log/{}.out and .log", id.substr(0, id.find('-', 12))));
+  };
+  for (const rest::RootException& failure : history) {
+    add(failure.task_manager_id);
+    // What ended the job is told of no TaskManager; what made it fail is.
+    for (const rest::ConcurrentException& other : failure.concurrent_exceptions) add(other.task_manager_id);
   }
   return files.empty() ? "log" : fmt::format("{}", fmt::join(files, "; "));
 }

@@ -1,7 +1,10 @@
 #include "runtime/task_manager.h"
 
+#include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <limits>
+#include <optional>
 #include <semaphore>
 
 #include <fmt/format.h>
@@ -21,6 +24,16 @@ namespace {
 
 std::binary_semaphore g_stop{0};
 void on_signal(int) { g_stop.release(); }
+
+// Nullopt, and said on stderr: `what` is no whole number within [least, most].
+std::optional<std::int64_t> number_of(const char* what, const std::string& text, std::int64_t least, std::int64_t most) {
+  std::int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && at == end && number >= least && number <= most) return number;
+  fmt::print(stderr, "drey taskmanager: {} is '{}', not a whole number from {} to {}\n", what, text, least, most);
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -45,13 +58,20 @@ int task_manager(int argc, char** argv) {
     return 2;
   }
   options.job_manager_host = target.substr(0, colon);
-  options.job_manager_port = static_cast<std::uint16_t>(std::atoi(target.c_str() + colon + 1));
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto port = number_of("the port in --job-manager", target.substr(colon + 1), 1, 65'535);
+  const auto slots = number_of("--slots", args.get("--slots", "1"), 1, 100'000);
+  const auto managed = number_of("--managed-bytes", args.get("--managed-bytes", "1073741824"), 1, kMost);
+  const auto data_port = number_of("--data-port", args.get("--data-port", "0"), 0, 65'535);
+  const auto cancellation = number_of("--cancellation-timeout-ms", args.get("--cancellation-timeout-ms", "180000"), 0, kMost);
+  if (!port || !slots || !managed || !data_port || !cancellation) return 2;
+  options.job_manager_port = static_cast<std::uint16_t>(*port);
   options.secret = env::environment_variable("DREY_SECRET");
-  options.slots = std::atoi(args.get("--slots", "1").c_str());
-  options.managed_bytes = static_cast<std::uint64_t>(std::atoll(args.get("--managed-bytes", "1073741824").c_str()));
+  options.slots = static_cast<std::int32_t>(*slots);
+  options.managed_bytes = static_cast<std::uint64_t>(*managed);
   options.host = args.get("--host", options.host);
-  options.data_port = static_cast<std::uint16_t>(std::atoi(args.get("--data-port", "0").c_str()));
-  options.cancellation_timeout = Millis(std::atoll(args.get("--cancellation-timeout-ms", "180000").c_str()));
+  options.data_port = static_cast<std::uint16_t>(*data_port);
+  options.cancellation_timeout = Millis(*cancellation);
   // What user code prints is to be seen when it is printed, not some kilobytes later.
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   runtime::InspectorOptions inspection;

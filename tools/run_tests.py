@@ -21,8 +21,9 @@ import time
 
 PROGRAM_SECONDS = 900
 # Long first, so that nothing long is left alone at the end. A name that is not here counts as short.
-LONG = ["savepoint_test.py", "flights_test.py", "asan/sim_test", "rescale_test.py", "golden_test.py", "release/sim_test", "clang/sim_test", "house_test.py",
-        "asan/state_test", "bad_disk_test.py", "operation_test.py", "asan/connectors_test", "bad_input_test.py", "asan/api_engine_test", "rest_test.py"]
+LONG = ["asan/api_engine_test", "savepoint_test.py", "flights_test.py", "asan/sim_test", "rescale_test.py", "golden_test.py", "tsan/runtime_test",
+        "release/sim_test", "clang/sim_test", "house_test.py", "tsan/net_test", "asan/state_test", "bad_disk_test.py", "operation_test.py",
+        "asan/connectors_test", "bad_input_test.py", "rest_test.py", "attack_test.py"]
 # Scripts that run when nothing else does, with the reason.
 ALONE = {}
 # Programs compute, scripts mostly wait: one more at a time than there are cores.

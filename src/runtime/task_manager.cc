@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -92,9 +93,14 @@ void TaskManager::connect() {
   env_.network.connect(*loop_, options_.job_manager_host, options_.job_manager_port, std::chrono::seconds(5),
                        [this](Result<env::ConnectionRef> connection) {
                          if (!connection.ok()) {
+                           // Five tries a second: said once.
+                           if (!std::exchange(is_unreachable_, true)) {
+                             env::log_warn("taskmanager", "{}. Trying again until it can be reached", connection.status().to_string());
+                           }
                            loop_->after(kReconnectDelay, [this] { connect(); });
                            return;
                          }
+                         is_unreachable_ = false;
                          connection_ = *connection;
                          env::Connection::Handler handler;
                          handler.on_frame = [this](std::string_view frame) { on_frame(frame); };

@@ -95,6 +95,7 @@ class TaskManager final : public TaskListener {
   std::map<JobKey, std::unique_ptr<Job>> jobs_;
   env::ConnectionRef connection_;
   bool registered_ = false;
+  bool is_unreachable_ = false;  // the JobManager, and it has been said
   std::int64_t heartbeat_ms_ = 1000;
   Nanos heartbeat_timeout_{0};
   Ticks last_heard_{};  // of the JobManager

@@ -14,10 +14,6 @@ def log_of(cluster):
         return f.read()
 
 
-def rpc_port(cluster):
-    return int(log_of(cluster).split("RPC port ")[1].split()[0])
-
-
 def refused(cluster):
     return int(cluster.get("/jobmanager/metrics?get=Status.Drey.refusedPeers")[0]["value"])
 
@@ -30,7 +26,7 @@ def is_unharmed(cluster):
 def garbage_on_the_rpc_port_is_refused_and_counted():
     with Cluster("rpc") as cluster:
         for bytes_ in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x00\x00\x00\x00\x00\x00\x00abcd", os.urandom(4096)):
-            with socket.create_connection(("127.0.0.1", rpc_port(cluster)), timeout=5) as s:
+            with socket.create_connection(("127.0.0.1", cluster.rpc_port()), timeout=5) as s:
                 s.sendall(bytes_)
                 s.shutdown(socket.SHUT_WR)
                 while s.recv(4096):
@@ -55,7 +51,7 @@ def a_task_manager_without_the_secret_or_with_an_id_that_is_taken_is_refused():
             environment = {k: v for k, v in os.environ.items() if k != "DREY_SECRET"}
             if word is not None:
                 environment["DREY_SECRET"] = word
-            peer = subprocess.run([DREY, "taskmanager", "--id", id_, "--job-manager", f"127.0.0.1:{rpc_port(cluster)}", "--slots", "7"],
+            peer = subprocess.run([DREY, "taskmanager", "--id", id_, "--job-manager", f"127.0.0.1:{cluster.rpc_port()}", "--slots", "7"],
                                   env=environment, capture_output=True, text=True, timeout=20)
             if peer.returncode != 1 or why not in peer.stderr:
                 raise Failure(f"{name}: exit {peer.returncode}, {peer.stderr}")

@@ -1,6 +1,7 @@
 """A real cluster for end-to-end tests: `drey up` in a directory of its own, on loopback, with a deadline on every wait."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,13 @@ class Cluster:
         self.url = until("the REST address", 10, self.address)
         if "-Dminicluster.number-of-taskmanagers=0" not in self.properties:
             until("a TaskManager", 10, lambda: self.get("/overview")["slots-total"] > 0)
+
+    def rpc_port(self):
+        def logged():
+            with open(os.path.join(self.directory, "log", "jobmanager.log"), encoding="utf-8") as log:
+                return re.findall(r"RPC port (\d+)\n", log.read())
+
+        return int(until("the RPC port in the log", 10, logged)[-1])
 
     def stop(self):
         if self.process and self.process.poll() is None:

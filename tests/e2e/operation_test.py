@@ -234,6 +234,16 @@ def a_job_manager_alone_and_task_managers_that_join_it():
         drey("down", "--dir", directory)
 
 
+def a_task_manager_refuses_numbers_that_are_none():
+    for words, problem in ((["--job-manager", "localhost"], "HOST:PORT"), (["--job-manager", "localhost:2026-11-27"], "the port in --job-manager is '2026-11-27'"),
+                           (["--job-manager", "localhost:70000"], "from 1 to 65535"), (["--job-manager", "localhost:1", "--slots", "two"], "--slots is 'two'"),
+                           (["--job-manager", "localhost:1", "--slots", "0"], "from 1 to 100000"),
+                           (["--job-manager", "localhost:1", "--managed-bytes", "1g"], "--managed-bytes is '1g'")):
+        refused = drey("taskmanager", "--id", "x", *words)
+        equal(str(words), refused.returncode, 2)
+        expect(str(words), refused.stderr, problem)
+
+
 def run_waits_detaches_and_tells_by_its_exit_code():
     with Cluster("run", "-Drestart-strategy.type=none", "-Dminicluster.number-of-taskmanagers=2") as cluster:
         target = ["-m", cluster.url.removeprefix("http://")]
@@ -296,6 +306,7 @@ if __name__ == "__main__":
           options_have_an_origin_and_the_command_line_comes_first,
           the_reference_of_options_is_fresh,
           a_job_manager_alone_and_task_managers_that_join_it,
+          a_task_manager_refuses_numbers_that_are_none,
           run_waits_detaches_and_tells_by_its_exit_code,
           cancellation_ends_the_process_when_user_code_does_not_let_go,
           state_beyond_its_memory_fails_the_job_by_operator_bytes_and_option])

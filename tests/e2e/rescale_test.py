@@ -132,10 +132,8 @@ class Joined:
     """A TaskManager of two slots that nobody starts again when it has gone."""
 
     def __init__(self, cluster, name):
-        with open(os.path.join(cluster.directory, "log", "jobmanager.log"), encoding="utf-8") as log:
-            port = log.read().split("RPC port ")[-1].split()[0]
         out = open(os.path.join(cluster.base, f"{name}.out"), "ab")
-        self.process = subprocess.Popen([DREY, "taskmanager", "--id", name, "--job-manager", f"127.0.0.1:{port}", "--slots", "2"], stdout=out, stderr=out,
+        self.process = subprocess.Popen([DREY, "taskmanager", "--id", name, "--job-manager", f"127.0.0.1:{cluster.rpc_port()}", "--slots", "2"], stdout=out, stderr=out,
                                         env={**os.environ, "DREY_SECRET": SECRET})
 
     def __enter__(self):
