@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <cctype>
+#include <charconv>
 
 namespace drey::net {
 namespace {
@@ -16,7 +17,7 @@ namespace http = beast::http;
 
 constexpr std::uint32_t kHeadBytesMax = 96u << 10;
 constexpr std::size_t kLineBytesMax = 64u << 10;
-constexpr std::size_t kLastChunkBytes = 5;
+constexpr std::size_t kChunkLineBytesMax = 4u << 10;
 constexpr std::size_t kRoomBytes = 4u << 10;     // for a head
 constexpr std::size_t kPieceBytes = 256u << 10;  // of a body
 constexpr std::string_view kJsonType = "application/json; charset=UTF-8";
@@ -41,6 +42,30 @@ bool is_of_a_word(char c) {
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
+// Nothing that ends a line for anybody, nor NUL.
+bool is_text(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; });
+}
+
+// The line before a chunk: its size in hexadecimal digits; extensions mean nothing here.
+std::optional<std::uint64_t> chunk_size(std::string_view line) {
+  std::uint64_t size = 0;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), size, 16);
+  if (error != std::errc()) return std::nullopt;
+  line.remove_prefix(static_cast<std::size_t>(end - line.data()));
+  const std::size_t next = line.find_first_not_of(" \t");
+  if (!line.empty() && (next == std::string_view::npos || line[next] != ';')) return std::nullopt;
+  return is_text(line) ? std::optional(size) : std::nullopt;
+}
+
+// A header behind the last chunk. It is read over.
+bool is_trailer(std::string_view line) {
+  const std::size_t colon = line.find(':');
+  return colon != std::string_view::npos && colon > 0 && is_text(line) &&
+         std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon), is_of_a_word);
+}
+
 }  // namespace
 
 std::string error_body(std::string_view text) {
@@ -53,10 +78,11 @@ struct RequestReader::State {
   void begin() {
     parser.emplace();
     parser->header_limit(kHeadBytesMax + 1);
-    parser->body_limit(boost::none);  // on_head says
+    parser->body_limit(boost::none);  // on_head says; only the head is the parser's
     request = HttpRequest();
     multipart.reset();
-    body_bytes = 0;
+    body_bytes = left = trailer_bytes = 0;
+    chunk = Chunk::kSize;
     line = scanned = 0;
     at = At::kHead;
   }
@@ -159,48 +185,54 @@ struct RequestReader::State {
 
   Next read_body() { return parser->chunked() ? read_chunks() : read_length(); }
 
-  Next read_length() {
+  void take_data() {
     const std::string_view part = there().substr(0, left);
     left -= part.size();
     from += part.size();
     keep(part);
+  }
+
+  Next read_length() {
+    take_data();
     return left == 0 ? done() : Next::kRead;
   }
 
+  // Line by line, so that it makes no difference how the bytes came.
   Next read_chunks() {
+    constexpr std::string_view kBroken = "Bad request: the body is not what its head says.";
     while (true) {
-      if (parser->is_done()) return done();
-      if (from == to) return Next::kRead;
-      // Beast's parser aborts when it is asked again about a last chunk of which fewer bytes are
-      // there than it must have ("0", CR LF twice, maybe behind a CR LF).
-      const bool may_be_last = buffer[from] == '0' || buffer[from] == '\r';
-      if (may_be_last && to - from < kLastChunkBytes) return Next::kRead;
-      if (piece.empty()) piece.resize(kPieceBytes);
-      http::buffer_body::value_type& body = parser->get().body();
-      body.data = piece.data();
-      body.size = piece.size();
-      body.more = true;
-      beast::error_code error;
+      if (chunk == Chunk::kData) {
+        take_data();
+        if (left > 0) return Next::kRead;
+        chunk = Chunk::kEnd;
+      }
       const std::string_view bytes = there();
-      from += parser->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
-      const bool waits = error == http::error::need_more;
-      if (error && !waits && error != http::error::need_buffer)
-        return refuse(400, "Bad request: the body is not what its head says.");
-      const std::string_view part(piece.data(), piece.size() - body.size);
-      body_bytes += part.size();
-      if (body_bytes > limit) return refuse(413, "");
-      keep(part);
-      if (waits && part.empty()) {
-        // The head of a chunk that never ends.
-        if (to - from > kHeadBytesMax)
-          return refuse(400, "Bad request: the body is not what its head says.");
-        return Next::kRead;
+      if (chunk == Chunk::kEnd && !bytes.empty() && bytes[0] != '\r') return refuse(400, kBroken);
+      const std::size_t end = bytes.find('\n');
+      if (std::min(end, bytes.size()) >= kChunkLineBytesMax) return refuse(400, kBroken);
+      if (end == std::string_view::npos) return Next::kRead;
+      if (end == 0 || bytes[end - 1] != '\r') return refuse(400, kBroken);
+      const std::string_view text = bytes.substr(0, end - 1);
+      from += end + 1;
+      if (chunk == Chunk::kEnd) {
+        if (!text.empty()) return refuse(400, kBroken);
+        chunk = Chunk::kSize;
+      } else if (chunk == Chunk::kSize) {
+        const auto size = chunk_size(text);
+        if (!size) return refuse(400, kBroken);
+        if (*size > limit - body_bytes) return refuse(413, "");
+        body_bytes += *size;
+        left = *size;
+        chunk = left == 0 ? Chunk::kTrailers : Chunk::kData;
+      } else {
+        if (text.empty()) return done();
+        trailer_bytes += text.size();
+        if (trailer_bytes > kHeadBytesMax || !is_trailer(text)) return refuse(400, kBroken);
       }
     }
   }
 
   Next done() {
-    piece = std::vector<char>();
     if (multipart) request.parts = multipart->take();
     multipart.reset();
     at = At::kDone;
@@ -208,6 +240,8 @@ struct RequestReader::State {
   }
 
   enum class At { kHead, kBody, kDone, kRefused };
+  // What comes next of a body in chunks; kEnd is the line's end behind the data.
+  enum class Chunk { kSize, kData, kEnd, kTrailers };
 
   const HttpServerOptions& options;
   const std::string peer;
@@ -216,13 +250,14 @@ struct RequestReader::State {
   std::size_t to = 0;
   std::size_t line = 0;     // of the head that is being read: where its last line begins,
   std::size_t scanned = 0;  // and how far it has no end
-  std::optional<http::request_parser<http::buffer_body>> parser;
+  std::optional<http::request_parser<http::empty_body>> parser;
   HttpRequest request;
   std::optional<MultipartReader> multipart;
-  std::vector<char> piece;
   std::uint64_t limit = 0;
-  std::uint64_t body_bytes = 0;
-  std::uint64_t left = 0;  // of a body whose length is known
+  std::uint64_t body_bytes = 0;  // of a body in chunks, with those of the chunk that comes
+  std::uint64_t left = 0;        // of a body whose length is known, or of a chunk
+  std::size_t trailer_bytes = 0;
+  Chunk chunk = Chunk::kSize;
   HttpResponse no;
   At at = At::kHead;
   bool keep_alive = false;
