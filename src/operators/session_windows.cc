@@ -23,7 +23,7 @@ class SessionWindows final : public TimerWindows {
  public:
   SessionWindows(OperatorContext& context, WindowOptions options) : TimerWindows(context, options) {}
 
-  Status open(OperatorContext&) override { return TimerWindows::open("~sessions", false, true); }
+  Status open(OperatorContext&) override { return open_windows("~sessions", false, true); }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter& out) override {
     DREY_TRY(check_event_time(context_, options_, *batch));

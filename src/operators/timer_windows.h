@@ -24,7 +24,7 @@ class TimerWindows : public Operator {
  protected:
   TimerWindows(OperatorContext& context, WindowOptions options) : context_(context), options_(options) {}
 
-  Status open(std::string_view table, bool grouped, bool merges) {
+  Status open_windows(std::string_view table, bool grouped, bool merges) {
     DREY_TRY(accumulators_.open(context_, merges));
     DREY_TRY(triggers_.open(context_, options_, accumulators_.code()));
     DREY_TRY_ASSIGN(table_, context_.state().table(context_.operator_id(), context_.node().name, table, {0, grouped, false}));

@@ -17,7 +17,7 @@ class TriggeredWindows final : public TimerWindows {
   TriggeredWindows(OperatorContext& context, WindowOptions options) : TimerWindows(context, options) {}
 
   Status open(OperatorContext&) override {
-    DREY_TRY(TimerWindows::open("~windows", true, false));
+    DREY_TRY(open_windows("~windows", true, false));
     part_.resize(triggers_.bytes());
     return {};
   }
