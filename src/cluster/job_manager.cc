@@ -28,7 +28,7 @@ Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} no
 JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
                        std::unique_ptr<ProgramRunner> runner)
     : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)), operations_(*store_),
-      slots_(options_.cluster.load_balance) {
+      operation_runner_(operations_, env_, *this), slots_(options_.cluster.load_balance) {
   loop_ = env.threads.make_loop("jobmanager");
   const env::MutexLock lock(way_back_->mutex);
   way_back_->loop = loop_.get();
@@ -569,22 +569,16 @@ std::shared_ptr<JobMaster> JobManager::running(JobId id) const {
   return found == masters_.end() || found->second->is_ended() ? nullptr : found->second;
 }
 
+std::optional<JobId> JobManager::job_that_needs(const std::string& snapshot) const {
+  for (const auto& [id, master] : masters_) {
+    if (master->needs(snapshot)) return id;
+  }
+  return std::nullopt;
+}
+
 gateway::Future<TriggerId> JobManager::trigger(gateway::OperationRequest request) {
-  using gateway::OperationKind;
-  static constexpr OperationKind kKinds[] = {OperationKind::kSavepoint, OperationKind::kCheckpoint, OperationKind::kDisposal, OperationKind::kRescaling};
   gateway::Promise<TriggerId> promise;
-  loop_->post([this, promise, request = std::move(request)] {
-    changed();
-    gateway::OperationModel operation;
-    operation.kind = kKinds[request.action.index()];
-    operation.job = request.job;
-    operation.id = request.id ? *request.id : env_.random.id<struct TriggerTag>();
-    operation.started = env_.clock.wall().millis;
-    const auto fresh = operations_.begin(operation);
-    if (!fresh.ok()) return promise.set(fresh.status());
-    promise.set(operation.id);
-    if (*fresh) std::visit([&](const auto& action) { begin(operation, action); }, request.action);
-  });
+  loop_->post([this, promise, request = std::move(request)]() mutable { promise.set(operation_runner_.trigger(std::move(request))); });
   return promise.future();
 }
 
@@ -596,122 +590,6 @@ gateway::Future<gateway::OperationModel> JobManager::operation(gateway::Operatio
     promise.set(*found);
   });
   return promise.future();
-}
-
-void JobManager::end(gateway::OperationModel operation, const Status& status, std::string failure_class) {
-  changed();
-  if (!status.ok()) {
-    operation.failure_class = "java.util.concurrent.CompletionException";
-    operation.failure = failure_class + ": " + status.message();
-  }
-  operations_.end(operation, env_.clock.wall());
-}
-
-namespace {
-constexpr const char* kNoJob = "org.apache.flink.runtime.messages.FlinkJobNotFoundException";
-constexpr const char* kNoCheckpoint = "org.apache.flink.runtime.checkpoint.CheckpointException";
-Status no_job(JobId id) { return fail(Code::kNotFound, fmt::format("Could not find Flink job ({})", id.to_string())); }
-}  // namespace
-
-void JobManager::begin(gateway::OperationModel operation, const gateway::SavepointRequest& request) {
-  changed();
-  if (running(operation.job) == nullptr) return end(operation, no_job(operation.job), kNoJob);
-  const auto target = local_directory(request.target);
-  const std::string name = fmt::format("savepoint-{}-{}", operation.job.to_string().substr(0, 6), env_.random.id<struct TriggerTag>().to_string().substr(0, 12));
-  const std::string directory = target.ok() ? *target + "/" + name : "";
-  env_.io.post([this, operation, request, directory, status = target.status()]() mutable {
-    if (status.ok()) status = env_.files.make_directories(directory);
-    loop_->post([this, operation, request, directory, status]() mutable {
-      if (!status.ok()) {
-        return end(operation, fail(status.code(), "An Exception occurred while triggering the checkpoint. IO-problem detected. " + status.message()), kNoCheckpoint);
-      }
-      const auto remove = [this, directory] { env_.io.post([env = &env_, directory] { static_cast<void>(env->files.remove_tree(directory)); }); };
-      const auto master = running(operation.job);
-      if (master == nullptr) {
-        remove();
-        return end(operation, no_job(operation.job), kNoJob);
-      }
-      control::SnapshotWish wish;
-      wish.form = request.canonical ? control::SnapshotForm::kCanonical : control::SnapshotForm::kNative;
-      wish.after = !request.stop ? control::AfterSnapshot::kGoOn : request.drain ? control::AfterSnapshot::kDrain : control::AfterSnapshot::kStop;
-      wish.directory = directory;
-      master->take_snapshot(wish, [this, operation, request, directory, remove](Result<SnapshotTaken> taken) mutable {
-        if (taken.ok()) {
-          operation.location = "file:" + taken->path;
-          operation.checkpoint = taken->id;
-          if (request.cancel_job) {
-            // Nothing may be complete between the savepoint and the end: what came after it would be written twice.
-            if (const auto alive = running(operation.job)) alive->cancel();
-          }
-        } else if (!env_.files.stat(directory + "/_metadata").ok()) {
-          remove();
-        }
-        end(operation, taken.status(), kNoCheckpoint);
-      });
-    });
-  });
-}
-
-void JobManager::begin(gateway::OperationModel operation, const gateway::CheckpointRequest& request) {
-  changed();
-  const auto master = running(operation.job);
-  if (master == nullptr) return end(operation, no_job(operation.job), kNoJob);
-  control::SnapshotWish wish;
-  if (request.full) wish.form = control::SnapshotForm::kFull;
-  master->take_snapshot(wish, [this, operation](Result<SnapshotTaken> taken) mutable {
-    if (taken.ok()) operation.checkpoint = taken->id;
-    end(operation, taken.status(), kNoCheckpoint);
-  });
-}
-
-void JobManager::begin(gateway::OperationModel operation, const gateway::DisposalRequest& request) {
-  changed();
-  const auto failed = [this, operation, path = request.path](const Status& why) {
-    gateway::OperationModel ended = operation;
-    ended.failure_class = "org.apache.flink.util.FlinkException";
-    ended.failure = fmt::format("Could not dispose savepoint {}.\nCaused by: {}", path, why.message());
-    operations_.end(ended, env_.clock.wall());
-  };
-  const auto directory = local_directory(request.path);
-  if (!directory.ok()) return failed(directory.status());
-  for (const auto& [id, master] : masters_) {
-    if (master->needs(*directory)) {
-      return failed(fail(Code::kConflict, fmt::format("Job {} would be restored from it after a failure. It can be disposed when the job has "
-                                                      "completed a checkpoint of its own, or ended",
-                                                      id.to_string())));
-    }
-  }
-  env_.io.post([this, operation, failed, path = request.path] {
-    const Status status = dispose(env_.files, path);
-    loop_->post([this, operation, failed, status] {
-      if (!status.ok()) return failed(status);
-      end(operation, {}, "");
-    });
-  });
-}
-
-void JobManager::begin(gateway::OperationModel operation, const gateway::RescaleRequest& request) {
-  changed();
-  const auto master = running(operation.job);
-  if (master == nullptr) return end(operation, no_job(operation.job), kNoJob);
-  static constexpr const char* kClass = "org.apache.flink.util.FlinkException";
-  const std::vector<std::int32_t> widths(master->plan().vertices.size(), request.parallelism);
-  std::vector<control::WantedBounds> wanted;
-  for (const graph::Vertex& vertex : master->plan().vertices) wanted.push_back({vertex.id, 1, request.parallelism});
-  if (const std::string objections = control::objections_to(master->plan(), wanted); !objections.empty()) {
-    return end(operation, fail(Code::kInvalidArgument, objections), kClass);
-  }
-  if (const std::int32_t needed = control::slots_for(master->plan(), widths); needed > slots_.within_reach(operation.job)) {
-    return end(operation, fail(Code::kResourceExhausted, fmt::format("Parallelism {} needs {} slots, {} are free or the job's own", request.parallelism,
-                                                                      needed, slots_.within_reach(operation.job))), kClass);
-  }
-  if (master->has_requirements()) {
-    gateway::ResourceRequirements bounds = master->requirements();
-    for (auto& [vertex, b] : bounds) b = {std::min(b.lower, request.parallelism), request.parallelism};
-    if (Status stored = master->set_requirements(std::move(bounds)); !stored.ok()) return end(operation, stored, kClass);
-  }
-  if (widths == master->parallelism()) return end(operation, {}, "");
-  master->rescale(widths, gateway::RescaleCause::kUpdateRequirement, [this, operation](Result<SnapshotTaken> done) { end(operation, done.status(), kClass); });
 }
 
 // --- rescaling -----------------------------------------------------------------------------------
@@ -735,7 +613,7 @@ gateway::Future<gateway::ResourceRequirements> JobManager::resource_requirements
   gateway::Promise<gateway::ResourceRequirements> promise;
   loop_->post([this, id, promise] {
     const auto master = running(id);
-    if (master == nullptr) return promise.set(no_job(id));
+    if (master == nullptr) return promise.set(no_flink_job(id));
     promise.set(master->requirements());
   });
   return promise.future();
@@ -746,7 +624,7 @@ gateway::Future<bool> JobManager::set_resource_requirements(JobId id, gateway::R
   loop_->post([this, id, promise, requirements = std::move(requirements)] {
     changed();
     const auto master = running(id);
-    if (master == nullptr) return promise.set(no_job(id));
+    if (master == nullptr) return promise.set(no_flink_job(id));
     std::vector<control::WantedBounds> wanted;
     for (const auto& [vertex, bounds] : requirements) wanted.push_back({vertex, bounds.lower, bounds.upper});
     if (const std::string objections = control::objections_to(master->plan(), wanted); !objections.empty()) {

@@ -18,6 +18,7 @@
 #include "cluster/jars.h"
 #include "cluster/job_master.h"
 #include "cluster/job_store.h"
+#include "cluster/operation_runner.h"
 #include "cluster/operations.h"
 #include "cluster/questions.h"
 #include "control/slots/slot_pool.h"
@@ -56,7 +57,7 @@ struct JobManagerOptions {
   std::function<void()> end_cluster;
 };
 
-class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
+class JobManager final : public gateway::ClusterGateway, private JobMasterHost, private OperationRunner::Host {
  public:
   JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
              std::unique_ptr<ProgramRunner> runner);
@@ -114,9 +115,13 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void publish(gateway::EventModel event) override;
   void after(Nanos delay, std::function<void()> function) override;
   void beside(std::function<void()> work, std::function<void()> done) override;
+  // OperationRunner::Host
+  std::shared_ptr<JobMaster> running(JobId id) const override;
+  std::optional<JobId> job_that_needs(const std::string& snapshot) const override;
+  std::int32_t slots_within_reach(JobId job) const override { return slots_.within_reach(job); }
 
   // At the begin of what may change an answer, on the loop: nobody reads between this and the change.
-  void changed() { ++changes_; }
+  void changed() override { ++changes_; }
   void on_connection(const env::ConnectionRef& connection);
   void on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame);
   void on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message);
@@ -131,13 +136,6 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   void start_master(StoredJob job, std::function<void(Result<JobId>)> done);
   // Both lead to a new job: the graph is fitted to what it starts from, resolved, stored, started.
   void start_new(StoredJob job, const gateway::RunRequest& request, std::function<void(Result<JobId>)> done);
-  // The job when it has not ended.
-  std::shared_ptr<JobMaster> running(JobId id) const;
-  void begin(gateway::OperationModel operation, const gateway::SavepointRequest& request);
-  void begin(gateway::OperationModel operation, const gateway::CheckpointRequest& request);
-  void begin(gateway::OperationModel operation, const gateway::DisposalRequest& request);
-  void begin(gateway::OperationModel operation, const gateway::RescaleRequest& request);
-  void end(gateway::OperationModel operation, const Status& status, std::string failure_class);
   // Jobs with bounds run as wide as slots allow: looks whether that has changed.
   void adapt();
   Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
@@ -152,6 +150,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost {
   std::unique_ptr<Jars> jars_;
   std::unique_ptr<ProgramRunner> runner_;
   Operations operations_;
+  OperationRunner operation_runner_;
   std::map<JobId, std::shared_ptr<JobMaster>> masters_;
   std::map<JobId, gateway::JobModelRef> ended_;
   std::multimap<std::int64_t, JobId> ended_by_time_;  // of ended_
