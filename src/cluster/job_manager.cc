@@ -44,19 +44,31 @@ JobManager::~JobManager() {
 }
 
 Status JobManager::start() {
-  auto jobs = store_->load();
-  if (!jobs.ok()) return jobs.status();
+  // Ended jobs go to their outlines at once.
+  struct Found {
+    std::int64_t submitted = 0;
+    StoredJob job;
+    gateway::JobOutlineRef ended;
+  };
+  std::vector<Found> jobs;
+  DREY_TRY(store_->each([&](StoredJob job) {
+    const std::int64_t submitted = job.submitted;
+    if (!job.ended) {
+      jobs.push_back({submitted, std::move(job), nullptr});
+    } else if (const auto model = wire::decode<gateway::JobModel>(job.model); model.ok()) {
+      jobs.push_back({submitted, {}, std::make_shared<gateway::JobOutline>(gateway::outline_of(*model))});
+    }
+  }));
+  std::stable_sort(jobs.begin(), jobs.end(), [](const Found& a, const Found& b) { return a.submitted < b.submitted; });
   DREY_TRY(operations_.load(env_.clock.wall()));
   auto listener = env_.network.listen(*loop_, options_.host, options_.cluster.rpc_port, [this](env::ConnectionRef c) { on_connection(c); });
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);
-  loop_->post([this, jobs = std::move(*jobs)]() mutable {
-    for (StoredJob& job : jobs) {
-      if (job.ended) {
-        auto model = wire::decode<gateway::JobModel>(job.model);
-        if (!model.ok()) continue;
-        order_.push_back(job.id);
-        remember(std::make_shared<gateway::JobModel>(std::move(*model)));
+  loop_->post([this, jobs = std::move(jobs)]() mutable {
+    for (auto& [submitted, job, ended] : jobs) {
+      if (ended != nullptr) {
+        order_.push_back({ended->id, nullptr});
+        remember(std::move(ended), nullptr);
         continue;
       }
       env::log_info("jobmanager", "Resuming job {} ({})", job.graph.name, job.id.to_string());
@@ -390,23 +402,27 @@ void JobManager::beside(std::function<void()> work, std::function<void()> done) 
   });
 }
 
-void JobManager::on_ended(JobId id) {
+void JobManager::on_ended(JobId id, bool is_stored) {
   changed();
   const auto found = masters_.find(id);
   if (found == masters_.end()) return;
   // Not now: the master is still in the call that ended it.
-  loop_->post([this, id] {
+  loop_->post([this, id, is_stored] {
     const auto master = masters_.find(id);
     if (master == masters_.end()) return;
-    remember(master->second->model());
+    const gateway::JobModelRef model = master->second->model();
+    remember(std::make_shared<gateway::JobOutline>(gateway::outline_of(*model)), is_stored ? nullptr : model);
     masters_.erase(master);
     retire(env_.clock.ticks());
   });
 }
 
-void JobManager::remember(gateway::JobModelRef ended) {
-  ended_by_time_.emplace(ended->time_of(ended->state), ended->id);
-  ended_[ended->id] = std::move(ended);
+void JobManager::remember(gateway::JobOutlineRef ended, gateway::JobModelRef kept) {
+  const auto listed = std::find_if(order_.rbegin(), order_.rend(), [&](const Listed& l) { return l.id == ended->id; });
+  if (listed != order_.rend()) listed->ended = ended;
+  ended_by_time_.emplace(ended->end, ended->id);
+  const JobId id = ended->id;
+  ended_[id] = {std::move(ended), std::move(kept)};
 }
 
 void JobManager::retire(Ticks now) {
@@ -425,7 +441,7 @@ void JobManager::retire(Ticks now) {
     changed();
     ended_by_time_.erase(ended_by_time_.begin());
     ended_.erase(oldest);
-    std::erase(order_, oldest);
+    std::erase_if(order_, [&](const Listed& listed) { return listed.id == oldest; });
   }
 }
 
@@ -436,7 +452,7 @@ void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> 
   const JobId id = job.id;
   auto master = JobMaster::make(std::move(job), options_.cluster.checkpoint_directory, env_, *this);
   if (!master.ok()) return done(master.status());
-  order_.push_back(id);
+  order_.push_back({id, nullptr});
   masters_[id] = *master;
   (*master)->start();
   done(id);
@@ -687,18 +703,41 @@ gateway::Future<gateway::JobModelRef> JobManager::plan_jar(gateway::RunRequest r
   return promise.future();
 }
 
-gateway::JobModelRef JobManager::find_model(JobId id) {
+Result<gateway::JobModelRef> JobManager::find_model(JobId id) {
   if (const auto master = masters_.find(id); master != masters_.end()) return master->second->model();
   const auto ended = ended_.find(id);
-  return ended == ended_.end() ? nullptr : ended->second;
+  if (ended == ended_.end()) return not_found(id);
+  if (ended->second.model != nullptr) return ended->second.model;
+  DREY_TRY_ASSIGN(const StoredJob stored, store_->get(id));
+  DREY_TRY_ASSIGN(gateway::JobModel model, wire::decode<gateway::JobModel>(stored.model));
+  return gateway::JobModelRef(std::make_shared<gateway::JobModel>(std::move(model)));
 }
 
-gateway::Future<std::vector<gateway::JobModelRef>> JobManager::jobs() {
+gateway::Future<std::vector<gateway::JobOutlineRef>> JobManager::jobs() {
+  gateway::Promise<std::vector<gateway::JobOutlineRef>> promise;
+  loop_->post([this, promise] {
+    std::vector<gateway::JobOutlineRef> all;
+    all.reserve(order_.size());
+    for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+      if (it->ended != nullptr) {
+        all.push_back(it->ended);
+      } else if (const auto master = masters_.find(it->id); master != masters_.end()) {
+        all.push_back(std::make_shared<gateway::JobOutline>(gateway::outline_of(*master->second->model())));
+      }
+    }
+    promise.set(std::move(all));
+  });
+  return promise.future();
+}
+
+gateway::Future<std::vector<gateway::JobModelRef>> JobManager::running_jobs() {
   gateway::Promise<std::vector<gateway::JobModelRef>> promise;
   loop_->post([this, promise] {
     std::vector<gateway::JobModelRef> all;
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
-      if (auto model = find_model(*it)) all.push_back(std::move(model));
+      if (it->ended != nullptr) continue;
+      const auto master = masters_.find(it->id);
+      if (master != masters_.end() && !master->second->is_ended()) all.push_back(master->second->model());
     }
     promise.set(std::move(all));
   });
@@ -708,9 +747,7 @@ gateway::Future<std::vector<gateway::JobModelRef>> JobManager::jobs() {
 gateway::Future<gateway::JobModelRef> JobManager::job(JobId id) {
   gateway::Promise<gateway::JobModelRef> promise;
   loop_->post([this, id, promise] {
-    auto model = find_model(id);
-    if (model == nullptr) return promise.set(not_found(id));
-    promise.set(std::move(model));
+    promise.set(find_model(id));
   });
   return promise.future();
 }
@@ -724,11 +761,11 @@ gateway::Future<bool> JobManager::cancel(JobId id) {
       keep->cancel();
       return promise.set(true);
     }
-    const auto model = find_model(id);
-    if (model == nullptr) return promise.set(fail(Code::kNotFound, "Job could not be found."));
-    if (model->state == "CANCELED") return promise.set(true);
-    promise.set(fail(Code::kConflict, fmt::format("Job cancellation failed because the job has already reached another terminal state ({}).",
-                                                  model->state)));
+    const auto ended = ended_.find(id);
+    if (ended == ended_.end()) return promise.set(fail(Code::kNotFound, "Job could not be found."));
+    const std::string& state = ended->second.outline->state;
+    if (state == "CANCELED") return promise.set(true);
+    promise.set(fail(Code::kConflict, fmt::format("Job cancellation failed because the job has already reached another terminal state ({}).", state)));
   });
   return promise.future();
 }

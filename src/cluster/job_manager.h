@@ -80,7 +80,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   gateway::Future<TriggerId> delete_dataset(std::string id) override;
   gateway::Future<bool> dataset_deletion(TriggerId trigger) override;
   void end_cluster() override;
-  gateway::Future<std::vector<gateway::JobModelRef>> jobs() override;
+  gateway::Future<std::vector<gateway::JobOutlineRef>> jobs() override;
+  gateway::Future<std::vector<gateway::JobModelRef>> running_jobs() override;
   gateway::Future<gateway::JobModelRef> job(JobId id) override;
   gateway::Future<bool> cancel(JobId id) override;
   gateway::Future<TriggerId> trigger(gateway::OperationRequest request) override;
@@ -111,7 +112,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   void release_slots(JobId job) override;
   Status store(const StoredJob& job) override;
   const ClusterOptions& cluster_options() const override { return options_.cluster; }
-  void on_ended(JobId job) override;
+  void on_ended(JobId job, bool is_stored) override;
   void publish(gateway::EventModel event) override;
   void after(Nanos delay, std::function<void()> function) override;
   void beside(std::function<void()> work, std::function<void()> done) override;
@@ -128,7 +129,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   void on_lost(const std::string& id, const std::string& why);
   void match_slots();
   void tick();
-  void remember(gateway::JobModelRef ended);
+  // `kept`: the model when the store does not have it.
+  void remember(gateway::JobOutlineRef ended, gateway::JobModelRef kept);
   // Ended jobs that are too old or too many are forgotten, the oldest first.
   void retire(Ticks now);
   // Questions and clients that are late, and deletions that are old.
@@ -140,7 +142,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   void adapt();
   Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
   void plan(const gateway::RunRequest& request, std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
-  gateway::JobModelRef find_model(JobId id);
+  // FAILS WITH: kNotFound, what the store fails with.
+  Result<gateway::JobModelRef> find_model(JobId id);
   // Whether a job that has not ended runs the program of this jar.
   bool is_running(const std::string& jar) const;
 
@@ -152,12 +155,20 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   Operations operations_;
   OperationRunner operation_runner_;
   std::map<JobId, std::shared_ptr<JobMaster>> masters_;
-  std::map<JobId, gateway::JobModelRef> ended_;
+  struct Ended {
+    gateway::JobOutlineRef outline;
+    gateway::JobModelRef model;  // null: it is read from the store when somebody asks
+  };
+  std::map<JobId, Ended> ended_;
   std::multimap<std::int64_t, JobId> ended_by_time_;  // of ended_
   Ticks retire_after_{};
   std::function<void(const gateway::EventModel&)> watcher_;
   Ticks watch_tick_after_{};
-  std::deque<JobId> order_;  // of submission
+  struct Listed {
+    JobId id;
+    gateway::JobOutlineRef ended;  // null: it is one of masters_
+  };
+  std::deque<Listed> order_;  // of submission
   std::map<std::string, TaskManagerEntry> task_managers_;
   control::SlotPool slots_;  // of task_managers_
   std::map<std::string, int> planning_;  // jars whose programs are being planned, how often

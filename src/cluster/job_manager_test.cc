@@ -110,6 +110,19 @@ class JobManagerTest : public testing::Test {
   std::unique_ptr<JobManager> manager_;
 };
 
+// What `ask` hands to the callback it gets.
+template <typename T>
+Result<T> taken(const std::function<void(std::function<void(Result<T>)>)>& ask) {
+  std::binary_semaphore answered{0};
+  Result<T> out = fail(Code::kTimeout, "no answer");
+  ask([&](Result<T> result) {
+    out = std::move(result);
+    answered.release();
+  });
+  EXPECT_TRUE(answered.try_acquire_for(kDeadline));
+  return out;
+}
+
 // Ended jobs as a JobManager finds them in its store, the first one ended first; `ended`: ms ago.
 std::vector<std::string> remembered(const ClusterOptions& cluster, const std::vector<std::int64_t>& ended) {
   auto memory = std::make_shared<StoreMemory>();
@@ -134,7 +147,7 @@ std::vector<std::string> remembered(const ClusterOptions& cluster, const std::ve
   EXPECT_TRUE(manager.start().ok());
   std::binary_semaphore answered{0};
   std::vector<std::string> names;
-  manager.jobs().then([&](Result<std::vector<gateway::JobModelRef>> jobs) {
+  manager.jobs().then([&](Result<std::vector<gateway::JobOutlineRef>> jobs) {
     for (const auto& job : *jobs) names.push_back(job->name);
     answered.release();
   });
@@ -167,6 +180,57 @@ TEST(JobHistory, ForgetsJobsThatEndedTooLongAgo) {
   EXPECT_THAT(remembered(cluster, {7'200'000, 1000}), ElementsAre("2", "1"));
   cluster.archived_age = std::chrono::minutes(1);
   EXPECT_THAT(remembered(cluster, {7'200'000, 1000}), ElementsAre("2"));
+}
+
+// A store whose disk is full when told to.
+class FullStore final : public JobStore {
+ public:
+  explicit FullStore(std::shared_ptr<std::atomic<bool>> full) : full_(std::move(full)) {}
+  Status put(const StoredJob& job) override { return *full_ ? fail(Code::kResourceExhausted, "full") : under_->put(job); }
+  Status each(const std::function<void(StoredJob)>& visit) override { return under_->each(visit); }
+  Result<StoredJob> get(JobId id) override { return under_->get(id); }
+  Status remove(JobId id) override { return under_->remove(id); }
+  Status put_operation(const std::string& key, const std::string& operation) override { return under_->put_operation(key, operation); }
+  Result<std::vector<std::pair<std::string, std::string>>> load_operations() override { return under_->load_operations(); }
+  Status remove_operation(const std::string& key) override { return under_->remove_operation(key); }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> full_;
+  const std::unique_ptr<JobStore> under_ = make_memory_store(std::make_shared<StoreMemory>());
+};
+
+TEST(JobHistory, AnEndedJobIsKnownInFullWhetherItsEndCouldBeStoredOrNot) {
+  const auto full = std::make_shared<std::atomic<bool>>(false);
+  JobManager manager({}, env::posix(), std::make_unique<FullStore>(full), std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
+                     std::make_unique<NoPrograms>());
+  ASSERT_TRUE(manager.start().ok());
+  for (const bool is_full : {false, true}) {
+    *full = false;
+    graph::JobGraph graph;
+    graph.name = is_full ? "not stored" : "stored";
+    graph.operators.resize(2);
+    graph.operators[0].kind = "source.generator";
+    graph.operators[0].outputs = {"a:l"};
+    graph.operators[1].number = 1;
+    graph.operators[1].kind = "sink.discard";
+    graph.edges.emplace_back();
+    graph.edges[0].to = 1;
+    const auto id = taken<JobId>([&](auto done) { manager.submit(graph, "", std::nullopt, "", done); });
+    ASSERT_TRUE(id.ok()) << id.status().to_string();
+    *full = is_full;
+    // No slots: it waits for them until it is cancelled, and is cancelled at once.
+    ASSERT_TRUE(taken<bool>([&](auto done) { manager.cancel(*id).then(done); }).ok());
+    const auto listed = taken<std::vector<gateway::JobOutlineRef>>([&](auto done) { manager.jobs().then(done); });
+    ASSERT_EQ(listed->size(), is_full ? 2u : 1u);
+    EXPECT_EQ(listed->front()->name, graph.name);
+    EXPECT_EQ(listed->front()->state, "CANCELED");
+    EXPECT_TRUE(taken<std::vector<gateway::JobModelRef>>([&](auto done) { manager.running_jobs().then(done); })->empty());
+    const auto model = taken<gateway::JobModelRef>([&](auto done) { manager.job(*id).then(done); });
+    ASSERT_TRUE(model.ok()) << model.status().to_string();
+    EXPECT_EQ((*model)->state, "CANCELED");
+    EXPECT_EQ((*model)->vertices.size(), 1u);
+    EXPECT_EQ((*model)->name, graph.name);
+  }
 }
 
 TEST_F(JobManagerTest, ATaskManagerOfTheClusterIsAccepted) {

@@ -740,10 +740,9 @@ void JobMaster::end() {
   }
   job_.ended = true;
   job_.model = wire::encode(*model());
-  if (Status stored = host_.store(job_); !stored.ok()) {
-    env::log_error("jobmaster", "The end of job {} cannot be stored: {}", job_.id.to_string(), stored.to_string());
-  }
-  host_.on_ended(job_.id);
+  const Status stored = host_.store(job_);
+  if (!stored.ok()) env::log_error("jobmaster", "The end of job {} cannot be stored: {}", job_.id.to_string(), stored.to_string());
+  host_.on_ended(job_.id, stored.ok());
 }
 
 gateway::JobModelRef JobMaster::model() const {

@@ -30,7 +30,7 @@ class JobMasterHost {
   virtual Status store(const StoredJob& job) = 0;
   virtual const ClusterOptions& cluster_options() const = 0;
   virtual std::vector<gateway::ConfigEntry> configuration() = 0;  // secrets are masked
-  virtual void on_ended(JobId job) = 0;
+  virtual void on_ended(JobId job, bool is_stored) = 0;
   virtual void publish(gateway::EventModel event) = 0;  // the time is filled in
   virtual void after(Nanos delay, std::function<void()> function) = 0;
   // `work` beside the loop, where it may block; then `done` on the loop, or never when the JobManager ends before.

@@ -29,7 +29,7 @@ class FakeHost final : public JobMasterHost {
   Status store(const StoredJob&) override { return {}; }
   const ClusterOptions& cluster_options() const override { return options; }
   std::vector<gateway::ConfigEntry> configuration() override { return {}; }
-  void on_ended(JobId) override {}
+  void on_ended(JobId, bool) override {}
   void publish(gateway::EventModel) override {}
   void after(Nanos, std::function<void()> function) override { later.push_back(std::move(function)); }
   void beside(std::function<void()> work, std::function<void()> done) override {

@@ -1,7 +1,5 @@
 #include "cluster/job_store.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <sqlite3.h>
 
@@ -12,15 +10,18 @@ namespace {
 
 constexpr int kFormat = 2;
 
-Result<std::vector<StoredJob>> decode_all(const std::vector<std::string>& rows) {
-  std::vector<StoredJob> jobs;
-  for (const std::string& row : rows) {
-    auto job = wire::decode<StoredJob>(row);
-    if (!job.ok()) return fail(Code::kCorrupt, "The job store holds a job that cannot be read");
-    jobs.push_back(std::move(*job));
-  }
-  std::stable_sort(jobs.begin(), jobs.end(), [](const StoredJob& a, const StoredJob& b) { return a.submitted < b.submitted; });
-  return jobs;
+Result<StoredJob> decoded(std::string_view row) {
+  auto job = wire::decode<StoredJob>(row);
+  if (!job.ok()) return fail(Code::kCorrupt, "The job store holds a job that cannot be read");
+  return job;
+}
+
+Status not_stored(JobId id) { return fail(Code::kNotFound, fmt::format("The job store holds no job {}", id.to_string())); }
+
+// A column as bytes; they live until the next step.
+std::string_view bytes_of(sqlite3_stmt* row, int column) {
+  const auto* data = static_cast<const char*>(sqlite3_column_blob(row, column));
+  return {data, static_cast<std::size_t>(sqlite3_column_bytes(row, column))};
 }
 
 class SqliteStore final : public JobStore {
@@ -67,12 +68,23 @@ class SqliteStore final : public JobStore {
     return put_row("INSERT INTO jobs(id, job) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET job=excluded.job", job.id.to_string(), wire::encode(job));
   }
 
-  Result<std::vector<StoredJob>> load() override {
-    std::vector<std::string> rows;
+  Status each(const std::function<void(StoredJob)>& visit) override {
+    Status unreadable;
     DREY_TRY(query("SELECT job FROM jobs", [&](sqlite3_stmt* row) {
-      rows.emplace_back(static_cast<const char*>(sqlite3_column_blob(row, 0)), static_cast<std::size_t>(sqlite3_column_bytes(row, 0)));
+      auto job = decoded(bytes_of(row, 0));
+      if (job.ok()) {
+        visit(std::move(*job));
+      } else {
+        unreadable = job.status();
+      }
     }));
-    return decode_all(rows);
+    return unreadable;
+  }
+
+  Result<StoredJob> get(JobId id) override {
+    Result<StoredJob> job = not_stored(id);
+    DREY_TRY(query(fmt::format("SELECT job FROM jobs WHERE id='{}'", id.to_string()).c_str(), [&](sqlite3_stmt* row) { job = decoded(bytes_of(row, 0)); }));
+    return job;
   }
 
   Status remove(JobId id) override { return run(fmt::format("DELETE FROM jobs WHERE id='{}'", id.to_string()).c_str()); }
@@ -83,10 +95,7 @@ class SqliteStore final : public JobStore {
   Result<std::vector<std::pair<std::string, std::string>>> load_operations() override {
     std::vector<std::pair<std::string, std::string>> rows;
     DREY_TRY(query("SELECT id, operation FROM operations", [&](sqlite3_stmt* row) {
-      const auto text = [row](int column) {
-        return std::string(static_cast<const char*>(sqlite3_column_blob(row, column)), static_cast<std::size_t>(sqlite3_column_bytes(row, column)));
-      };
-      rows.emplace_back(text(0), text(1));
+      rows.emplace_back(bytes_of(row, 0), bytes_of(row, 1));
     }));
     return rows;
   }
@@ -119,10 +128,16 @@ class MemoryStore final : public JobStore {
     memory_->jobs[job.id] = wire::encode(job);
     return {};
   }
-  Result<std::vector<StoredJob>> load() override {
-    std::vector<std::string> rows;
-    for (const auto& [id, bytes] : memory_->jobs) rows.push_back(bytes);
-    return decode_all(rows);
+  Status each(const std::function<void(StoredJob)>& visit) override {
+    for (const auto& [id, bytes] : memory_->jobs) {
+      DREY_TRY_ASSIGN(StoredJob job, decoded(bytes));
+      visit(std::move(job));
+    }
+    return {};
+  }
+  Result<StoredJob> get(JobId id) override {
+    const auto found = memory_->jobs.find(id);
+    return found == memory_->jobs.end() ? not_stored(id) : decoded(found->second);
   }
   Status remove(JobId id) override {
     memory_->jobs.erase(id);

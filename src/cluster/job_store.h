@@ -1,9 +1,10 @@
 // JobStore: what the JobManager must not forget: jobs, their checkpoints, the records of ended ones, results of operations.
 //
-// put() is durable when it returns. Threading: the JobManager's loop.
+// put() is durable when it returns. A stored job that cannot be read is kCorrupt. Threading: the JobManager's loop.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,7 +54,9 @@ class JobStore {
  public:
   virtual ~JobStore() = default;
   virtual Status put(const StoredJob& job) = 0;
-  virtual Result<std::vector<StoredJob>> load() = 0;  // by time of submission
+  // Every job in turn, in no order: of ten thousand ended ones only what `visit` keeps stays in memory. `visit` does not use the store.
+  virtual Status each(const std::function<void(StoredJob)>& visit) = 0;
+  virtual Result<StoredJob> get(JobId id) = 0;  // FAILS WITH: kNotFound
   virtual Status remove(JobId id) = 0;
   // Triggered operations (operations.h), by key.
   virtual Status put_operation(const std::string& key, const std::string& operation) = 0;

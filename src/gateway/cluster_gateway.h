@@ -12,6 +12,7 @@
 
 #include "gateway/event_model.h"
 #include "gateway/future.h"
+#include "gateway/job_outline.h"
 #include "gateway/model.h"
 #include "gateway/process_model.h"
 
@@ -77,7 +78,8 @@ class ClusterGateway {
   virtual Future<bool> dataset_deletion(TriggerId trigger) = 0;  // kNotFound
   // Ends all processes of the cluster in order; jobs resume at the next start.
   virtual void end_cluster() = 0;
-  virtual Future<std::vector<JobModelRef>> jobs() = 0;                  // newest first
+  virtual Future<std::vector<JobOutlineRef>> jobs() = 0;                // newest first
+  virtual Future<std::vector<JobModelRef>> running_jobs() = 0;          // those that have not ended, newest first
   virtual Future<JobModelRef> job(JobId id) = 0;                        // kNotFound
   virtual Future<bool> cancel(JobId id) = 0;                            // kNotFound, kConflict (already terminal)
   // Starts something and answers its id at once; whether it worked is in the operation's result.

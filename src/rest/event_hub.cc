@@ -139,7 +139,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
       }
     };
     if (all) {
-      gateway.jobs().then([tell](Result<std::vector<gateway::JobModelRef>> jobs) {
+      gateway.running_jobs().then([tell](Result<std::vector<gateway::JobModelRef>> jobs) {
         if (!jobs.ok()) return;
         for (const auto& job : *jobs) tell(*job);
       });
@@ -251,11 +251,11 @@ gateway::Future<EventHub::Stream> EventHub::subscribe(std::optional<JobId> job,
       begin({*model});
     });
   } else {
-    state_->gateway.jobs().then([begin, promise](Result<std::vector<gateway::JobModelRef>> jobs) {
-      if (!jobs.ok()) return promise.set(jobs.status());
-      std::erase_if(*jobs, [](const auto& model) { return model->is_terminal(); });
-      begin(*jobs);
-    });
+    state_->gateway.running_jobs().then(
+        [begin, promise](Result<std::vector<gateway::JobModelRef>> jobs) {
+          if (!jobs.ok()) return promise.set(jobs.status());
+          begin(*jobs);
+        });
   }
   return promise.future();
 }

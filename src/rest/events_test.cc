@@ -1,3 +1,4 @@
+#include "rest/ended_rows.h"
 #include "rest/fake_gateway.h"
 
 namespace drey::rest {
@@ -152,7 +153,7 @@ class OverviewTest : public RouterTest {
     job.name = name;
     job.state = state;
     job.entered = {{"INITIALIZING", start}, {state, start + 1}};
-    gateway_.more_jobs.push_back(std::make_shared<gateway::JobModel>(job));
+    gateway_.more_jobs.push_back(std::make_shared<gateway::JobOutline>(gateway::outline_of(job)));
   }
   static std::vector<std::string> names(const Answered& answer) {
     std::vector<std::string> out;
@@ -181,6 +182,79 @@ TEST_F(OverviewTest, PagesFollowOneAnotherThoughJobsComeAndGo) {
   EXPECT_THAT(names(second), testing::ElementsAre("c", "a"));
   EXPECT_EQ(second.header("link"), "");
   EXPECT_EQ(ask("GET", "/jobs/overview").header("link"), "");
+}
+
+TEST_F(OverviewTest, AnEndedJobIsToldTheSameHoweverOftenAndByItsModelAlone) {
+  add(1, 10, "a \"b\" \n", "FINISHED");
+  add(2, 30, "\xc3\xa9 \xff", "CANCELED");
+  const auto rows = [&](const char* path, const char* key) {
+    return ask("GET", path).json()[key].elements();
+  };
+  for (int i = 0; i < 3; ++i) {
+    const auto jobs = rows("/jobs/overview", "jobs");
+    ASSERT_EQ(jobs.size(), 3u);
+    EXPECT_EQ(jobs[0]["end-time"].whole(), -1);
+    EXPECT_EQ(jobs[1].to_string(),
+              "{\"jid\":\"00000000000000000000000000000001\",\"name\":\"a \\\"b\\\" "
+              "\\n\",\"jobType\":\"STREAMING\","
+              "\"schedulerType\":\"Adaptive\",\"start-time\":10,\"end-time\":11,\"duration\":1,"
+              "\"state\":\"FINISHED\","
+              "\"last-modification\":1500,\"tasks\":{\"total\":2,\"created\":0,\"scheduled\":0,"
+              "\"deploying\":0,"
+              "\"running\":1,\"finished\":1,\"canceling\":0,\"canceled\":0,\"failed\":0,"
+              "\"reconciling\":0,"
+              "\"initializing\":0},\"pending-operators\":0}");
+    EXPECT_EQ(jobs[2]["name"].text(), "\xc3\xa9 \xEF\xBF\xBD");
+    const auto applications = rows("/applications/overview", "applications");
+    ASSERT_EQ(applications.size(), 3u);
+    EXPECT_EQ(applications[1]["jobs"].to_string(), "{\"FINISHED\":1}");
+    EXPECT_EQ(applications[2]["duration"].whole(), 1);
+  }
+  // An id that comes again is another job.
+  gateway_.more_jobs.clear();
+  add(1, 20, "c", "FAILED");
+  EXPECT_EQ(rows("/jobs/overview", "jobs").at(1)["name"].text(), "c");
+  EXPECT_EQ(rows("/jobs/overview", "jobs").at(1)["state"].text(), "FAILED");
+  // What only old clients cannot bear is left out for them.
+  const std::string old = ask("GET", "/v1/jobs/overview", "{}", {{"Host", "localhost:1"}}).body;
+  EXPECT_EQ(Json::parse(old)->operator[]("jobs").elements().at(1)["name"].text(), "c");
+}
+
+int g_encoded = 0;
+EndedRows::Row counted_row(const gateway::JobOutline& job, Dialect) {
+  ++g_encoded;
+  return {"\"" + job.name + "\"", static_cast<std::uint64_t>(job.modified)};
+}
+
+TEST(EndedRows, AreEncodedOnceAsLongAsAnybodyRemembersThem) {
+  g_encoded = 0;
+  const auto outline = [](const std::string& name, std::int64_t end) {
+    gateway::JobOutline out;
+    out.name = name;
+    out.end = out.modified = end;
+    return std::make_shared<gateway::JobOutline>(out);
+  };
+  EndedRows rows;
+  const auto running = outline("r", -1);
+  std::vector<gateway::JobOutlineRef> jobs{running, outline("a", 5), outline("b", 6)};
+  const EndedRows::Row first = rows.list("x", jobs, Dialect::kFull, counted_row);
+  EXPECT_EQ(first.text, R"({"x":["r","a","b"]})");
+  EXPECT_EQ(g_encoded, 3);
+  const EndedRows::Row again = rows.list("x", jobs, Dialect::kFull, counted_row);
+  EXPECT_EQ(again.text, first.text);
+  EXPECT_EQ(again.tag, first.tag);
+  EXPECT_EQ(g_encoded, 4) << "the running one";
+  rows.list("x", jobs, Dialect::k112, counted_row);
+  EXPECT_EQ(g_encoded, 7) << "another dialect";
+  std::swap(jobs[1], jobs[2]);
+  EXPECT_NE(rows.list("x", jobs, Dialect::kFull, counted_row).tag, first.tag);
+  EXPECT_EQ(rows.list("x", {}, Dialect::kFull, counted_row).text, R"({"x":[]})");
+  // Ten thousand that come and go leave nothing behind.
+  for (int i = 0; i < 10'000; ++i) {
+    jobs = {outline("c", 7)};
+    rows.list("x", jobs, Dialect::kFull, counted_row);
+  }
+  EXPECT_LT(rows.known(), 2'000u);
 }
 
 TEST_F(OverviewTest, JobsAreChosenByStateAndName) {

@@ -83,9 +83,14 @@ class FakeGateway : public gateway::ClusterGateway {
   std::string answer_to_inspection;
   std::vector<std::pair<JobId, std::int64_t>> beats;
   bool ended = false;
-  gateway::Future<std::vector<gateway::JobModelRef>> jobs() override {
-    std::vector<gateway::JobModelRef> all{model()};
+  gateway::Future<std::vector<gateway::JobOutlineRef>> jobs() override {
+    std::vector<gateway::JobOutlineRef> all{std::make_shared<gateway::JobOutline>(gateway::outline_of(job_model))};
     all.insert(all.end(), more_jobs.begin(), more_jobs.end());
+    return Result<std::vector<gateway::JobOutlineRef>>(std::move(all));
+  }
+  gateway::Future<std::vector<gateway::JobModelRef>> running_jobs() override {
+    std::vector<gateway::JobModelRef> all;
+    if (!job_model.is_terminal()) all.push_back(model());
     return Result<std::vector<gateway::JobModelRef>>(std::move(all));
   }
   gateway::Future<gateway::JobModelRef> job(JobId id) override {
@@ -147,7 +152,7 @@ class FakeGateway : public gateway::ClusterGateway {
   std::string option(const std::string&, const std::string& fallback) override { return fallback; }
   gateway::JobModelRef model() const { return std::make_shared<gateway::JobModel>(job_model); }
   gateway::JobModel job_model = sample();
-  std::vector<gateway::JobModelRef> more_jobs;
+  std::vector<gateway::JobOutlineRef> more_jobs;
   gateway::RunRequest last_run;
   gateway::OperationRequest last_operation;
   gateway::OperationModel operation_;

@@ -218,30 +218,27 @@ Map<std::int64_t> aggregated(std::vector<std::int64_t> values) {
           {"p95", percentile(values, 0.95)}};
 }
 
-JobSummary summary_of(const gateway::JobModel& job) {
+JobSummary summary_of(const gateway::JobOutline& job) {
   JobSummary out;
-  std::vector<std::string> states;
-  for (const auto& vertex : job.vertices) {
-    for (const auto& subtask : vertex.subtasks) {
-      states.push_back(subtask.back().state);
-      for (const auto& [state, at] : subtask.back().entered)
-        out.last_modification = std::max(out.last_modification, at);
-    }
-  }
   out.jid = job.id;
   out.name = job.name;
   out.job_type = "STREAMING";
   out.scheduler_type = "Adaptive";
-  out.start_time = job_start(job);
-  out.end_time = job_end(job);
-  out.duration = (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
+  out.start_time = job.start;
+  out.end_time = job.end;
+  out.duration = (job.is_terminal() ? job.end : now_ms()) - job.start;
   out.state = job.state;
-  out.last_modification = std::max(out.last_modification, out.end_time);
-  out.tasks = {{"total", static_cast<std::int64_t>(states.size())}};
-  for (auto& [state, count] : state_counts(states)) {
-    std::string name = state;
+  out.last_modification = job.modified;
+  out.tasks = {{"total", 0}};
+  for (const Word& state : kTaskStates) {
+    std::string name(state.text);
     for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    out.tasks.emplace_back(std::move(name), count);
+    out.tasks.emplace_back(std::move(name), 0);
+    for (const auto& [of, count] : job.tasks) {
+      if (of != state.text) continue;
+      out.tasks.back().second = count;
+      out.tasks.front().second += count;
+    }
   }
   return out;
 }

@@ -18,7 +18,7 @@ namespace drey::rest {
 std::string vertex_state(const gateway::VertexModel& vertex);
 // Chains as trees; for old clients in one line.
 JobPlan plan_of(const gateway::JobModel& job, Dialect dialect);
-JobSummary summary_of(const gateway::JobModel& job);
+JobSummary summary_of(const gateway::JobOutline& job);
 IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts);
 Checkpoint checkpoint_of(const gateway::CheckpointModel& checkpoint);  // without its tasks
 RootException exception_of(const gateway::ExceptionModel& exception);

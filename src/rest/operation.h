@@ -69,6 +69,16 @@ class Reply {
     }
     to_->answer(std::move(raw));
   }
+  // REQUIRES: `body` is what write_json makes of a T in this dialect.
+  void encoded(std::string body, net::Headers headers = {},
+               std::optional<std::uint64_t> tag = std::nullopt) const {
+    RawReply raw;
+    raw.status = to_->status;
+    raw.body = std::move(body);
+    raw.headers = std::move(headers);
+    raw.tag = tag;
+    to_->answer(std::move(raw));
+  }
   void refuse(Status status, ErrorForm form = ErrorForm::kHandler) const {
     to_->refuse({std::move(status), form});
   }

@@ -10,6 +10,7 @@
 #include "env/env.h"
 #include "env/log.h"
 #include "rest/answer_cache.h"
+#include "rest/ended_rows.h"
 #include "rest/gatekeeper.h"
 #include "rest/job_views.h"
 
@@ -159,6 +160,7 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
       gateway_(gateway),
       options_(std::move(options)),
       answers_(std::make_unique<AnswerCache>()),
+      ended_rows_(std::make_shared<EndedRows>()),
       events_(std::make_unique<EventHub>(gateway, options_.events)) {
   // ':' sorts last at the first differing character: literals beat parameters.
   std::stable_sort(endpoints_.begin(), endpoints_.end(), [](const Endpoint& a, const Endpoint& b) {

@@ -97,6 +97,7 @@ struct OperationCounters {
 };
 
 class AnswerCache;  // answer_cache.h
+class EndedRows;    // ended_rows.h
 class Gatekeeper;   // gatekeeper.h
 
 struct RouterOptions {
@@ -120,6 +121,7 @@ class Router {
   // Prometheus text of the operations' counters.
   std::string operation_metrics() const;
   EventHub& events() const { return *events_; }
+  const std::shared_ptr<EndedRows>& ended_rows() const { return ended_rows_; }
 
  private:
   // A request's path: what it matches, or why it cannot be read.
@@ -149,6 +151,7 @@ class Router {
   gateway::ClusterGateway& gateway_;
   const RouterOptions options_;
   const std::unique_ptr<AnswerCache> answers_;
+  const std::shared_ptr<EndedRows> ended_rows_;  // answers that come late use it
   const std::unique_ptr<EventHub> events_;
 };
 

@@ -204,7 +204,18 @@ Json openapi_schema(const Shape& shape, Json& components) {
 
 namespace leaf {
 
-void write_quoted(std::string_view text, std::string& out) { out += Json(text).to_string(); }
+void write_quoted(std::string_view text, std::string& out) {
+  const bool is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+  });
+  if (!is_plain) {
+    out += Json(text).to_string();
+    return;
+  }
+  out += '"';
+  out += text;
+  out += '"';
+}
 void write_text(const void* value, std::string& out) {
   write_quoted(*static_cast<const std::string*>(value), out);
 }

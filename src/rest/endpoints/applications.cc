@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "rest/ended_rows.h"
 #include "rest/job_views.h"
 #include "rest/messages/cluster.h"
 #include "rest/operation.h"
@@ -11,6 +12,7 @@ namespace {
 
 using gateway::ClusterGateway;
 using gateway::JobModel;
+using gateway::JobOutline;
 
 struct ApplicationPath {
   JobId applicationid;
@@ -21,7 +23,7 @@ struct ApplicationPath {
 };
 
 // An application has one L where a job has two, and knows no restart.
-std::string status_of(const JobModel& job) {
+std::string status_of(const JobOutline& job) {
   if (job.state == "CANCELLING") return "CANCELING";
   if (job.state == "INITIALIZING") return "CREATED";
   for (const Word& word : kApplicationStates) {
@@ -30,17 +32,17 @@ std::string status_of(const JobModel& job) {
   return "RUNNING";
 }
 
-std::string name_of(const JobModel& job) {
+std::string name_of(const JobOutline& job) {
   return fmt::format("SingleJobApplication({})", job.name);
 }
 
 template <typename View>
-void describe(const JobModel& job, View& out) {
+void describe(const JobOutline& job, View& out) {
   out.id = job.id;
   out.name = name_of(job);
-  out.start_time = job_start(job);
-  out.end_time = job_end(job);
-  out.duration = (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
+  out.start_time = job.start;
+  out.end_time = job.end;
+  out.duration = (job.is_terminal() ? job.end : now_ms()) - job.start;
   out.status = status_of(job);
 }
 
@@ -61,22 +63,25 @@ void with_application(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
   });
 }
 
+EndedRows::Row encoded_row(const JobOutline& job, Dialect dialect) {
+  ApplicationSummary summary;
+  describe(job, summary);
+  summary.jobs = {{job.state, 1}};
+  EndedRows::Row row;
+  write_json(shape_of<ApplicationSummary>(), &summary, dialect, row.text);
+  return row;
+}
+
 struct GetApplications {
   static constexpr Route kRoute{"GET", "/applications/overview", 200, "All applications."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = ApplicationSummaries;
-  static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    cluster.jobs().then([reply](Result<std::vector<gateway::JobModelRef>> jobs) {
+  static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.jobs().then([reply, rows = call.raw.router->ended_rows()](
+                            Result<std::vector<gateway::JobOutlineRef>> jobs) {
       if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
-      Response list;
-      for (const auto& job : *jobs) {
-        ApplicationSummary summary;
-        describe(*job, summary);
-        summary.jobs = {{job->state, 1}};
-        list.applications.push_back(std::move(summary));
-      }
-      reply(list);
+      reply.encoded(rows->list("applications", *jobs, reply.dialect(), encoded_row).text);
     });
   }
 };
@@ -92,14 +97,15 @@ struct GetApplication {
                      const Reply<Response>& reply) {
     with_application(call.path.applicationid, cluster, reply, [reply](const JobModel& job) {
       Response details;
-      describe(job, details);
+      const JobOutline outline = gateway::outline_of(job);
+      describe(outline, details);
       for (const Word& state : kApplicationStates) {
         const std::string_view of_job = state.text == "CANCELING" ? "CANCELLING" : state.text;
         std::int64_t at = job.time_of(of_job);
         if (state.text == "CREATED") at = details.start_time;
         details.timestamps.emplace_back(std::string(state.text), at);
       }
-      details.jobs.push_back(summary_of(job));
+      details.jobs.push_back(summary_of(outline));
       reply(details);
     });
   }

@@ -46,7 +46,7 @@ struct GetOverview : operations::GetOverview {
             overview.slots_available += tm.free_slots;
           }
           cluster.jobs().then(
-              [reply, overview](Result<std::vector<gateway::JobModelRef>> jobs) mutable {
+              [reply, overview](Result<std::vector<gateway::JobOutlineRef>> jobs) mutable {
                 if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
                 for (const auto& job : *jobs) {
                   ++(job->state == "FINISHED"   ? overview.jobs_finished

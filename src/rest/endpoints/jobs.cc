@@ -6,6 +6,7 @@
 #include <map>
 
 #include "env/env.h"
+#include "rest/ended_rows.h"
 #include "rest/job_views.h"
 #include "rest/operations.h"
 #include "rest/tag.h"
@@ -16,6 +17,7 @@ namespace {
 
 using gateway::ClusterGateway;
 using gateway::JobModel;
+using gateway::JobOutline;
 
 JobDetailsVertex vertex_of(const JobModel& job, const gateway::VertexModel& vertex,
                            std::int64_t now) {
@@ -254,7 +256,7 @@ struct ListJobs {
   static constexpr Access kAccess = Access::kView;
   using Response = JobIdsWithStatus;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    cluster.jobs().then([reply](Result<std::vector<gateway::JobModelRef>> jobs) {
+    cluster.jobs().then([reply](Result<std::vector<gateway::JobOutlineRef>> jobs) {
       if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
       Response list;
       for (const auto& job : *jobs) list.jobs.push_back({job->id, job->state});
@@ -265,14 +267,30 @@ struct ListJobs {
 
 struct GetJobsOverview : operations::GetJobsOverview {
   static constexpr bool kShared = true;
-  using Place = std::pair<std::int64_t, std::string>;
-  static Place place_of(const JobModel& job) { return {job_start(job), job.id.to_string()}; }
-  static std::string next_page(const Query& query, const JobSummary& last) {
+  using Place = std::pair<std::int64_t, JobId>;
+  static Place place_of(const JobOutline& job) { return {job.start, job.id}; }
+  static std::string next_page(const Query& query, const JobOutline& last) {
     std::string target = fmt::format("/jobs/overview?limit={}", query.limit->value);
     for (const auto& state : query.states) target += "&state=" + percent_encoded(state.text);
     if (!query.name.empty()) target += "&name=" + percent_encoded(query.name);
-    return fmt::format("<{}&cursor={}-{}>; rel=\"next\"", target, last.start_time,
-                       last.jid.to_string());
+    return fmt::format("<{}&cursor={}-{}>; rel=\"next\"", target, last.start, last.id.to_string());
+  }
+  static EndedRows::Row encoded_row(const JobOutline& job, Dialect dialect) {
+    const JobSummary summary = summary_of(job);
+    EndedRows::Row row;
+    write_json(shape_of<JobSummary>(), &summary, dialect, row.text);
+    // All but the duration, which a client knows from the start.
+    Tag tag;
+    tag.add(job.id.to_string());
+    tag.add(job.name);
+    tag.add(job.state);
+    tag.add(job.modified);
+    for (const auto& [state, count] : job.tasks) {
+      tag.add(state);
+      tag.add(count);
+    }
+    row.tag = tag.value();
+    return row;
   }
   static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
@@ -284,49 +302,43 @@ struct GetJobsOverview : operations::GetJobsOverview {
     };
     if (call.query.limit && call.query.limit->value == 0) return refuse("limit", "0");
     // When the last job of the page before began, and which it was: it may be forgotten since.
-    Place after{INT64_MAX, ""};
+    Place after{INT64_MAX, {}};
     if (const std::string& cursor = call.query.cursor; !cursor.empty()) {
       const auto dash = cursor.find('-');
       const auto start = Json(cursor.substr(0, dash)).whole();
-      if (!start || dash == std::string::npos || !JobId::parse(cursor.substr(dash + 1)))
-        return refuse("cursor", cursor);
-      after = {*start, cursor.substr(dash + 1)};
+      const auto id =
+          dash == std::string::npos ? std::nullopt : JobId::parse(cursor.substr(dash + 1));
+      if (!start || !id) return refuse("cursor", cursor);
+      after = {*start, *id};
     }
-    cluster.jobs().then(
-        [reply, query = call.query, after](Result<std::vector<gateway::JobModelRef>> jobs) {
-          if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
-          // The same order on every page, whatever has come or gone meanwhile.
-          if (query.limit || !query.cursor.empty()) {
-            std::sort(jobs->begin(), jobs->end(),
-                      [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
-            std::erase_if(*jobs, [&](const auto& job) { return place_of(*job) >= after; });
-          }
-          Response list;
-          net::Headers headers;
-          Tag tag;
-          for (const auto& job : *jobs) {
-            const bool wanted =
-                (query.states.empty() ||
-                 std::any_of(query.states.begin(), query.states.end(),
-                             [&](const auto& state) { return state.text == job->state; })) &&
-                job->name.find(query.name) != std::string::npos;
-            if (!wanted) continue;
-            if (query.limit && static_cast<std::int64_t>(list.jobs.size()) == query.limit->value) {
-              headers.emplace_back("link", next_page(query, list.jobs.back()));
-              break;
-            }
-            list.jobs.push_back(summary_of(*job));
-            const JobSummary& row = list.jobs.back();
-            // All but the duration, which a client knows from the start.
-            tag.add(row.jid.to_string());
-            tag.add(row.name);
-            tag.add(row.state.text);
-            tag.add(row.last_modification);
-            for (const auto& task : row.tasks) tag.add(task.second);
-          }
-          for (const auto& header : headers) tag.add(header.second);
-          reply(list, std::move(headers), tag.value());
+    cluster.jobs().then([reply, query = call.query, after, rows = call.raw.router->ended_rows()](
+                            Result<std::vector<gateway::JobOutlineRef>> jobs) {
+      if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+      // The same order on every page, whatever has come or gone meanwhile.
+      if (query.limit || !query.cursor.empty()) {
+        std::sort(jobs->begin(), jobs->end(),
+                  [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
+        std::erase_if(*jobs, [&](const auto& job) { return place_of(*job) >= after; });
+      }
+      if (!query.states.empty() || !query.name.empty()) {
+        std::erase_if(*jobs, [&](const auto& job) {
+          return (!query.states.empty() &&
+                  std::none_of(query.states.begin(), query.states.end(),
+                               [&](const auto& state) { return state.text == job->state; })) ||
+                 job->name.find(query.name) == std::string::npos;
         });
+      }
+      net::Headers headers;
+      if (query.limit && static_cast<std::int64_t>(jobs->size()) > query.limit->value) {
+        jobs->resize(static_cast<std::size_t>(query.limit->value));
+        headers.emplace_back("link", next_page(query, *jobs->back()));
+      }
+      EndedRows::Row list = rows->list("jobs", *jobs, reply.dialect(), encoded_row);
+      Tag tag;
+      tag.add(static_cast<std::int64_t>(list.tag));
+      for (const auto& header : headers) tag.add(header.second);
+      reply.encoded(std::move(list.text), std::move(headers), tag.value());
+    });
   }
 };
 

@@ -269,14 +269,14 @@ struct GetMetricsOverJobs : AggregatedCall {
   };
   static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    cluster.jobs().then([reply,
+    cluster.running_jobs().then([reply,
                          query = call.query](Result<std::vector<gateway::JobModelRef>> jobs) {
       if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
       std::vector<Metrics> components;
       for (const auto& job : *jobs) {
         const bool chosen = query.jobs.empty() || std::find(query.jobs.begin(), query.jobs.end(),
                                                             job->id) != query.jobs.end();
-        if (chosen && !job->is_terminal()) components.push_back(job_metrics(*job));
+        if (chosen) components.push_back(job_metrics(*job));
       }
       reply(aggregate(query.get, query.agg, components));
     });
@@ -502,11 +502,9 @@ struct GetPrometheus {
           const std::string label = PrometheusPage::label("tm_id", tm.id);
           for (const auto& [name, value] : tm.metrics) page->add("taskmanager", name, label, value);
         }
-        cluster.jobs().then([page, reply, router](Result<std::vector<gateway::JobModelRef>> jobs) {
+        cluster.running_jobs().then([page, reply, router](Result<std::vector<gateway::JobModelRef>> jobs) {
           if (!jobs.ok()) return reply.refuse(jobs.status());
-          for (const auto& job : *jobs) {
-            if (!job->is_terminal()) add_job(*job, *page);
-          }
+          for (const auto& job : *jobs) add_job(*job, *page);
           TextReply text;
           text.text = page->text();
           if (router != nullptr) text.text += router->operation_metrics();
