@@ -16,5 +16,5 @@ tools/install_packages.sh wrk || echo "Without wrk the requests per second of th
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 mkdir -p build
 cmake --preset release >build/bench.configure.log 2>&1 || { cat build/bench.configure.log; exit 1; }
-ninja -C build/release drey drey-bench drey-api-bench bench_jobs_jar >build/bench.build.log 2>&1 || { grep -E "error" -A5 build/bench.build.log; exit 1; }
+ninja -C build/release drey drey-bench drey-api-bench drey-load bench_jobs_jar >build/bench.build.log 2>&1 || { grep -E "error" -A5 build/bench.build.log; exit 1; }
 exec python3 "$table" "$@"

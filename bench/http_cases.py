@@ -1,16 +1,16 @@
 """The cases of the REST API under load. Each yields (case, figures) for bench/run.py. Needs wrk for the requests per second."""
+import json
 import os
 import re
 import shutil
 import socket
 import sqlite3
-import statistics
 import subprocess
 import threading
 import time
 
 from cluster_cases import JAR, Job, cpu_seconds, resident
-from cluster import Cluster, until
+from cluster import BUILD, Cluster, until
 
 CONNECTIONS, SECONDS = 16, 8
 THREE_METRICS = "get=numRecordsIn,numRecordsOut,busyTimeMsPerSecond"
@@ -50,26 +50,18 @@ def read_answer(connection, buffer):
     return body
 
 
-def latencies(cluster, path, count, rate=None):
-    """Seconds of `count` requests one after the other; with a rate from when each was due."""
+def latencies(cluster, path, count):
+    """Seconds of `count` requests one after the other."""
     address, request = request_of(cluster, path)
     found, buffer = [], bytearray()
     with socket.create_connection(address, timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        begin = time.monotonic()
-        for i in range(count):
-            due = begin + i / rate if rate else time.monotonic()
-            wait = due - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
+        for _ in range(count):
+            begin = time.monotonic()
             connection.sendall(request)
             read_answer(connection, buffer)
-            found.append(time.monotonic() - due)
+            found.append(time.monotonic() - begin)
     return found
-
-
-def percentile(values, part):
-    return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
 def throughput(runs):
@@ -89,41 +81,43 @@ def throughput(runs):
 
 
 def saturated(runs, rate=500, seconds=6):
-    """A constant rate of requests while a job takes all there is, and what the job loses by it."""
+    """A constant rate of requests while a job takes all there is, and what the job loses by it.
+
+    drey-load counts a latency from when its request was due. What the job loses is told in rows per second of the clock: `lost`
+    of what it makes alone, `lost_to_requests` without what the client took, which has no place on these cores elsewhere.
+    """
     with Cluster("bench-saturated") as cluster:
         jar = cluster.upload(JAR)
         job = Job(cluster, jar, ["keyed_sum", "--rows", "100000000000", "--keys", "1000000", "--parallelism", "2"])
         until("all tasks", 30, job.is_running)
-        paths = ["/overview", f"/jobs/{job.id}", "/jobs/overview", f"/jobs/{job.id}/metrics?get=uptime"]
+        vertex = job.detail()["vertices"][-1]["id"]
+        # What a dashboard asks for a job it shows.
+        paths = ["/overview", "/jobs/overview", f"/jobs/{job.id}", f"/jobs/{job.id}/vertices/{vertex}/subtasks/metrics?{THREE_METRICS}"]
+        cores = len(os.sched_getaffinity(0))
 
         def rows():
             return sum(v["metrics"]["read-records"] for v in job.detail()["vertices"])
 
         def speed(body):
-            # Counted per CPU second of the whole cluster would hide what requests take: per second of the clock.
             before, begin = rows(), time.monotonic()
-            body()
-            return (rows() - before) / (time.monotonic() - begin)
+            said = body()
+            return (rows() - before) / (time.monotonic() - begin), said
+
+        def load():
+            command = [os.path.join(BUILD, "bin/drey-load"), cluster.url.rsplit(":", 1)[1], str(rate), str(seconds), *paths]
+            return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout)
 
         time.sleep(3)
         found = []
+        alone, _ = speed(lambda: time.sleep(seconds))
         for _ in range(runs):
-            late = []
-
-            def load():
-                threads = []
-                for path in paths:
-                    threads.append(threading.Thread(target=lambda p=path: late.extend(latencies(cluster, p, rate * seconds // len(paths), rate / len(paths)))))
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-
-            without = speed(lambda: time.sleep(seconds))
-            with_load = speed(load)
-            again = speed(lambda: time.sleep(seconds))
-            found.append({"p99_s": percentile(late, 0.99), "median_s": statistics.median(late), "requests": len(late),
-                          "rows_per_s": with_load, "rows_per_s_without": (without + again) / 2, "lost": 1 - with_load / ((without + again) / 2)})
+            before = alone
+            with_load, said = speed(load)
+            alone, _ = speed(lambda: time.sleep(seconds))
+            without = (before + alone) / 2
+            client = said["cpu_s"] / said["seconds"]  # cores
+            found.append({**said, "rows_per_s": with_load, "rows_per_s_without": without, "client_cores": client, "lost": 1 - with_load / without,
+                          "lost_to_requests": 1 - with_load / (without * (1 - client / cores))})
         yield f"{rate} requests/s, engine saturated", found
         job.cancel()
 
