@@ -280,7 +280,7 @@ def http(table, only, runs):
                    notes=f"{millions(rows)} rows/s; {percent(statistics.median(f['lost'] for f in found))} with the client's {percent(client)} of a core")
     for case, found in add("upload", lambda: http_cases.upload(runs)):
         table.line(f"http: {case}, part of dd's speed", ">= 70 %", [f["part_of_dd"] for f in found], percent,
-                   notes=f"{statistics.median(f['seconds'] for f in found):.2f} s")
+                   notes=f"{statistics.median(f['seconds'] for f in found):.2f} s, dd {statistics.median(f['dd_s'] for f in found):.2f} s")
         table.line("http: memory above idle meanwhile", "< 10 MB", [f["more_bytes"] for f in found], megabytes)
     for case, found in add("ended jobs", lambda: http_cases.ended_jobs(runs)):
         table.line(f"http: {case}", "< 20 ms", [f["seconds"] for f in found], ms, notes=f"{megabytes(found[0]['resident_bytes'])} in all")
