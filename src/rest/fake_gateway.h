@@ -177,13 +177,19 @@ class RouterTest : public testing::Test {
  protected:
   Answered ask(std::string method, std::string target, std::string body = "",
                net::Headers headers = {{"host", "localhost:1"}}) {
+    return ask_of(router_, std::move(method), std::move(target), std::move(body),
+                  std::move(headers));
+  }
+  static Answered ask_of(Router& router, std::string method, std::string target,
+                         std::string body = "",
+                         net::Headers headers = {{"host", "localhost:1"}}) {
     Answered out;
     net::HttpRequest request;
     request.method = std::move(method);
     request.target = std::move(target);
     request.body = std::move(body);
     request.headers = std::move(headers);
-    router_.handle(std::move(request), [&](net::HttpResponse r) {
+    router.handle(std::move(request), [&](net::HttpResponse r) {
       out = {r.status, r.body, r.headers, r.stream};
     });
     return out;

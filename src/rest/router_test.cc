@@ -333,15 +333,7 @@ TEST_F(RouterTest, TheDashboardOf112GetsPlansSettingsAndMetricsInItsForm) {
   RouterOptions options;
   options.compat = Compat::k112;
   Router old(all_endpoints(), gateway_, options);
-  const auto ask_old = [&](const std::string& target) {
-    net::HttpRequest request;
-    request.method = "GET";
-    request.target = target;
-    request.headers = {{"host", "localhost:1"}};
-    std::string out;
-    old.handle(std::move(request), [&](const net::HttpResponse& r) { out = r.body; });
-    return out;
-  };
+  const auto ask_old = [&](const std::string& target) { return ask_of(old, "GET", target).body; };
   for (const std::string& path : {job_, job_ + "/plan"}) {
     EXPECT_THAT(ask("GET", path).body, HasSubstr(R"("description":"a<br/>+- b<br/>")"));
     EXPECT_THAT(ask_old(path), HasSubstr(R"("description":"a -&gt; b")"));
@@ -351,6 +343,44 @@ TEST_F(RouterTest, TheDashboardOf112GetsPlansSettingsAndMetricsInItsForm) {
   const std::string name = "Status.JVM.GarbageCollector.All.TimeMsPerSecond";
   EXPECT_THAT(ask("GET", "/jobmanager/metrics").body, HasSubstr(name));
   EXPECT_THAT(ask_old("/jobmanager/metrics"), testing::Not(HasSubstr(name)));
+}
+
+TEST_F(RouterTest, OldClientsAreToldNoStateTheyDoNotKnow) {
+  for (auto& subtask : gateway_.job_model.vertices[0].subtasks) subtask.back().state = "INITIALIZING";
+  gateway_.job_model.state = "INITIALIZING";
+  const auto ask_as = [&](Compat compat, const std::string& path) {
+    RouterOptions options;
+    options.compat = compat;
+    Router router{all_endpoints(), gateway_, options};
+    return ask_of(router, "GET", path).json();
+  };
+  const Json full = ask_as(Compat::kFull, job_);
+  EXPECT_EQ(full["vertices"].elements()[0]["status"].text(), "INITIALIZING");
+  EXPECT_EQ(full["vertices"].elements()[0]["tasks"]["INITIALIZING"].whole(), 2);
+  EXPECT_EQ(full["status-counts"]["INITIALIZING"].whole(), 1);
+  for (const Compat compat : {Compat::k112, Compat::k111}) {
+    const Json old = ask_as(compat, job_);
+    EXPECT_EQ(old["vertices"].elements()[0]["status"].text(), "RUNNING");
+    EXPECT_EQ(old["vertices"].elements()[0]["tasks"]["RUNNING"].whole(), 2);
+    EXPECT_EQ(old["vertices"].elements()[0]["tasks"].entries().size(), 9u);
+    EXPECT_EQ(old["status-counts"]["RUNNING"].whole(), 1);
+    EXPECT_EQ(old["status-counts"].entries().size(), 9u);
+    const bool knows = compat == Compat::k112;  // as a job's state
+    EXPECT_EQ(old["state"].text(), knows ? "INITIALIZING" : "CREATED");
+    EXPECT_EQ(old["timestamps"].entries().size(), knows ? 11u : 10u);
+    EXPECT_EQ(old["start-time"].whole(), knows ? 1000 : 1001);
+    const Json item = ask_as(compat, "/jobs/overview")["jobs"].elements()[0];
+    EXPECT_EQ(item["state"].text(), knows ? "INITIALIZING" : "CREATED");
+  }
+}
+
+TEST_F(RouterTest, OldClientsMayAskForParallelismZero) {
+  RouterOptions options;
+  options.compat = Compat::k112;
+  Router old{all_endpoints(), gateway_, options};
+  const std::string body = "{\"parallelism\":0}";  // the default, once
+  EXPECT_EQ(ask_of(old, "POST", "/jars/a.jar/run", body).status, 200);
+  EXPECT_EQ(ask("POST", "/jars/a.jar/run", body).status, 400);
 }
 
 TEST_F(RouterTest, AFlameGraphOfWhatHasNoSamplesSaysSo) {

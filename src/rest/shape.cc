@@ -72,6 +72,14 @@ void write_json(const Shape& shape, const void* value, Dialect dialect, std::str
         write_json(shape.element(), shape.item(value, 0), dialect, out);
       }
       return;
+    case Kind::kWord:
+      if (dialect != Dialect::kFull) {
+        for (const Word& word : shape.words) {
+          if (!word.older.empty() && dialect >= word.unknown_to && word.text == shape.key(value, 0))
+            return leaf::write_quoted(word.older, out);
+        }
+      }
+      [[fallthrough]];
     default:
       shape.write(value, out);
   }

@@ -33,7 +33,7 @@ using wire::kV2;
 // On the wire, but in neither page of the contract.
 inline constexpr wire::Eras kUnlisted = 0;
 
-// Which client an answer is phrased for (rest.compat).
+// Which client an answer is phrased for (rest.compat); the older, the greater.
 enum class Dialect { kFull, k112, k111 };
 
 template <typename T>
@@ -42,6 +42,9 @@ using Map = std::vector<std::pair<std::string, T>>;
 struct Word {
   std::string_view text;
   wire::Eras eras = wire::kAllEras;
+  // What stands for it in answers to clients of this age and older; empty: itself.
+  std::string_view older = {};
+  Dialect unknown_to = Dialect::k112;
 };
 // Text that is one of a table's words.
 template <const auto& kWords>
@@ -108,7 +111,7 @@ struct Shape {
   ShapeOf element = nullptr;
   std::size_t (*size)(const void*) = nullptr;
   const void* (*item)(const void*, std::size_t) = nullptr;
-  std::string_view (*key)(const void*, std::size_t) = nullptr;
+  std::string_view (*key)(const void*, std::size_t) = nullptr;  // of a word: its text
   void* (*add)(void*, std::string_view key) = nullptr;
   // Of the rest. read() also takes the text of a parameter; false when it does not fit.
   void (*write)(const void*, std::string&) = nullptr;
@@ -231,6 +234,9 @@ Shape make_shape() {
   } else if constexpr (kIsWord<T>) {
     shape.kind = Shape::Kind::kWord;
     shape.words = words_of(static_cast<const T*>(nullptr));
+    shape.key = [](const void* v, std::size_t) -> std::string_view {
+      return static_cast<const T*>(v)->text;
+    };
     shape.write = [](const void* v, std::string& out) {
       leaf::write_text(&static_cast<const T*>(v)->text, out);
     };

@@ -97,7 +97,9 @@ Result<RunRequest> request_of(const Call& call) {
                               call.query.parallelism));
     }
   }
-  if (number && *number != -1) {
+  // 0 meant the default up to 1.12.
+  const bool none = number == -1 || (number == 0 && call.raw.dialect != Dialect::kFull);
+  if (number && !none) {
     if (*number < 1 || *number > 32768)
       return fail(Code::kInvalidArgument,
                   "Could not execute application.\nCaused by: Parallelism "

@@ -51,6 +51,31 @@ JobDetailsVertex vertex_of(const JobModel& job, const gateway::VertexModel& vert
   return out;
 }
 
+// The command line of 1.12 refuses an answer with a task state it does not know, as a key too; that
+// of 1.11 also one with this job state.
+void phrase_for(Dialect dialect, const JobModel& job, JobDetails& details) {
+  const auto fold = [](Map<std::int64_t>& counts) {
+    std::int64_t initializing = 0;
+    std::erase_if(counts, [&](const auto& c) {
+      if (c.first == "INITIALIZING") initializing = c.second;
+      return c.first == "INITIALIZING";
+    });
+    for (auto& [state, count] : counts) count += state == "RUNNING" ? initializing : 0;
+  };
+  for (JobDetailsVertex& vertex : details.vertices) fold(vertex.tasks);
+  fold(details.status_counts);
+  if (dialect != Dialect::k111) return;
+  // Its jobs begin when they are CREATED.
+  if (const std::int64_t created = job.time_of("CREATED"); created > 0) {
+    details.duration -= created - details.start_time;
+    details.start_time = created;
+  }
+  std::erase_if(details.timestamps, [](const auto& t) { return t.first == "INITIALIZING"; });
+  for (auto& [state, at] : details.timestamps) {
+    if (state == "CREATED") at = details.start_time;
+  }
+}
+
 JobDetails details_of(const JobModel& job, Dialect dialect) {
   JobDetails out;
   out.now = now_ms();
@@ -72,6 +97,7 @@ JobDetails details_of(const JobModel& job, Dialect dialect) {
   }
   out.status_counts = state_counts(states);
   out.plan = plan_of(job, dialect);
+  if (dialect != Dialect::kFull) phrase_for(dialect, job, out);
   return out;
 }
 

@@ -7,15 +7,23 @@
 
 namespace drey::rest {
 
-inline constexpr std::array kJobStates{
-    Word{"INITIALIZING", kV2}, Word{"CREATED"},    Word{"RUNNING"},
-    Word{"FAILING"},           Word{"FAILED"},     Word{"CANCELLING"},
-    Word{"CANCELED"},          Word{"FINISHED"},   Word{"RESTARTING"},
-    Word{"SUSPENDED"},         Word{"RECONCILING"}};
+inline constexpr std::array kJobStates{Word{"INITIALIZING", kV2, "CREATED", Dialect::k111},
+                                       Word{"CREATED"},
+                                       Word{"RUNNING"},
+                                       Word{"FAILING"},
+                                       Word{"FAILED"},
+                                       Word{"CANCELLING"},
+                                       Word{"CANCELED"},
+                                       Word{"FINISHED"},
+                                       Word{"RESTARTING"},
+                                       Word{"SUSPENDED"},
+                                       Word{"RECONCILING"}};
 inline constexpr std::array kTaskStates{
-    Word{"CREATED"},     Word{"SCHEDULED"},        Word{"DEPLOYING"}, Word{"RUNNING"},
-    Word{"FINISHED"},    Word{"CANCELING"},        Word{"CANCELED"},  Word{"FAILED"},
-    Word{"RECONCILING"}, Word{"INITIALIZING", kV2}};
+    Word{"CREATED"},     Word{"SCHEDULED"},
+    Word{"DEPLOYING"},   Word{"RUNNING"},
+    Word{"FINISHED"},    Word{"CANCELING"},
+    Word{"CANCELED"},    Word{"FAILED"},
+    Word{"RECONCILING"}, Word{"INITIALIZING", kV2, "RUNNING", Dialect::k112}};
 inline constexpr std::array kJobTypes{Word{"BATCH"}, Word{"STREAMING"}};
 inline constexpr std::array kCheckpointStates{Word{"IN_PROGRESS"}, Word{"COMPLETED"},
                                               Word{"FAILED"}};
