@@ -113,8 +113,67 @@ void example(drey::Environment& env, std::int64_t rows, const char* name) {
       .uid("sink");
 }
 
+// Counts per key, with the accumulators and metrics of the job that 1.12 and 1.11 were asked about.
+struct Totals : drey::KeyedProcess<Row, Row> {
+  drey::ValueState<std::int64_t> seen_of_key{"n"};
+  drey::LongCounter whole{"my-int"}, sum{"my-long"};
+  drey::DoubleCounter half{"my-double"};
+  drey::Counter hits{"my_group.my_counter"};
+  std::int64_t fail_at = -1, fails = 0, block_ms = 0;
+  void process(const Row& row, Context& ctx, Out& out) {
+    if (block_ms > 0) ::poll(nullptr, 0, static_cast<int>(block_ms));
+    if (fail_at >= 0 && row.n >= fail_at && ctx.subtask() == 0 && ctx.attempt() < fails)
+      throw std::runtime_error("planned failure at " + std::to_string(row.n));
+    seen_of_key.ref() += 1;
+    whole.add(1);
+    sum.add(row.n);
+    half.add(0.5);
+    hits.add();
+    out.emit(row);
+  }
+};
+
+// The job of the recordings of 1.12 and 1.11, a few times as fast.
+void of_old(drey::Environment& env, drey::ProgramArgs& args) {
+  const std::string mode = args.get("mode", "stream");
+  if (mode == "throw") throw std::runtime_error("planned failure in main");
+  if (mode == "nojob") return;
+  const int restarts = args.get<int>("restarts", 0);
+  restart(env, restarts > 0 ? "fixed-delay" : "none", restarts,
+          args.get<std::int64_t>("delay", 1000) / 10);
+  if (const auto interval = args.get<std::int64_t>("cp", 2000); interval > 0) {
+    env.checkpointing(std::chrono::milliseconds(args.has("failAt") ? interval / 20 : interval));
+    if (args.has("retain"))
+      env.set("execution.checkpointing.externalized-checkpoint-retention",
+              "RETAIN_ON_CANCELLATION");
+  }
+  env.name(args.get("name", "golden"));
+  const auto sleep_ms = args.get<std::int64_t>("sleep", 10);
+  Totals totals;
+  totals.fail_at = args.get<std::int64_t>("failAt", -1);
+  totals.fails = args.get<std::int64_t>("fails", 1000);
+  // Flink's job blocked in its snapshot or its sink. Here user code that blocks holds up the
+  // barrier, and what is upstream, just the same.
+  if (args.has("snap") || args.has("sink")) totals.block_ms = 1000;
+  env.from(numbers(args.get<std::int64_t>("max", -1), 3,
+                   sleep_ms > 0 ? 2'000 / static_cast<double>(sleep_ms) : 5000))
+      .name("my src")
+      .uid("src")
+      .watermarks(drey::monotonous(&Row::time))
+      .key_by(&Row::key)
+      .process(std::move(totals))
+      .name("count & <sum>")
+      .uid("count")
+      .to(drey::discard())
+      .name("Sink: slow sink")
+      .uid("sink")
+      .disable_chaining();
+}
+
 }  // namespace
 
+DREY_JOB("golden.Jobs", env, args) { of_old(env, args); }
+DREY_JOB("golden.Batch", env, args) { of_old(env, args); }
 DREY_JOB("drey.Job", env, args) { of_two(env, args); }
 DREY_JOB("drey.Second", env, args) { of_two(env, args); }
 DREY_JOB("TopSpeedWindowing", env, args) { example(env, -1, "CarTopSpeedWindowingExample"); }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes cases-VERSION.jsonl from recordings of a real Flink: what was asked, and the shape of the answer.
 
-    make_cases.py RECORDINGS     RECORDINGS holds flink-2/cases
+    make_cases.py RECORDINGS     RECORDINGS holds flink-2/cases, flink-1.12/cases and flink-1.12/cases-1.11.4
 
 Recorded ids become names ({job.running}, {v0}, {tm}), so that they can be replayed. The recordings themselves are not in
-this repository: they were made with Flink 2.3.0 (commit c0f8d1a) on loopback.
+this repository: they were made with Flink 2.3.0 (commit c0f8d1a), 1.12.5 (bfd0f20) and 1.11.4 (1d7d542) on loopback.
 """
 import json
 import os
@@ -12,6 +12,13 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Alike in 1.12 and 1.11. One job was asked about in several states; here there is one for each: (cases, recorded role, role).
+OLD = {
+    "vertices": ["f362c87ffabe89c8a91fa7d0a523ba6c", "31b9a9b9c5ff47b281ea16144a319f72", "b6fcf37e9ee92fdac90c4858d6711e50"],
+    "renamed": [(r"job-restarting.*", "failed", "restarting"), (r"job-restarted.*|attempt-[01].*", "failed", "healed"),
+                (r"cli-run-.*-[23]", r"cli.*", "running")],
+}
 
 # What the recorded ids were. Jobs by what had become of them; savepoints by the job they are of.
 VERSIONS = {
@@ -39,6 +46,44 @@ VERSIONS = {
         "checkpoints": {("running", 125): "completed", ("stopped", 12): "failed", ("stopped", 15): "savepoint", ("slow", 1): "pending",
                         ("plain", 1): "completed"},
         "uuids": {"6c9291903eec875df4f85b358897fce8": "rescale"},
+    },
+    "1.12": {
+        "folder": "flink-1.12/cases",
+        "jobs": {
+            "b865795922237dfd3b93eac6aff1afbd": "running", "4884f4bf8f3a94bdd52dbb591221400d": "failed",
+            "a5bec926dfd22a0076d60bfea2442162": "canceled", "eaf791fdc69b97b523ad0ca0bd1d74af": "finished",
+            "a8fc3857258132129cb8956d29cab941": "stopped", "4e0c81bfbf7bd33390afb898c64a5c2b": "waiting",
+            "95388129239c6523bb29069d77d34f76": "restored", "8d1cc36276f8346b47e0349d741ff8fb": "drained",
+            "5bfcfafc053cc366a631099547f776f1": "slow", "6b5b992200aa34296b6ed260dbf230d7": "dataset",
+            "f6d0b5cea463f5126beb16dedbe78995": "batch", "ecb4109d5d72d6b04628f39978e62b3b": "dataset-failed",
+            "d123c9fa1a45ff53d38d58b2cfe758cb": "batch-failed", "36d2c60ab6b3bf92af0e20be50ac452a": "backpressured",
+            "a94ca4ac43e5b9b9b9c1e7bc7dc6f736": "unchecked", "7ec61752f39a873619f14fcbc7cfb9f3": "checkpoints-failing",
+            "616f2ea8f5212819604513aa4dc5edfd": "no-tm", "552748cd35a908be40a421c76fd1fe25": "canceled-2",
+            "90c58ac4ea822c2a614a55465da20548": "canceled-3", "f9bbaf3c9cea6a708b5fb7b2fbd9b76c": "initializing",
+            "d0b0e824a546bd3ac2a636fd40d0f21a": "cli", "19812d2d6aa2e5bf391c0ee0d4c5a493": "cli-failed",
+            "d16af6d10df7787eed12f6d87c0a1fb5": "cli-2", "ffb618dc5367025cd3dc733de030e3ba": "cli-3",
+            "46aceed7bfcabb99c181ca7839c81b7c": "cli-attached", "204a7bad08ffcad49acad516344ba4c4": "cli-4",
+        },
+        **OLD,
+        "tms": ["127.0.0.1:19122-6d3d86"],
+        "checkpoints": {("running", 8): "completed", ("running", 157): "savepoint", ("slow", 3): "pending"},
+        "uuids": {},
+    },
+    "1.11": {
+        "folder": "flink-1.12/cases-1.11.4",
+        "jobs": {
+            "eb8b27b23ae0c6c3bffb12ab50644f89": "running", "fd909cea692a44a845fa1953927b8d71": "failed",
+            "ad092d85cda09cb00d0afdc44a0a5a37": "canceled", "840b46c2e37023d3630b1ae15f40e613": "finished",
+            "efffb766e16bbc081a5762ffc2697a7f": "stopped", "7d7511aeb2e2c64bb9e23c083d6a5ce4": "waiting",
+            "4480112abc553540e14948610333b84c": "restored", "421b250590d0453a4172ceebcbe73802": "drained",
+            "872d960ac5b91830709e36fe287f5419": "slow", "0919d5cf3193c07dfbb2d7c72a9d38a9": "dataset",
+            "db50be0521ca42a5cd6233be70c64be1": "backpressured", "bd7def11e78450976201f983e8de5c82": "unchecked",
+            "316d931bd0bf9a36f07c23775c1ad65d": "canceled-2", "8cb2c6680884bed21c87c71e024ab9e2": "canceled-3",
+        },
+        **OLD,
+        "tms": ["a257bea07d8a199e68858b2ac427dd99"],
+        "checkpoints": {("running", 7): "completed", ("running", 103): "savepoint", ("slow", 2): "pending"},
+        "uuids": {},
     },
 }
 
@@ -159,7 +204,7 @@ class Converter:
             if chosen and len(set(word)) == 1:
                 return match[0]  # an id that the client chose
             if word in self.table["jobs"]:
-                return "{job." + self.table["jobs"][word] + "}" if match[0] == word else match[0]
+                return ("{job." if match[0] == word else "{JOB.") + self.table["jobs"][word] + "}"
             if word in self.table["vertices"]:
                 return "{v%d}" % self.table["vertices"].index(word)
             if word in self.table["uuids"]:
@@ -171,22 +216,23 @@ class Converter:
         for i, tm in enumerate(self.table["tms"]):
             for colon in (":", "%3A", "%253A"):
                 text = text.replace(tm.replace(":", colon), "{tm%s}" % colon.rstrip(":"))
-        text = re.sub(r"(?:file:/*)?\$FLINK/[a-z/]*savepoint-([0-9a-f]{6}-[0-9a-f]{12})", r"{savepoint.\1}", text)
+        text = re.sub(r"(?:file:/*)?\$FLINK/[a-z0-9/]*savepoint-([0-9a-f]{6}-[0-9a-f]{12})", r"{savepoint.\1}", text)
         text = re.sub(r"\b[0-9a-fA-F]{32}\b", named, text)
-        text = text.replace("flink-user-standalonesession-0", "{jobmanager}").replace("flink-user-taskexecutor-0", "{taskmanager}")
+        text = re.sub(r"flink-(?:user-standalonesession-0|root-standalonesession-0-\$HOST)", "{jobmanager}", text)
+        text = text.replace("flink-user-taskexecutor-0", "{taskmanager}")
         text = re.sub(r"JobManager_ITIMER_[0-9_-]+\.html", "{profile}", text)
         if job is not None:
             text = re.sub(r"/checkpoints/details/(\d+)(?=/|$)", lambda m: "/checkpoints/details/" + self.checkpoint(job, int(m[1])), text)
         return text
 
-    def asked(self, path):
+    def asked(self, case, path):
         """A trigger id in a path whose trigger was not recorded: {asked.KIND.NAME}."""
         def named(match):
             if match[0].endswith(("0" * 32,)) or "{" in match[2]:
                 return match[0]
-            kind = "stop" if match[2] == "cd" * 16 else match[1].split("/")[-2]
+            kind = "stop" if case.startswith("stop-") or match[2] == "cd" * 16 else match[1].split("/")[-2]
             return f"{match[1]}{{asked.{kind}.{match[2]}}}"
-        return re.sub(r"^((?:/jobs/[^/]*)?/(?:savepoints|checkpoints|savepoint-disposal)/)([0-9a-f]{32})$", named, path)
+        return re.sub(r"^((?:/v1)?(?:/jobs/[^/]*)?/(?:savepoints|checkpoints|savepoint-disposal)/)([0-9a-f]{32})$", named, path)
 
     def checkpoint(self, job, number):
         kind = self.table["checkpoints"].get((job, number))
@@ -207,7 +253,10 @@ class Converter:
             roles = [self.table["jobs"].get(j.lower()) for j in re.findall(r"/jobs/([0-9a-fA-F]{32})", request["path"])]
             out["method"], out["path"] = request["method"], self.symbols(request["path"], roles[0] if roles else None)
             if response["status"] == 200 and len(roles) < 2:
-                out["path"] = self.asked(out["path"])
+                out["path"] = self.asked(case["name"], out["path"])
+            for names, was, role in self.table.get("renamed", ()):
+                if re.fullmatch(names, case["name"]):
+                    out["path"] = re.sub(r"\{job\.%s\}" % was, "{job.%s}" % role, out["path"])
         if request.get("version"):
             out["version"] = request["version"]
         headers = [[k, v] for k, v in request.get("headers", [])]
@@ -257,6 +306,13 @@ class Converter:
             yield "location", operation["location"]
 
     def part(self, p):
+        if "headers" not in p:  # the form of 1.12
+            disposition = f'form-data; name="{p["name"]}"' + (f'; filename="{p["filename"]}"' if p.get("filename") is not None else "")
+            p = {"headers": [["Content-Disposition", disposition], *([["Content-Type", p["contentType"]]] if p.get("contentType") else [])],
+                 "text": p.get("content", "")}
+            if re.fullmatch(r"<\d+ bytes>", p["text"]):
+                p["bytes"] = int(p["text"][1:-7])
+                del p["text"]
         out = {"headers": [[k, v.replace("$FLINK", "/flink")] for k, v in p["headers"]]}
         if "text" in p:
             out["text"] = p["text"]
