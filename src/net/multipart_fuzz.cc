@@ -16,7 +16,8 @@ std::string read(std::string_view bytes, std::size_t piece) {
   std::string out = fed.to_string();
   std::size_t total = 0;
   const std::vector<Part> parts = reader.take();
-  fuzz::planted(parts.size() == 3 && parts[1].file_name && parts[2].file_name);
+  // In the corpus this file comes behind another part.
+  fuzz::planted(parts.size() == 1 && parts[0].file_name == "a b.jar");
   for (const Part& part : parts) {
     total += part.bytes;
     fuzz::expect(part.file_name || part.text.size() == part.bytes, "a text is whole");
