@@ -31,6 +31,7 @@ int up(int argc, char** argv);
 int job_manager(int argc, char** argv);
 int status(int argc, char** argv);
 int down(int argc, char** argv);
+int metrics(int argc, char** argv);
 int openapi(int argc, char** argv);
 int task_manager(int argc, char** argv);
 int program(int argc, char** argv);

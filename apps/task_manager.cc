@@ -16,7 +16,7 @@
 #include "env/log.h"
 #include "runtime/crash.h"
 #include "runtime/inspector.h"
-#include "runtime/process_metrics.h"
+#include "runtime/process_meter.h"
 #include "wire/binary/codec.h"
 
 namespace drey::apps {
@@ -86,7 +86,8 @@ int task_manager(int argc, char** argv) {
   }
   inspection.profile_prefix = options.id;
   options.physical_memory = runtime::physical_memory();
-  options.process_metrics = runtime::process_metrics;
+  runtime::ProcessMeter meter(env::posix());
+  options.process_metrics = [&meter](const auto& pools) { return meter.read(pools); };
   runtime::Inspector inspector(inspection, env::posix());
   options.inspect = [&inspector](const std::string& question, std::function<void(Result<std::string>)> done) {
     auto asked = wire::decode<gateway::Inspection>(question);

@@ -25,7 +25,7 @@
 #include "rest/router.h"
 #include "runtime/crash.h"
 #include "runtime/inspector.h"
-#include "runtime/process_metrics.h"
+#include "runtime/process_meter.h"
 #include "runtime/task_manager_config.h"
 
 namespace drey::apps {
@@ -337,7 +337,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
                                  std::function<void(Result<std::string>)> done) {
     inspector.answer(std::move(question), std::move(done));
   };
-  options.process_metrics = runtime::process_metrics;
+  runtime::ProcessMeter meter(env);
+  options.process_metrics = [&meter] { return meter.read(std::nullopt); };
   options.end_cluster = [] { g_stop.release(); };
   options.crash_report = [&directory](const std::string& id) {
     // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name

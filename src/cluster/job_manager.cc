@@ -21,9 +21,29 @@ constexpr std::chrono::seconds kWatchTick{1};
 constexpr std::chrono::minutes kDeletionsKept{5};
 constexpr std::size_t kDeletionsMax = 10'000;
 
+struct ClusterView {
+  std::int64_t running_jobs = 0;
+  std::int64_t task_managers = 0;
+  std::int64_t slots = 0;
+  std::int64_t free_slots = 0;
+  std::int64_t refused_peers = 0;
+};
+using C = const ClusterView&;
+using metrics::Number;
+constexpr metrics::Row<ClusterView> kClusterMetrics[] = {
+    {"numRunningJobs", [](C v) -> Number { return v.running_jobs; }, "Jobs that have not ended."},
+    {"numRegisteredTaskManagers", [](C v) -> Number { return v.task_managers; }, "TaskManagers that are there."},
+    {"taskSlotsTotal", [](C v) -> Number { return v.slots; }, "Their slots."},
+    {"taskSlotsAvailable", [](C v) -> Number { return v.free_slots; }, "Those that no job has."},
+    {"Status.Drey.refusedPeers", [](C v) -> Number { return v.refused_peers; },
+     "Connections to the RPC port that were closed: without the secret, of another version, garbage."},
+};
+
 Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} not found", id.to_string())); }
 
 }  // namespace
+
+void JobManager::document(std::vector<metrics::Documented>& out) { metrics::document<ClusterView>("The JobManager", kClusterMetrics, out); }
 
 JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
                        std::unique_ptr<ProgramRunner> runner)
@@ -169,7 +189,7 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
     questions_.on_told(*id, std::move(*told));
   } else if (auto* beat = std::get_if<control::Heartbeat>(&*message)) {
     entry->second.model.last_heartbeat = env_.clock.wall().millis;
-    if (!beat->metrics.empty()) entry->second.model.metrics = beat->metrics;
+    if (!beat->names.empty()) entry->second.model.metrics = {std::make_shared<const metrics::Names>(beat->names), beat->values};
     for (const control::TaskReport& report : beat->tasks) {
       if (auto m = master(report.task)) m->on_report(report);
     }
@@ -821,12 +841,10 @@ gateway::Future<gateway::Metrics> JobManager::metrics() {
     std::int64_t running = 0;
     for (const auto& [id, master] : masters_) running += master->is_ended() ? 0 : 1;
     gateway::Metrics all = options_.process_metrics ? options_.process_metrics() : gateway::Metrics();
-    const gateway::Metrics own{{"numRunningJobs", running},
-                                 {"numRegisteredTaskManagers", static_cast<std::int64_t>(task_managers_.size())},
-                                 {"taskSlotsTotal", slots_.total()},
-                                 {"taskSlotsAvailable", slots_.free()},
-                                 {"Status.Drey.refusedPeers", refused_.load()}};
-    all.insert(all.begin(), own.begin(), own.end());
+    const ClusterView view{running, static_cast<std::int64_t>(task_managers_.size()), slots_.total(), slots_.free(), refused_.load()};
+    for (const metrics::Row<ClusterView>& row : kClusterMetrics) {
+      std::visit([&](auto value) { all.add(row.name, value); }, row.of(view));
+    }
     promise.set(std::move(all));
   });
   return promise.future();

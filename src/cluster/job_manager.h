@@ -25,6 +25,7 @@
 #include "env/env.h"
 #include "env/mutex.h"
 #include "gateway/cluster_gateway.h"
+#include "metrics/table.h"
 #include "runtime/crash.h"
 
 namespace drey::cluster {
@@ -97,6 +98,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   std::uint64_t changes() const override { return changes_.load(); }
   void watch(std::function<void(const gateway::EventModel&)> watcher) override;
   gateway::Future<gateway::Metrics> metrics() override;
+  // Its rows.
+  static void document(std::vector<metrics::Documented>& out);
   std::vector<gateway::ConfigEntry> configuration() override;
   std::string option(const std::string& key, const std::string& fallback) override;
 

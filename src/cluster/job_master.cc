@@ -314,7 +314,14 @@ void JobMaster::on_message(const control::SnapshotAck& message) {
 void JobMaster::on_report(const control::TaskReport& report) {
   if (!is_current(report.task)) return;
   Seen& seen = reports_[{report.task.vertex, report.task.subtask, report.task.attempt}];
-  seen.metrics = report.metrics;
+  if (!report.names.empty()) {
+    // Subtasks of a vertex have the same ones: they share them.
+    metrics::NamesRef& known = names_[report.task.vertex];
+    if (known == nullptr || *known != report.names) known = std::make_shared<const metrics::Names>(report.names);
+    seen.names = known;
+  }
+  seen.metrics = {seen.names, report.values};
+  seen.totals = report.totals;
   seen.accumulators.clear();
   for (const auto& accumulator : report.accumulators) seen.accumulators.push_back(accumulator_model(accumulator));
 }
@@ -653,12 +660,13 @@ void JobMaster::store_checkpoint(control::Checkpoint checkpoint) {
   coordinator_.set_pending(checkpoint);
   checkpoint.status = control::CheckpointStatus::kCompleted;
   const auto stored = std::make_shared<const control::Checkpoint>(std::move(checkpoint));
-  const auto status = std::make_shared<Status>();
-  host_.beside([env = &env_, stored, status] { *status = write_metadata(env->files, *stored); },
-               [self = shared_from_this(), stored, status] { self->on_metadata_written(*stored, *status); });
+  const auto bytes = std::make_shared<Result<std::int64_t>>(0);
+  host_.beside([env = &env_, stored, bytes] { *bytes = write_metadata(env->files, *stored); },
+               [self = shared_from_this(), stored, bytes] { self->on_metadata_written(*stored, *bytes); });
 }
 
-void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, Status status) {
+void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, const Result<std::int64_t>& bytes) {
+  Status status = bytes.ok() ? Status() : bytes.status();
   if (!coordinator_.is_storing(checkpoint.id)) {
     // Given up meanwhile, and its files deleted, perhaps before the last of them was there.
     std::vector<std::string> gone{checkpoint.path};
@@ -688,6 +696,7 @@ void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, Statu
     statistics_.written_bytes.add(written);
     statistics_.state_bytes.add(state);
     statistics_.processed_bytes.add(processed);
+    statistics_.metadata_bytes = *bytes;
     statistics_.duration.add(last_ack - checkpoint.trigger_time);
   }
   carry_out(coordinator_.on_stored(checkpoint.id, status.ok(), status.to_string(), now()));
@@ -772,6 +781,8 @@ gateway::JobModelRef JobMaster::model() const {
         a.data_port = attempt.data_port;
         if (const auto seen = reports_.find({v, s, attempt.number}); seen != reports_.end()) {
           a.metrics = seen->second.metrics;
+          a.is_measured = true;
+          a.totals = seen->second.totals;
           a.accumulators = seen->second.accumulators;
         }
         vertex.subtasks.back().push_back(std::move(a));

@@ -120,7 +120,8 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<control::SnapshotOperator> operators_of(const control::Checkpoint& checkpoint) const;
   // Writes its metadata beside the loop. While that takes, nothing is deployed: what is to run next starts from it.
   void store_checkpoint(control::Checkpoint checkpoint);
-  void on_metadata_written(const control::Checkpoint& checkpoint, Status status);
+  // `bytes`: the size of its metadata.
+  void on_metadata_written(const control::Checkpoint& checkpoint, const Result<std::int64_t>& bytes);
   void schedule_checkpoint_timer();
   // Whether they outlive the job, which has ended.
   bool keeps_checkpoints() const;
@@ -173,10 +174,13 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::string restored_path_;
   bool restored_savepoint_ = false;
   struct Seen {
+    metrics::NamesRef names;  // that were told last
     gateway::Metrics metrics;
+    metrics::TaskTotals totals;
     std::vector<gateway::AccumulatorModel> accumulators;
   };
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, Seen> reports_;  // vertex, subtask, attempt
+  std::map<std::uint32_t, metrics::NamesRef> names_;  // of metrics, by vertex
 };
 
 }  // namespace drey::cluster

@@ -8,7 +8,7 @@
 namespace drey::cluster {
 namespace {
 
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 Result<StoredJob> decoded(std::string_view row) {
   auto job = wire::decode<StoredJob>(row);
@@ -48,9 +48,10 @@ class SqliteStore final : public JobStore {
       return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: end its jobs with the version that wrote it, "
                                                    "then remove it", version, kFormat));
     }
-    return run("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL);"
+    const std::string create = fmt::format("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL);"
                "CREATE TABLE IF NOT EXISTS operations(id TEXT PRIMARY KEY, operation BLOB NOT NULL);"
-               "PRAGMA user_version=2; COMMIT;");
+               "PRAGMA user_version={}; COMMIT;", kFormat);
+    return run(create.c_str());
   }
 
   // INSERT or UPDATE of a row (id, blob).

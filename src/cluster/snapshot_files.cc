@@ -46,7 +46,7 @@ Result<std::string> local_directory(std::string path) {
   return path;
 }
 
-Status write_metadata(env::FileSystem& files, const control::Checkpoint& checkpoint) {
+Result<std::int64_t> write_metadata(env::FileSystem& files, const control::Checkpoint& checkpoint) {
   control::Checkpoint stored = checkpoint;
   if (control::is_savepoint(stored.form)) {
     DREY_TRY(change_paths(stored, [](std::string& path) { path = env::base_name_of(path); }));
@@ -59,7 +59,8 @@ Status write_metadata(env::FileSystem& files, const control::Checkpoint& checkpo
   bytes += payload;
   DREY_TRY(files.make_directories(checkpoint.path));
   DREY_TRY(files.write_atomic(checkpoint.path + kMetadata, bytes));
-  return files.sync_directory(env::directory_of(checkpoint.path));
+  DREY_TRY(files.sync_directory(env::directory_of(checkpoint.path)));
+  return static_cast<std::int64_t>(bytes.size());
 }
 
 Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, const std::string& wanted) {

@@ -18,8 +18,8 @@ namespace drey::cluster {
 // "file:///a/b", "file:/a/b" and "/a/b" are one directory. FAILS WITH: kInvalidArgument for anything else.
 Result<std::string> local_directory(std::string path);
 
-// Writes the _metadata of checkpoint.path.
-Status write_metadata(env::FileSystem& files, const control::Checkpoint& checkpoint);
+// Writes the _metadata of checkpoint.path and says how long it is, in bytes.
+Result<std::int64_t> write_metadata(env::FileSystem& files, const control::Checkpoint& checkpoint);
 
 // By its directory or its _metadata file; paths are those of now. FAILS WITH: kNotFound, kCorrupt, kIncompatible.
 Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, const std::string& path);

@@ -15,13 +15,14 @@
 #include "control/checkpoint/barrier_aligner.h"
 #include "control/execution/states.h"
 #include "graph/job_graph.h"
+#include "metrics/metrics.h"
 #include "wire/field.h"
 
 namespace drey::control {
 
 using wire::field;
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 // In a time that depends on the lengths alone, which are no secret.
 inline bool is_same_secret(std::string_view a, std::string_view b) {
@@ -139,22 +140,29 @@ struct AccumulatorReport {
 };
 static_assert(wire::EveryMemberHasARow<AccumulatorReport>);
 
-// Totals since the attempt began; names as REST shows them.
+// What was measured of an attempt.
 struct TaskReport {
   TaskAddress task;
-  std::vector<std::pair<std::string, std::int64_t>> metrics;  // subtask scope; operators as "<op>.<metric>"
+  metrics::Names names;              // empty: those of the attempt's last report on this connection
+  std::vector<std::int64_t> values;  // metrics::raw_of, in their order
+  metrics::TaskTotals totals;
   std::vector<AccumulatorReport> accumulators;
   static constexpr auto fields() {
     using M = TaskReport;
-    return std::tuple{field("task", &M::task), field("metrics", &M::metrics), field("accumulators", &M::accumulators)};
+    return std::tuple{field("task", &M::task), field("names", &M::names), field("values", &M::values), field("totals", &M::totals),
+                      field("accumulators", &M::accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskReport>);
 
 struct Heartbeat {
   std::vector<TaskReport> tasks;
-  std::vector<std::pair<std::string, std::int64_t>> metrics;  // TaskManager scope
-  static constexpr auto fields() { return std::tuple{field("tasks", &Heartbeat::tasks), field("metrics", &Heartbeat::metrics)}; }
+  metrics::Names names;  // of the TaskManager; empty: it says nothing of itself
+  std::vector<std::int64_t> values;
+  static constexpr auto fields() {
+    using M = Heartbeat;
+    return std::tuple{field("tasks", &M::tasks), field("names", &M::names), field("values", &M::values)};
+  }
 };
 static_assert(wire::EveryMemberHasARow<Heartbeat>);
 

@@ -15,12 +15,13 @@
 #include "gateway/rescale_model.h"
 #include "gateway/statistic_model.h"
 #include "graph/job_graph.h"
+#include "metrics/metrics.h"
 #include "wire/field.h"
 
 namespace drey::gateway {
 
 using wire::field;
-using Metrics = std::vector<std::pair<std::string, std::int64_t>>;
+using metrics::Metrics;
 
 struct ExceptionModel {
   std::string name;        // of the class
@@ -60,6 +61,8 @@ struct AttemptModel {
   std::string host;
   std::int32_t data_port = 0;
   Metrics metrics;
+  bool is_measured = false;  // totals have come
+  metrics::TaskTotals totals;
   std::vector<AccumulatorModel> accumulators;
   // When the attempt entered that state; 0: never.
   std::int64_t time_of(std::string_view which) const {
@@ -68,17 +71,12 @@ struct AttemptModel {
     }
     return 0;
   }
-  std::int64_t metric(std::string_view name) const {
-    for (const auto& [key, value] : metrics) {
-      if (key == name) return value;
-    }
-    return 0;
-  }
   static constexpr auto fields() {
     using M = AttemptModel;
     return std::tuple{field("number", &M::number), field("state", &M::state), field("entered", &M::entered),
                       field("task-manager", &M::task_manager), field("host", &M::host), field("data-port", &M::data_port),
-                      field("metrics", &M::metrics), field("accumulators", &M::accumulators)};
+                      field("metrics", &M::metrics), field("is-measured", &M::is_measured), field("totals", &M::totals),
+                      field("accumulators", &M::accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AttemptModel>);
@@ -169,6 +167,7 @@ struct CheckpointsModel {
   std::int64_t restored_time = 0;
   std::string restored_path;
   bool restored_savepoint = false;
+  std::int64_t metadata_bytes = -1;  // of the last complete one's metadata; -1: none, or not known
   static constexpr auto fields() {
     using M = CheckpointsModel;
     return std::tuple{field("exactly-once", &M::exactly_once), field("interval", &M::interval), field("timeout", &M::timeout),
@@ -178,7 +177,8 @@ struct CheckpointsModel {
                       field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
                       field("duration", &M::duration), field("processed-bytes", &M::processed_bytes), field("history", &M::history),
                       field("restored-id", &M::restored_id), field("restored-time", &M::restored_time),
-                      field("restored-path", &M::restored_path), field("restored-savepoint", &M::restored_savepoint)};
+                      field("restored-path", &M::restored_path), field("restored-savepoint", &M::restored_savepoint),
+                      field("metadata-bytes", &M::metadata_bytes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointsModel>);

@@ -70,6 +70,11 @@ class OperatorContext {
                           double real) = 0;
   // A cell that the operator writes and any thread reads; named below the operator's scope.
   virtual std::int64_t* metric(std::string_view name, drey_metric_kind kind) = 0;
+  // The same below the scope of the source that this operator is chained to; null: there is none.
+  virtual std::int64_t* source_metric(std::string_view name, drey_metric_kind kind) = 0;
+  // For cells: other threads read them.
+  static void set(std::int64_t* cell, std::int64_t value) { __atomic_store_n(cell, value, __ATOMIC_RELAXED); }
+  static void add(std::int64_t* cell, std::int64_t n) { set(cell, *cell + n); }
 
   // User code of this operator; null for kinds without.
   virtual const drey_functions* functions() const = 0;

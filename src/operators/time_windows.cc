@@ -242,6 +242,7 @@ class TimeWindows final : public Operator {
     const auto slice = table_->groups().find(end);
     if (slice == table_->groups().end()) return {};
     const std::vector<state::Address>& rows = slice->second;
+    context_.state().count_fired(rows.size());
     for (std::size_t begin = 0; begin < rows.size(); begin += kFireRows) {
       fire_keys_.clear();
       fire_values_.clear();
@@ -280,6 +281,7 @@ class TimeWindows final : public Operator {
       });
       DREY_TRY(std::move(merged));
       const std::vector<data::View>& keys = merge_keys_.keys();
+      context_.state().count_fired(keys.size());
       for (std::size_t begin = 0; begin < keys.size(); begin += kFireRows) {
         const std::size_t n = std::min(kFireRows, keys.size() - begin);
         fire_keys_.assign(keys.begin() + static_cast<std::ptrdiff_t>(begin),

@@ -37,16 +37,16 @@ std::string metrics_of(const gateway::JobModel& job) {
   for (const auto& vertex : job.vertices) {
     for (const auto& subtask : vertex.subtasks) {
       const auto& attempt = subtask.back();
-      tick.records_in += attempt.metric("numRecordsIn");
-      tick.records_out += attempt.metric("numRecordsOut");
-      tick.bytes_in += attempt.metric("numBytesIn");
-      tick.bytes_out += attempt.metric("numBytesOut");
-      tick.busy = std::max(tick.busy, attempt.metric("busyTimeMsPerSecond"));
+      tick.records_in += attempt.totals.records_in;
+      tick.records_out += attempt.totals.records_out;
+      tick.bytes_in += attempt.totals.bytes_in;
+      tick.bytes_out += attempt.totals.bytes_out;
+      tick.busy = std::max(tick.busy, attempt.metrics.whole("busyTimeMsPerSecond"));
       tick.back_pressured =
-          std::max(tick.back_pressured, attempt.metric("backPressuredTimeMsPerSecond"));
-      for (const auto& [name, value] : attempt.metrics) {
-        if (name == "currentInputWatermark")
-          tick.watermark = std::min(tick.watermark.value_or(value), value);
+          std::max(tick.back_pressured, attempt.metrics.whole("backPressuredTimeMsPerSecond"));
+      if (attempt.metrics.find("currentInputWatermark")) {
+        const std::int64_t mark = attempt.metrics.whole("currentInputWatermark");
+        tick.watermark = std::min(tick.watermark.value_or(mark), mark);
       }
     }
   }

@@ -36,12 +36,25 @@ inline gateway::JobModel sample() {
     attempt.task_manager = "tm";
     attempt.host = "localhost";
     attempt.data_port = 7;
-    attempt.metrics = {{"numRecordsIn", 10 * (i + 1)},
-                       {"accumulateBusyTimeMs", 300},
-                       {"accumulateIdleTimeMs", 100},
-                       {"accumulateBackPressuredTimeMs", 600}, {"busyTimeMsPerSecond", 300}, {"idleTimeMsPerSecond", 100},
-                       {"backPressuredTimeMsPerSecond", 600},
-                       {"currentInputWatermark", 5}};
+    attempt.metrics = {{"numRecordsIn", std::int64_t{10 * (i + 1)}},
+                       {"numRecordsInPerSecond", i == 0 ? 43.733333333333334 : 0.0},
+                       {"busyTimeMsPerSecond", 300.0},
+                       {"idleTimeMsPerSecond", std::int64_t{100}},
+                       {"backPressuredTimeMsPerSecond", std::int64_t{600}},
+                       {"isBackPressured", true},
+                       {"Shuffle.Netty.Output.Buffers.outPoolUsage", 1.0f / 6},
+                       {"currentInputWatermark", std::int64_t{5}}};
+    // An operator that is called as a scope of Flink's.
+    auto names = std::make_shared<metrics::Names>(*attempt.metrics.names());
+    auto values = attempt.metrics.raw();
+    names->push_back({"Shuffle.numRecordsSend", 8, metrics::Form::kWhole});
+    values.push_back(9);
+    attempt.metrics = {names, values};
+    attempt.is_measured = true;
+    attempt.totals.records_in = 10 * (i + 1);
+    attempt.totals.busy_ms = 300;
+    attempt.totals.idle_ms = 100;
+    attempt.totals.back_pressured_ms = 600;
     attempt.accumulators = {{"rows", "LongCounter", "4"}};
     vertex.subtasks.push_back({attempt});
   }
@@ -54,6 +67,7 @@ inline gateway::JobModel sample() {
   done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5},
                 {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
   job.checkpoints.completed = 1;
+  job.checkpoints.metadata_bytes = 5419;
   job.checkpoints.history = {done};
   return job;
 }
@@ -145,8 +159,9 @@ class FakeGateway : public gateway::ClusterGateway {
   std::uint64_t changes() const override { return ++changes_; }  // so nothing is shared
   mutable std::uint64_t changes_ = 0;
   gateway::Future<gateway::Metrics> metrics() override {
-    return Result<gateway::Metrics>(gateway::Metrics{
-        {"taskSlotsTotal", 4}, {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0}});
+    return Result<gateway::Metrics>(
+        gateway::Metrics{{"taskSlotsTotal", std::int64_t{4}},
+                         {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0.0}});
   }
   std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
   std::string option(const std::string&, const std::string& fallback) override { return fallback; }

@@ -89,23 +89,24 @@ JobPlan plan_of(const gateway::JobModel& job, Dialect dialect) {
 }
 
 IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts) {
-  const auto sum = [&](std::string_view name) {
+  using metrics::TaskTotals;
+  const auto sum = [&](std::int64_t TaskTotals::*which) {
     std::int64_t total = 0;
-    for (const auto* attempt : attempts) total += attempt->metric(name);
+    for (const auto* attempt : attempts) total += attempt->totals.*which;
     return total;
   };
-  const bool complete = std::all_of(attempts.begin(), attempts.end(),
-                                    [](const auto* a) { return !a->metrics.empty(); });
+  const bool complete =
+      std::all_of(attempts.begin(), attempts.end(), [](const auto* a) { return a->is_measured; });
   IoMetrics io;
-  io.read_bytes = sum("numBytesIn");
-  io.write_bytes = sum("numBytesOut");
-  io.read_records = sum("numRecordsIn");
-  io.write_records = sum("numRecordsOut");
+  io.read_bytes = sum(&TaskTotals::bytes_in);
+  io.write_bytes = sum(&TaskTotals::bytes_out);
+  io.read_records = sum(&TaskTotals::records_in);
+  io.write_records = sum(&TaskTotals::records_out);
   io.read_bytes_complete = io.write_bytes_complete = io.read_records_complete =
       io.write_records_complete = complete;
-  io.accumulated_backpressured_time = sum("accumulateBackPressuredTimeMs");
-  io.accumulated_idle_time = sum("accumulateIdleTimeMs");
-  io.accumulated_busy_time = static_cast<double>(sum("accumulateBusyTimeMs"));
+  io.accumulated_backpressured_time = sum(&TaskTotals::back_pressured_ms);
+  io.accumulated_idle_time = sum(&TaskTotals::idle_ms);
+  io.accumulated_busy_time = static_cast<double>(sum(&TaskTotals::busy_ms));
   return io;
 }
 

@@ -6,6 +6,7 @@ namespace drey::rest {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST_F(RouterTest, PathsFollowFlinksRules) {
   for (const char* path :
@@ -231,6 +232,28 @@ TEST_F(RouterTest, MetricsAreTextAggregatesAreNumbersAndAMissingOneEmptiesTheAns
   EXPECT_EQ(ask("GET", "/jobs/" + JobId().to_string() + "/metrics").body, "[]");
   EXPECT_EQ(ask("GET", vertex + "/metrics?get=1.numRecordsIn").body,
             "[{\"id\":\"1.numRecordsIn\",\"value\":\"20\"}]");
+  EXPECT_EQ(ask("GET", vertex + "/metrics?get=2.numRecordsIn,-1.numRecordsIn,numRecordsIn,1.,1").body, "[]");
+}
+
+TEST_F(RouterTest, RealNumbersTruthsAndTextsAreAsFlinkPrintsThem) {
+  const std::string vertex = job_ + "/vertices/" + kVertex.to_string();
+  const auto value = [&](const std::string& path, const std::string& name) {
+    return ask("GET", path + "/metrics?get=" + name).json().elements()[0]["value"].text();
+  };
+  EXPECT_EQ(value(vertex + "/subtasks/0", "numRecordsInPerSecond"), "43.733333333333334");
+  EXPECT_EQ(value(vertex + "/subtasks/0", "busyTimeMsPerSecond"), "300.0");
+  EXPECT_EQ(value(vertex + "/subtasks/0", "idleTimeMsPerSecond"), "100");
+  EXPECT_EQ(value(vertex + "/subtasks/0", "isBackPressured"), "true");
+  EXPECT_EQ(value(vertex + "/subtasks/1", "Shuffle.Netty.Output.Buffers.outPoolUsage"), "0.16666667");
+  EXPECT_EQ(value(job_, "lastCheckpointExternalPath"), "file:/c/chk-3");
+  EXPECT_EQ(value(job_, "lastCheckpointMetadataSize"), "5419");
+  EXPECT_EQ(value(job_, "lastCheckpointFullSize"), "220");
+  EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=numRecordsInPerSecond&agg=sum").body,
+            "[{\"id\":\"numRecordsInPerSecond\",\"sum\":43.733333333333334}]");
+  for (const char* no_number : {"isBackPressured", "isBackPressured,numRecordsIn"}) {
+    EXPECT_EQ(ask("GET", vertex + "/subtasks/metrics?get=" + std::string(no_number)).body, "[]");
+  }
+  EXPECT_EQ(ask("GET", "/jobs/metrics?get=lastCheckpointExternalPath").body, "[]");
 }
 
 TEST_F(RouterTest, RunTakesAllFourFormsOfArgumentsAndTheBodyWins) {
@@ -309,6 +332,11 @@ TEST_F(RouterTest, PrometheusNamesAreFlinksAndLabelsAreQuoted) {
   const Answered page = ask("GET", "/metrics");
   EXPECT_EQ(page.status, 200);
   EXPECT_THAT(page.body, HasSubstr("flink_jobmanager_taskSlotsTotal{} 4\n"));
+  EXPECT_THAT(page.body, HasSubstr("subtask_index=\"0\"} 43.733333333333334\n"));
+  EXPECT_THAT(page.body, HasSubstr("flink_taskmanager_job_task_Shuffle_Netty_Output_Buffers_outPoolUsage{"));
+  EXPECT_THAT(page.body, HasSubstr("flink_taskmanager_job_task_operator_numRecordsSend{"));
+  EXPECT_THAT(page.body, HasSubstr(",operator_name=\"Shuffle\"} 9\n"));
+  EXPECT_THAT(page.body, Not(HasSubstr("lastCheckpointExternalPath")));
   EXPECT_THAT(page.body, HasSubstr("flink_taskmanager_job_task_numRecordsIn{job_id=\"" + kJob.to_string() +
                                    "\",job_name=\"fails <every> & n\",task_id=\"" + kVertex.to_string() +
                                    "\",task_name=\"Source: rows\",tm_id=\"tm\",subtask_index=\"1\"} 20\n"));

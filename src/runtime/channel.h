@@ -80,6 +80,7 @@ class Channel {
   // Any thread; what was true at some moment of the call.
   std::uint64_t queued_bytes() const;
   std::size_t queued_items() const;
+  std::uint64_t bytes_max() const { return bytes_max_; }
 
  private:
   // Holds the items [first, next->first). Made by the producer when the one before is full, dropped by the consumer.

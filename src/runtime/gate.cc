@@ -112,8 +112,10 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
       event.batch = std::move(item.batch);
       return event;
     case Item::Kind::kWatermark:
-      side.time_ended = item.value == kMaxWatermark;
-      if (!side.time_ended) side.watermark = std::max(side.watermark, item.value);
+      side.time_ended.store(item.value == kMaxWatermark, std::memory_order_relaxed);
+      if (!side.time_ended) {
+        side.watermark.store(std::max(side.watermark.load(std::memory_order_relaxed), item.value), std::memory_order_relaxed);
+      }
       return progress_of_time();
     case Item::Kind::kIdle:
       side.idle = item.value != 0;
@@ -148,7 +150,7 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
 
 Gate::Event Gate::progress_of_time() {
   // Nothing moves as long as the one that was behind the others still is: not worth a look at all of them.
-  if (const Side& behind = sides_[behind_]; !idle_ && !behind.idle && !behind.time_ended && behind.watermark <= watermark_) return {};
+  if (const Side& behind = sides_[behind_]; !idle_ && !behind.idle && !behind.time_ended && behind.watermark.load(std::memory_order_relaxed) <= watermark_) return {};
   // The slowest that is active counts. Where none is, but some are idle, the one that came furthest: what it announced was
   // true. That the others have ended is no end of time for those that are idle.
   std::int64_t lowest = kMaxWatermark;
@@ -157,13 +159,14 @@ Gate::Event Gate::progress_of_time() {
   bool any_idle = false;
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     const Side& side = sides_[i];
-    highest = std::max(highest, side.watermark);
+    const std::int64_t mark = side.watermark.load(std::memory_order_relaxed);
+    highest = std::max(highest, mark);
     if (side.time_ended) continue;
     any_idle = any_idle || side.idle;
     if (side.idle) continue;
     any_active = true;
-    if (side.watermark >= lowest) continue;
-    lowest = side.watermark;
+    if (mark >= lowest) continue;
+    lowest = mark;
     behind_ = i;
   }
   const bool idle = any_idle && !any_active;
@@ -186,7 +189,7 @@ std::int64_t Gate::input_watermark(std::uint32_t input) const {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     if (channels_[i].input != input) continue;
     any = true;
-    if (!sides_[i].time_ended) lowest = std::min(lowest, sides_[i].watermark);
+    if (!sides_[i].time_ended) lowest = std::min(lowest, sides_[i].watermark.load(std::memory_order_relaxed));
   }
   return any ? lowest : kMinWatermark;
 }

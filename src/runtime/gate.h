@@ -4,6 +4,7 @@
 // have items in turn. Looking for the next one costs by the number of those, not by the number of channels.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -18,6 +19,7 @@ struct InputChannel {
   std::shared_ptr<Channel> channel;
   std::uint32_t input = 0;
   std::uint32_t schema = 0;  // which of the task's input edges
+  bool is_remote = false;    // its producer is in another process
 };
 
 class Gate {
@@ -46,13 +48,14 @@ class Gate {
   control::BarrierAligner& aligner() { return aligner_; }
   std::int64_t watermark() const { return watermark_; }
   void restore_watermark(std::int64_t watermark) { watermark_ = watermark; }
+  // Any thread.
   std::int64_t input_watermark(std::uint32_t input) const;
   const std::vector<InputChannel>& channels() const { return channels_; }
 
  private:
   struct Side {
-    std::int64_t watermark = kMinWatermark;  // the last one before the end of time
-    bool time_ended = false;                 // kMaxWatermark has come
+    std::atomic<std::int64_t> watermark{kMinWatermark};  // the last one before the end of time; the task writes it
+    std::atomic<bool> time_ended{false};                  // kMaxWatermark has come; likewise
     bool idle = false;
     bool data_ended = false;
     bool ended = false;

@@ -19,7 +19,7 @@ std::shared_ptr<Channel> ChannelTable::at(std::uint32_t edge, std::uint32_t from
   return channel;
 }
 
-void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex) {
+void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex, const std::function<bool(std::uint32_t, std::uint32_t)>& is_remote) {
   for (const graph::VertexEdge& crossing : plan_.edges) {
     const graph::OperatorEdge& edge = graph_.edges[crossing.edge];
     const auto producers = static_cast<std::uint32_t>(plan_.vertices[crossing.from].parallelism);
@@ -38,7 +38,9 @@ void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex) {
       in.edge = crossing.edge;
       for (std::uint32_t from = 0; from < producers; ++from) {
         for (const std::uint32_t to : graph::consumers_of(edge.partitioner, from, producers, consumers)) {
-          if (to == spec.subtask) in.channels.push_back(at(crossing.edge, from, to));
+          if (to != spec.subtask) continue;
+          in.channels.push_back(at(crossing.edge, from, to));
+          in.is_remote.push_back(is_remote && is_remote(crossing.from, from));
         }
       }
       spec.inputs.push_back(std::move(in));
@@ -221,6 +223,7 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
     }
     coordinator.condition_.wait(lock, [&] { return coordinator.done_ == tasks.size(); });
     lock.unlock();
+    if (options.on_tasks_ended) options.on_tasks_ended(tasks);
     for (const auto& task : tasks) {
       if (task->is_source()) result.source_rows += task->metrics().records_out.get();
       for (const auto& [name, value] : task->accumulators()) {

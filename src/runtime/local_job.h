@@ -26,6 +26,8 @@ struct LocalJobOptions {
   std::vector<std::int32_t> restarts;
   // After each start has ended: what is kept of it must be let go; the last complete checkpoint, or -1.
   std::function<void(std::int64_t checkpoint_id)> on_ended = {};
+  // Before that: its tasks, which have ended, with what was measured of them.
+  std::function<void(const std::vector<std::shared_ptr<Task>>& tasks)> on_tasks_ended = {};
   std::uint64_t state_bytes_max = UINT64_MAX;
   std::uint64_t channel_bytes = 512u << 10;
 };
@@ -45,8 +47,9 @@ class ChannelTable {
  public:
   ChannelTable(const graph::JobGraph& graph, const graph::Plan& plan, std::uint64_t channel_bytes)
       : graph_(graph), plan_(plan), channel_bytes_(channel_bytes) {}
-  // Adds the edges of one subtask to its spec.
-  void connect(TaskSpec& spec, std::uint32_t vertex);
+  // Adds the edges of one subtask to its spec. `is_remote`: whether that producer is in another process; empty: none is.
+  void connect(TaskSpec& spec, std::uint32_t vertex,
+               const std::function<bool(std::uint32_t vertex, std::uint32_t subtask)>& is_remote = {});
 
   // Edge, producer, consumer.
   using Name = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;

@@ -54,6 +54,7 @@ Status Output::open_custom(operators::OperatorContext& context) {
 
 void Output::send(std::size_t target, data::BatchRef batch) {
   ++batches_;
+  if (options_.batches != nullptr) options_.batches->add(1);
   Item item;
   item.batch = std::move(batch);
   push(target, std::move(item));

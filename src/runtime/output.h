@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "data/key.h"
 #include "graph/job_graph.h"
+#include "runtime/cell.h"
 #include "runtime/channel.h"
 #include "runtime/module.h"
 #include "runtime/user_host.h"
@@ -25,6 +26,7 @@ struct OutputOptions {
   UserFunctions custom;  // only for kCustom
   // How long rows may wait in a builder while the task is busy; zero: no longer than emit() takes; absent: until it is full.
   std::optional<Nanos> buffer_timeout;
+  Cell* batches = nullptr;  // counts what is sent, with the task's other outputs; null: nobody wants to know
 };
 
 class Output {

@@ -10,7 +10,8 @@ Task::Runner::Runner(Task& task, std::uint32_t number, OperatorMetrics& metrics)
     : task_(task),
       node_(task.spec_.graph->operators[number]),
       id_(graph::operator_id_of(*task.spec_.graph, number)),
-      metrics_(metrics) {
+      metrics_(metrics),
+      gives_event_times_(&metrics == task.operator_metrics_[0]->event_times) {
   if (task.spec_.code != nullptr) code_ = task.spec_.code->operators.at(number);
   for (const std::string& schema : node_.outputs) outputs_.push_back(*data::Schema::parse(schema));
   inputs_.resize(2);
@@ -66,13 +67,13 @@ Status Task::Runner::fire_wake(std::int64_t now_ms) {
 Status Task::Runner::emit(std::uint32_t output, data::BatchRef batch) {
   metrics_.records_out.add(batch->rows());
   metrics_.bytes_out.add(static_cast<std::int64_t>(batch->bytes()));
+  if (gives_event_times_ && batch->row_times() != nullptr) metrics_.event_time.set(batch->row_times()[batch->physical(batch->rows() - 1)]);
   for (const Route& route : routes) {
     if (route.output != output) continue;
     if (route.next != nullptr) {
       DREY_TRY(route.next->process(route.input, batch));
     } else {
       task_.metrics_.records_out.add(batch->rows());
-      task_.metrics_.batches_out.add(1);
       task_.metrics_.bytes_out.add(static_cast<std::int64_t>(batch->bytes()));
       DREY_TRY(route.edge->emit(batch));
     }
@@ -124,9 +125,16 @@ void Task::Runner::accumulate(std::string_view name, drey_accumulator_kind kind,
   }
 }
 
-std::int64_t* Task::Runner::metric(std::string_view name, drey_metric_kind kind) {
+std::int64_t* Task::Runner::metric(std::string_view name, drey_metric_kind kind) { return metric_of(metrics_, name, kind); }
+
+std::int64_t* Task::Runner::source_metric(std::string_view name, drey_metric_kind kind) {
+  OperatorMetrics& head = *task_.operator_metrics_[0];
+  return head.is_source ? metric_of(head, name, kind) : nullptr;
+}
+
+std::int64_t* Task::Runner::metric_of(OperatorMetrics& metrics, std::string_view name, drey_metric_kind kind) {
   std::lock_guard lock(task_.registry_mutex_);
-  auto& slot = metrics_.own[std::string(name)];
+  auto& slot = metrics.own[std::string(name)];
   if (slot.second == nullptr) slot = {kind, std::make_unique<std::int64_t>(0)};
   return slot.second.get();
 }

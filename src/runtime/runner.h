@@ -65,6 +65,7 @@ class Task::Runner final : public operators::OperatorContext, public operators::
   std::function<void()> waker() override;
   void accumulate(std::string_view name, drey_accumulator_kind kind, std::int64_t whole, double real) override;
   std::int64_t* metric(std::string_view name, drey_metric_kind kind) override;
+  std::int64_t* source_metric(std::string_view name, drey_metric_kind kind) override;
   const drey_functions* functions() const override { return code_.functions; }
   const void* closure() const override { return code_.closure; }
   drey_task* abi_task() override { return &abi_; }
@@ -76,10 +77,13 @@ class Task::Runner final : public operators::OperatorContext, public operators::
   Status take_failure() override;
 
  private:
+  std::int64_t* metric_of(OperatorMetrics& metrics, std::string_view name, drey_metric_kind kind);
+
   Task& task_;
   const graph::OperatorNode& node_;
   const OperatorId id_;
   OperatorMetrics& metrics_;
+  const bool gives_event_times_;  // to the rows of the task's source
   UserFunctions code_;
   std::vector<data::Schema> outputs_;
   std::vector<data::Schema> inputs_;

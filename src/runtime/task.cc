@@ -7,6 +7,7 @@
 #include "env/log.h"
 #include "graph/pipeline_options.h"
 #include "runtime/runner.h"
+#include "runtime/task_meter.h"
 
 namespace drey::runtime {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 // One step: so many batches, then the worker turns to the next task (engine.md 1.6).
 constexpr int kBatchesPerStep = 4;
 constexpr const char* kWatermarkState = "~watermark";
+constexpr std::string_view kEventTimes = "watermarks";  // the kind of operator that gives rows their event time
 
 std::string name_of(const TaskSpec& spec) {
   return fmt::format("{} ({}/{})#{}", spec.vertex.name, spec.subtask + 1, spec.vertex.parallelism, spec.attempt);
@@ -47,10 +49,18 @@ Task::Task(TaskSpec spec, TaskSurroundings surroundings)
     auto metrics = std::make_unique<OperatorMetrics>();
     const graph::OperatorNode& node = spec_.graph->operators[number];
     metrics->name = node.is_source() ? "Source: " + node.name : node.name;
+    metrics->is_source = node.is_source();
     metrics->watermark_in.set(kMinWatermark);
     metrics->watermark_out.set(kMinWatermark);
+    metrics->event_time.set(kMinWatermark);
+    for (const graph::OperatorEdge& edge : spec_.graph->edges) {
+      if (edge.to == number) metrics->inputs = std::max(metrics->inputs, edge.input + 1);
+    }
+    OperatorMetrics* head = operator_metrics_.empty() ? nullptr : operator_metrics_[0].get();
+    if (node.kind == kEventTimes && head != nullptr && head->is_source && head->event_times == nullptr) head->event_times = metrics.get();
     operator_metrics_.push_back(std::move(metrics));
   }
+  meter_ = std::make_unique<TaskMeter>(*this);
 }
 
 Task::~Task() {
@@ -71,6 +81,7 @@ std::function<void()> Task::Runner::waker() {
 }
 
 void Task::post(Mail letter) {
+  letter.posted = around_.env.clock.ticks();
   {
     std::lock_guard lock(mail_mutex_);
     mail_.push_back(std::move(letter));
@@ -133,7 +144,8 @@ Status Task::build_chain() {
   const auto producer = std::make_shared<const Channel::Wake>([link = link_](std::uint32_t) { link->wake(); });
   for (const TaskInputEdge& edge : spec_.inputs) {
     for (const auto& channel : edge.channels) {
-      channels.push_back({channel, graph.edges[edge.edge].input, edge.edge});
+      const std::size_t number = static_cast<std::size_t>(&channel - edge.channels.data());
+      channels.push_back({channel, graph.edges[edge.edge].input, edge.edge, !edge.is_remote.empty() && edge.is_remote[number]});
     }
   }
   if (!channels.empty()) {
@@ -156,6 +168,7 @@ Status Task::build_chain() {
     options.subtask = spec_.subtask;
     options.consumer_parallelism = out.consumer_parallelism;
     options.max_parallelism = static_cast<std::uint32_t>(graph.operators[edge.to].max_parallelism);
+    options.batches = &metrics_.batches_out;
     if (pipeline.has_buffer_timeout) options.buffer_timeout = pipeline.buffer_timeout;
     if (edge.partitioner == graph::Partitioner::kCustom) options.custom = spec_.code->edges.at(out.edge);
     for (const auto& channel : out.channels) channel->set_producer(producer);
@@ -193,11 +206,14 @@ std::int64_t Task::next_wake() const {
 
 Task::Step Task::step() {
   if (state_ == TaskState::kCreated) {
+    const Ticks began = around_.env.clock.ticks();
+    metrics_.initializing_since.set(began.nanos);
     enter(TaskState::kInitializing);
     if (Status status = initialize(); !status.ok()) {
       end(TaskState::kFailed, status);
       return {Progress::kDone};
     }
+    metrics_.initialization_nanos.set(std::max<std::int64_t>((around_.env.clock.ticks() - began).count(), 1));
     enter(TaskState::kRunning);
     return {Progress::kBusy};
   }
@@ -241,10 +257,16 @@ Task::Step Task::step() {
 Status Task::drain_mail(bool* did) {
   if (!has_mail_.exchange(false, std::memory_order_acq_rel)) return {};
   std::vector<Mail> mail;
+  const Ticks now = around_.env.clock.ticks();
   {
     std::lock_guard lock(mail_mutex_);
     mail.swap(mail_);
+    for (const Mail& letter : mail) {
+      if (waits_.size() == kWaitsKept) waits_.pop_front();
+      waits_.push_back(std::max(now - letter.posted, Nanos(0)));
+    }
   }
+  metrics_.letters_taken.add(static_cast<std::int64_t>(mail.size()));
   for (Mail& letter : mail) {
     if (state_ != TaskState::kRunning) return {};
     *did = true;
@@ -294,7 +316,12 @@ Status Task::poll_source(bool* did) {
   if (source == nullptr) return fail(Code::kInternal, fmt::format("{} has neither input nor source", name_));
   if (chain_[0]->wake() != INT64_MAX) return {};  // parked until then
   DREY_TRY_ASSIGN(const operators::Progress progress, source->poll(*chain_[0], operators::Budget{}));
-  if (progress == operators::Progress::kBusy) *did = true;
+  if (progress == operators::Progress::kBusy) {
+    *did = true;
+    metrics_.source_idle_since.set(0);
+  } else if (metrics_.source_idle_since.get() == 0) {
+    metrics_.source_idle_since.set(around_.env.clock.ticks().nanos);
+  }
   if (progress == operators::Progress::kDone) {
     *did = true;
     DREY_TRY(drain());
@@ -327,8 +354,9 @@ Status Task::process_one(bool* did) {
   switch (event.kind) {
     case Kind::kBatch: {
       metrics_.records_in.add(event.batch->rows());
-      metrics_.bytes_in.add(static_cast<std::int64_t>(event.batch->bytes()));
-      metrics_.batches_in.add(1);
+      TaskMetrics::Input& in = metrics_.in[gate_->channels()[event.channel].is_remote ? 1 : 0];
+      in.bytes.add(static_cast<std::int64_t>(event.batch->bytes()));
+      in.batches.add(1);
       Status status = head.process(event.input, event.batch);
       gate_->finish(event);
       return status;
@@ -426,27 +454,13 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
 }
 
 void Task::read_own_metrics(
-    const std::function<void(const std::string&, const std::string&, drey_metric_kind, std::int64_t)>& visit) {
+    const std::function<void(const OperatorMetrics&, const std::string&, drey_metric_kind, std::int64_t)>& visit) {
   std::lock_guard lock(registry_mutex_);
   for (const auto& metrics : operator_metrics_) {
     for (const auto& [name, cell] : metrics->own) {
-      visit(metrics->name, name, cell.first, __atomic_load_n(cell.second.get(), __ATOMIC_RELAXED));
+      visit(*metrics, name, cell.first, __atomic_load_n(cell.second.get(), __ATOMIC_RELAXED));
     }
   }
-}
-
-TaskRates Task::rates(Ticks now) {
-  const TaskTimes::Totals t = times_.totals(now);
-  std::lock_guard lock(rates_mutex_);
-  const auto r = rates_.update(now, {t.busy.count(), t.idle.count(), t.back_pressured.count(), t.delay.count(), metrics_.records_in.get(),
-                                     metrics_.records_out.get(), metrics_.bytes_in.get(), metrics_.bytes_out.get(), metrics_.batches_out.get()});
-  const auto ms = [](std::int64_t nanos) { return std::clamp<std::int64_t>(nanos / 1'000'000, 0, 1000); };
-  return {ms(r[0]), ms(r[1]), ms(r[2]), ms(r[3]), r[4], r[5], r[6], r[7], r[8]};
-}
-
-std::array<std::int64_t, 4> Task::rates(OperatorMetrics& op, Ticks now) {
-  std::lock_guard lock(rates_mutex_);
-  return op.rates.update(now, {op.records_in.get(), op.records_out.get(), op.bytes_in.get(), op.bytes_out.get()});
 }
 
 std::map<std::string, AccumulatorValue> Task::accumulators() {
@@ -454,20 +468,18 @@ std::map<std::string, AccumulatorValue> Task::accumulators() {
   return accumulators_;
 }
 
-std::uint64_t Task::input_queue_items() const {
-  std::uint64_t items = 0;
-  for (const TaskInputEdge& edge : spec_.inputs) {
-    for (const auto& channel : edge.channels) items += channel->queued_items();
-  }
-  return items;
+// Once the task runs its gate and its state are what they will be.
+std::int64_t Task::input_watermark(std::uint32_t input) const {
+  return state() >= TaskState::kRunning && gate_ != nullptr ? gate_->input_watermark(input) : kMinWatermark;
 }
 
-std::uint64_t Task::output_queue_items() const {
-  std::uint64_t items = 0;
-  for (const TaskOutputEdge& edge : spec_.outputs) {
-    for (const auto& channel : edge.channels) items += channel->queued_items();
-  }
-  return items;
+std::int64_t Task::fired_timers() const {
+  return state() >= TaskState::kRunning && task_state_ != nullptr ? task_state_->fired_timers() : 0;
+}
+
+Task::Mailbox Task::mailbox() {
+  std::lock_guard lock(mail_mutex_);
+  return {static_cast<std::int64_t>(mail_.size()), {waits_.begin(), waits_.end()}};
 }
 
 }  // namespace drey::runtime

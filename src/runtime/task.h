@@ -10,8 +10,10 @@
 // complete (FINISHED) or aborted (it goes on).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +27,7 @@
 #include "graph/job_graph.h"
 #include "operators/operator_context.h"
 #include "operators/registry.h"
+#include "runtime/cell.h"
 #include "runtime/gate.h"
 #include "runtime/module.h"
 #include "runtime/output.h"
@@ -35,30 +38,28 @@ namespace drey::runtime {
 
 enum class TaskState { kCreated, kInitializing, kRunning, kFinished, kCanceled, kFailed };
 
-// Counters with one writer (the task), read at any time.
-struct Cell {
-  std::atomic<std::int64_t> value{0};
-  void add(std::int64_t n) { value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  void set(std::int64_t n) { value.store(n, std::memory_order_relaxed); }
-  std::int64_t get() const { return value.load(std::memory_order_relaxed); }
-};
-
+// The task writes them.
 struct TaskMetrics {
-  Cell records_in, records_out, bytes_in, bytes_out, batches_in, batches_out;
-  Cell watermark, fired_timers, checkpoint_start_delay_nanos, alignment_nanos;
-};
-
-// Averages per second over the last minute.
-struct TaskRates {
-  std::int64_t busy_ms, idle_ms, back_pressured_ms, delay_ms;
-  std::int64_t records_in, records_out, bytes_in, bytes_out, batches_out;
+  struct Input {
+    Cell bytes, batches;
+  };
+  Cell records_in, records_out, bytes_out, batches_out;
+  std::array<Input, 2> in;  // from this process, from others
+  Cell watermark, checkpoint_start_delay_nanos, alignment_nanos;
+  Cell initializing_since, initialization_nanos;  // ticks; 0: not begun, not over
+  Cell source_idle_since;                         // ticks; 0: it is not idle
+  Cell letters_taken;
 };
 
 struct OperatorMetrics {
   std::string name;
+  bool is_source = false;
+  std::uint32_t inputs = 1;
+  // Of a source: the operator of its chain that gives rows their event time; null: none does.
+  const OperatorMetrics* event_times = nullptr;
   Cell records_in, records_out, bytes_in, bytes_out;
   Cell watermark_in, watermark_out;
-  RateWindow<4> rates;  // of the first four; guarded by the task's rates lock
+  Cell event_time;  // of the last row, from an operator that gives rows theirs
   // What the operator registered, with the kind; guarded by the task's registry lock while it grows.
   std::map<std::string, std::pair<drey_metric_kind, std::unique_ptr<std::int64_t>>> own;
 };
@@ -98,6 +99,7 @@ struct TaskOutputEdge {
 struct TaskInputEdge {
   std::uint32_t edge = 0;
   std::vector<std::shared_ptr<Channel>> channels;
+  std::vector<bool> is_remote;  // whose producer is in another process; empty: none
 };
 
 struct TaskSpec {
@@ -129,6 +131,8 @@ struct TaskSurroundings {
   // Owner of the pools: a snapshot that is still being written outlives its task.
   std::shared_ptr<void> pools = nullptr;
 };
+
+class TaskMeter;
 
 class Task {
  public:
@@ -167,15 +171,20 @@ class Task {
   const TaskMetrics& metrics() const { return metrics_; }
   // Written by who steps the task.
   TaskTimes& times() { return times_; }
-  TaskRates rates(Ticks now);
-  // Of records_in, records_out, bytes_in, bytes_out.
-  std::array<std::int64_t, 4> rates(OperatorMetrics& op, Ticks now);
+  TaskMeter& meter() { return *meter_; }
   const std::vector<std::unique_ptr<OperatorMetrics>>& operator_metrics() const { return operator_metrics_; }
-  // Copies names and values that operators registered.
-  void read_own_metrics(const std::function<void(const std::string& op, const std::string& name, drey_metric_kind, std::int64_t)>& visit);
+  // Names and values that operators registered; a name stays where it is for the task's life.
+  void read_own_metrics(const std::function<void(const OperatorMetrics& op, const std::string& name, drey_metric_kind, std::int64_t)>& visit);
   std::map<std::string, AccumulatorValue> accumulators();
-  std::uint64_t input_queue_items() const;
-  std::uint64_t output_queue_items() const;
+  // Of one input, its channels together.
+  std::int64_t input_watermark(std::uint32_t input) const;
+  std::int64_t fired_timers() const;
+  // Letters that wait, and how long the last ones waited, the oldest first.
+  struct Mailbox {
+    std::int64_t waiting = 0;
+    std::vector<Nanos> waits;
+  };
+  Mailbox mailbox();
 
  private:
   class Runner;
@@ -216,11 +225,10 @@ class Task {
 
   TaskMetrics metrics_;
   TaskTimes times_;
-  std::mutex rates_mutex_;
-  RateWindow<9> rates_;  // guarded by rates_mutex_
   std::vector<std::unique_ptr<OperatorMetrics>> operator_metrics_;
   std::mutex registry_mutex_;  // own metrics and accumulators: names
   std::map<std::string, AccumulatorValue> accumulators_;
+  std::unique_ptr<TaskMeter> meter_;
 
   // Mailbox.
   struct Mail {
@@ -228,10 +236,13 @@ class Task {
     control::Barrier barrier;
     Status why;
     bool is_final = false;
+    Ticks posted{};
   };
   void post(Mail letter);
   std::mutex mail_mutex_;
   std::vector<Mail> mail_;                // guarded by mail_mutex_
+  static constexpr std::size_t kWaitsKept = 60;
+  std::deque<Nanos> waits_;               // guarded by mail_mutex_
   std::atomic<bool> has_mail_{false};
   std::mutex waker_mutex_;
   std::function<void()> waker_;           // guarded by waker_mutex_

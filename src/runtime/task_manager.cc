@@ -7,21 +7,13 @@
 #include <fmt/format.h>
 
 #include "env/log.h"
+#include "runtime/task_meter.h"
 #include "wire/binary/codec.h"
 
 namespace drey::runtime {
 namespace {
 
 constexpr Millis kReconnectDelay{200};
-
-// Flink's scheme in metric names: blank, '.', ':', ',' become '_'.
-std::string metric_scope(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (c == ' ' || c == '.' || c == ':' || c == ',') c = '_';
-  }
-  return out;
-}
 
 control::AttemptState attempt_state(TaskState state) {
   switch (state) {
@@ -123,6 +115,7 @@ void TaskManager::on_lost(const Status& why) {
   env::log_warn("taskmanager", "Lost the JobManager: {}", why.to_string());
   connection_.reset();
   registered_ = false;
+  for (auto& [key, job] : jobs_) job->told.clear();
   cancel_all();
   loop_->after(kReconnectDelay, [this] { connect(); });
 }
@@ -224,7 +217,9 @@ void TaskManager::deploy(const control::Deploy& message) {
       if (!handle.ok()) return refuse(message, handle.status());
       spec.restore.push_back(std::move(*handle));
     }
-    channels.connect(spec, task.vertex);
+    channels.connect(spec, task.vertex, [&](std::uint32_t vertex, std::uint32_t subtask) {
+      return message.placement.task_managers.at(vertex).at(subtask) != message.me;
+    });
     auto made_task = std::make_shared<Task>(std::move(spec), TaskSurroundings{env_, registry_, pools_->blocks, pools_->pages, job->budget, *this, pools_});
     job->tasks[address_of(*made_task)] = made_task;
     made.emplace_back(std::move(made_task), task.slot);
@@ -319,10 +314,15 @@ void TaskManager::drop_ended_jobs() {
     if (has_ended) exchange_->finish(entry.first.first, entry.first.second);
     return has_ended;
   });
-  if (jobs_.empty()) {
-    pools_->blocks.trim();
-    pools_->pages.trim();
-  }
+  const auto kept = [this] { return pools_->blocks.total_bytes() + pools_->pages.total_bytes(); };
+  const std::size_t before = kept();
+  if (!jobs_.empty() || before == 0) return;
+  const Ticks began = env_.clock.ticks();
+  pools_->blocks.trim();
+  pools_->pages.trim();
+  if (kept() == before) return;
+  ++trims_;
+  trim_time_ += env_.clock.ticks() - began;
 }
 
 control::TaskAddress TaskManager::address_of(const Task& task) {
@@ -330,65 +330,30 @@ control::TaskAddress TaskManager::address_of(const Task& task) {
   return {spec.job, spec.incarnation, spec.vertex_index, spec.subtask, spec.attempt};
 }
 
-control::TaskReport TaskManager::report_of(const control::TaskAddress& address, Task& task) {
+control::TaskReport TaskManager::report_of(const control::TaskAddress& address, Task& task, metrics::NamesRef* told) {
+  TaskMeter::Reading reading = task.meter().read(env_.clock.ticks(), env_.clock.wall());
   control::TaskReport report;
   report.task = address;
-  const TaskMetrics& m = task.metrics();
-  const auto add = [&](std::string name, std::int64_t value) { report.metrics.emplace_back(std::move(name), value); };
-  add("numRecordsIn", m.records_in.get());
-  add("numRecordsOut", m.records_out.get());
-  add("numBytesIn", m.bytes_in.get());
-  add("numBytesOut", m.bytes_out.get());
-  add("numBuffersIn", m.batches_in.get());
-  add("numBuffersOut", m.batches_out.get());
-  const Ticks now = env_.clock.ticks();
-  const TaskTimes::Totals times = task.times().totals(now);
-  add("accumulateBusyTimeMs", times.busy.count() / 1'000'000);
-  add("accumulateIdleTimeMs", times.idle.count() / 1'000'000);
-  add("accumulateBackPressuredTimeMs", times.back_pressured.count() / 1'000'000);
-  const TaskRates rates = task.rates(now);
-  add("busyTimeMsPerSecond", rates.busy_ms);
-  add("idleTimeMsPerSecond", rates.idle_ms);
-  add("backPressuredTimeMsPerSecond", rates.back_pressured_ms);
-  add("softBackPressuredTimeMsPerSecond", rates.back_pressured_ms);
-  add("hardBackPressuredTimeMsPerSecond", 0);  // a task never blocks inside an operator: it takes no input instead
-  add("maxSoftBackPressuredTimeMs", times.longest_back_pressure.count() / 1'000'000);
-  add("maxHardBackPressuredTimeMs", 0);
-  add("isBackPressured", rates.back_pressured_ms > 0 ? 1 : 0);
-  add("schedDelayTimeMsPerSecond", rates.delay_ms);
-  add("numRecordsInPerSecond", rates.records_in);
-  add("numRecordsOutPerSecond", rates.records_out);
-  add("numBytesInPerSecond", rates.bytes_in);
-  add("numBytesOutPerSecond", rates.bytes_out);
-  add("numBuffersOutPerSecond", rates.batches_out);
-  if (!task.is_source()) add("currentInputWatermark", m.watermark.get());
-  add("checkpointStartDelayNanos", m.checkpoint_start_delay_nanos.get());
-  add("checkpointAlignmentTime", m.alignment_nanos.get());
-  add("Shuffle.Netty.Input.Buffers.inputQueueLength", static_cast<std::int64_t>(task.input_queue_items()));
-  add("Shuffle.Netty.Output.Buffers.outputQueueLength", static_cast<std::int64_t>(task.output_queue_items()));
-  for (const auto& op : task.operator_metrics()) {
-    const std::string scope = metric_scope(op->name) + ".";
-    // What a source has emitted is what has come into it.
-    const bool source = op->name.starts_with("Source: ");
-    const auto per_second = task.rates(*op, now);
-    add(scope + "numRecordsIn", source ? op->records_out.get() : op->records_in.get());
-    add(scope + "numRecordsOut", op->records_out.get());
-    add(scope + "numBytesIn", op->bytes_in.get());
-    add(scope + "numBytesOut", op->bytes_out.get());
-    add(scope + "numRecordsInPerSecond", per_second[source ? 1 : 0]);
-    add(scope + "numRecordsOutPerSecond", per_second[1]);
-    add(scope + "numBytesInPerSecond", per_second[2]);
-    add(scope + "numBytesOutPerSecond", per_second[3]);
-    add(scope + "currentInputWatermark", op->watermark_in.get());
-    add(scope + "currentOutputWatermark", op->watermark_out.get());
-  }
-  task.read_own_metrics([&](const std::string& op, const std::string& name, drey_metric_kind, std::int64_t value) {
-    add(metric_scope(op) + "." + name, value);
-  });
+  if (told == nullptr || *told != reading.names) report.names = *reading.names;
+  if (told != nullptr) *told = reading.names;
+  report.values = std::move(reading.values);
+  report.totals = reading.totals;
   for (const auto& [name, value] : task.accumulators()) {
     report.accumulators.push_back({name, value.kind, value.whole, value.real});
   }
   return report;
+}
+
+PoolUse TaskManager::pool_use() {
+  PoolUse use;
+  use.rows_used = static_cast<std::int64_t>(pools_->blocks.used_bytes());
+  use.rows_total = std::max(static_cast<std::int64_t>(pools_->blocks.total_bytes()), use.rows_used);
+  use.state_used = static_cast<std::int64_t>(pools_->pages.used_bytes());
+  use.state_total = std::max(static_cast<std::int64_t>(pools_->pages.total_bytes()), use.state_used);
+  use.state_max = static_cast<std::int64_t>(options_.managed_bytes);
+  use.trims = trims_;
+  use.trim_nanos = trim_time_.count();
+  return use;
 }
 
 void TaskManager::heartbeat() {
@@ -400,25 +365,13 @@ void TaskManager::heartbeat() {
   drop_ended_jobs();
   control::Heartbeat beat;
   for (auto& [key, job] : jobs_) {
-    for (auto& [address, task] : job->tasks) beat.tasks.push_back(report_of(address, *task));
+    for (auto& [address, task] : job->tasks) beat.tasks.push_back(report_of(address, *task, &job->told[address]));
   }
-  if (options_.process_metrics) beat.metrics = options_.process_metrics();
-  // Memory of rows on their way. It grows with the need: total is what the pool holds now, counted in Flink's segments too.
-  const auto shuffle = [&](const char* which, std::int64_t bytes) {
-    constexpr std::int64_t kSegmentBytes = 32 << 10;
-    beat.metrics.emplace_back(fmt::format("Status.Shuffle.Netty.{}Memory", which), bytes);
-    beat.metrics.emplace_back(fmt::format("Status.Shuffle.Netty.{}MemorySegments", which), bytes / kSegmentBytes);
-  };
-  const auto used = static_cast<std::int64_t>(pools_->blocks.used_bytes());
-  const auto total = std::max(static_cast<std::int64_t>(pools_->blocks.total_bytes()), used);
-  shuffle("Used", used);
-  shuffle("Available", total - used);
-  shuffle("Total", total);
-  beat.metrics.emplace_back("Status.Shuffle.Netty.RequestedMemoryUsage", total == 0 ? 0 : used * 100 / total);
-  beat.metrics.emplace_back("Status.Flink.Memory.Managed.Used", static_cast<std::int64_t>(pools_->pages.used_bytes()));
-  beat.metrics.emplace_back("Status.Flink.Memory.Managed.Total", static_cast<std::int64_t>(options_.managed_bytes));
-  beat.metrics.emplace_back("Status.Drey.refusedDataPeers", exchange_->refused());
-  beat.metrics.emplace_back("Status.Drey.staleDataPeers", exchange_->stale());
+  metrics::Metrics own = options_.process_metrics ? options_.process_metrics(pool_use()) : metrics::Metrics();
+  own.add("Status.Drey.refusedDataPeers", exchange_->refused());
+  own.add("Status.Drey.staleDataPeers", exchange_->stale());
+  beat.names = *own.names();
+  beat.values = own.raw();
   send(beat);
   // Reports of very many tasks are work for both ends: they come less often.
   const auto pause = std::max(Micros(heartbeat_ms_ * 1000), Micros(beat.tasks.size() * 250));
@@ -433,7 +386,7 @@ void TaskManager::on_state(Task& task, TaskState state, const Status& why) {
   std::shared_ptr<control::Heartbeat> last;
   if (state >= TaskState::kFinished) {
     last = std::make_shared<control::Heartbeat>();
-    last->tasks.push_back(report_of(message.task, task));
+    last->tasks.push_back(report_of(message.task, task, nullptr));
   }
   post([this, message, last] {
     if (last != nullptr) send(*last);

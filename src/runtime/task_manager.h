@@ -16,6 +16,7 @@
 #include "env/env.h"
 #include "runtime/data_exchange.h"
 #include "runtime/local_job.h"
+#include "runtime/process_meter.h"
 #include "runtime/worker.h"
 
 namespace drey::runtime {
@@ -34,7 +35,7 @@ struct TaskManagerOptions {
   Millis cancellation_timeout{180'000};    // then the process ends itself: user code does not let go
   std::int64_t physical_memory = 0;        // bytes of the machine, told when registering
   // What the system measures of this process, with each heartbeat; unset: nothing.
-  std::function<std::vector<std::pair<std::string, std::int64_t>>()> process_metrics;
+  std::function<metrics::Metrics(const std::optional<PoolUse>& pools)> process_metrics;
   // Answers questions about the process (gateway::Inspection, encoded); unset: none is answered.
   std::function<void(const std::string& question, std::function<void(Result<std::string>)> done)> inspect;
   // How a job's code is had; the default loads Deploy::module.
@@ -63,6 +64,8 @@ class TaskManager final : public TaskListener {
     std::shared_ptr<graph::JobGraph> graph;
     std::map<control::TaskAddress, std::shared_ptr<Task>> tasks;
     state::Budget budget;
+    // Names of metrics that this connection has told.
+    std::map<control::TaskAddress, metrics::NamesRef> told;
   };
   using JobKey = std::pair<JobId, std::uint64_t>;
 
@@ -78,7 +81,9 @@ class TaskManager final : public TaskListener {
   void cancel_all();
   void drop_ended_jobs();
   RemoteDeployment remote_ends(const control::Deploy& message, const Job& job, const ChannelTable& channels) const;
-  control::TaskReport report_of(const control::TaskAddress& address, Task& task);
+  // `told`: the names that the JobManager knows, which the report leaves out; null: it knows none.
+  control::TaskReport report_of(const control::TaskAddress& address, Task& task, metrics::NamesRef* told);
+  PoolUse pool_use();
   static control::TaskAddress address_of(const Task& task);
   // From tasks' threads; does nothing once destruction has begun.
   void post(std::function<void()> function);
@@ -92,6 +97,8 @@ class TaskManager final : public TaskListener {
     state::PagePool pages;
   };
   const std::shared_ptr<Pools> pools_ = std::make_shared<Pools>();
+  std::int64_t trims_ = 0;  // of the pools, that gave something back
+  Nanos trim_time_{0};
   std::map<JobKey, std::unique_ptr<Job>> jobs_;
   env::ConnectionRef connection_;
   bool registered_ = false;

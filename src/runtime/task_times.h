@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 #include "base/time.h"
 
@@ -93,27 +94,29 @@ class TaskTimes {
   std::array<std::atomic<std::int64_t>, 2> longest_{};  // of that period and the one before it
 };
 
-// Averages per second of `N` totals over the last minute. Marks are kept every five seconds; before the first minute is over
-// the average is that since the first look. Threading: one owner.
-template <std::size_t N>
+// Averages per second of some totals over the last minute. Marks are kept every five seconds; before the first minute is over
+// the average is that since the first look, and when there are more or fewer totals than before this is the first look again.
+// Threading: one owner.
 class RateWindow {
  public:
-  using Values = std::array<std::int64_t, N>;
+  using Values = std::vector<std::int64_t>;
 
-  Values update(Ticks now, const Values& totals) {
+  // Valid until the next call.
+  const std::vector<double>& update(Ticks now, const Values& totals) {
+    if (!marks_.empty() && marks_.back().totals.size() != totals.size()) marks_.clear();
     if (marks_.empty() || now - marks_.back().at >= kStep) {
       marks_.push_back({now, totals});
       while (marks_.size() > 2 && now - marks_[1].at >= kWindow) marks_.pop_front();
     }
     const Mark& from = marks_.front();
     const std::int64_t nanos = (now - from.at).count();
-    Values rates{};
-    if (nanos <= 0) return rates;
-    for (std::size_t i = 0; i < N; ++i) {
+    rates_.assign(totals.size(), 0.0);
+    if (nanos <= 0) return rates_;
+    for (std::size_t i = 0; i < totals.size(); ++i) {
       const double grown = static_cast<double>(std::max<std::int64_t>(totals[i] - from.totals[i], 0));
-      rates[i] = static_cast<std::int64_t>(grown * 1e9 / static_cast<double>(nanos));
+      rates_[i] = grown * 1e9 / static_cast<double>(nanos);
     }
-    return rates;
+    return rates_;
   }
 
  private:
@@ -124,6 +127,7 @@ class RateWindow {
     Values totals;
   };
   std::deque<Mark> marks_;
+  std::vector<double> rates_;
 };
 
 }  // namespace drey::runtime

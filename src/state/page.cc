@@ -56,6 +56,7 @@ void PagePool::grow() {
   char* memory = map_memory(bytes);
   if (bytes > kChunkBytesMin) madvise(memory, bytes, MADV_POPULATE_WRITE);
   chunks_.emplace_back(memory, bytes);
+  total_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   for (std::size_t at = bytes; at > 0; at -= kPageBytes) free_.push_back(memory + at - kPageBytes);
 }
 
@@ -72,6 +73,7 @@ Page* PagePool::allocate(std::uint32_t bytes) {
     free_.pop_back();
   } else {
     page->memory = map_memory(bytes);
+    total_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   }
   return page;
 }
@@ -82,6 +84,7 @@ void PagePool::give_back(Page* page) {
     free_.push_back(page->memory);
   } else {
     munmap(page->memory, page->bytes);
+    total_bytes_.fetch_sub(page->bytes, std::memory_order_relaxed);
   }
   used_bytes_.fetch_sub(page->bytes, std::memory_order_relaxed);
   delete page;
@@ -95,6 +98,7 @@ bool PagePool::trim() {
   for (const auto& chunk : chunks_) munmap(chunk.first, chunk.second);
   chunks_.clear();
   free_.clear();
+  total_bytes_.fetch_sub(total, std::memory_order_relaxed);
   return true;
 }
 

@@ -61,6 +61,8 @@ class PagePool {
   // Gives all memory back when no page is in use; otherwise does nothing. Returns whether it did.
   bool trim();
   std::uint64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  // Of that and of pages that are kept for later.
+  std::uint64_t total_bytes() const { return total_bytes_.load(std::memory_order_relaxed); }
 
  private:
   friend struct Page;
@@ -71,6 +73,7 @@ class PagePool {
   std::vector<char*> free_;                                // of kPageBytes
   std::vector<std::pair<char*, std::size_t>> chunks_;
   std::atomic<std::uint64_t> used_bytes_{0};
+  std::atomic<std::uint64_t> total_bytes_{0};
 };
 
 }  // namespace drey::state

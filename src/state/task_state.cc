@@ -21,6 +21,7 @@ void Timers::remove(TimeKind kind, const data::View& key, std::uint64_t hash, st
 
 void Timers::pop_due(TimeKind kind, std::int64_t up_to, std::size_t count, std::vector<drey_timer>& out) {
   Table& table = *tables_[static_cast<int>(kind)];
+  const std::size_t before = out.size();
   keys_.clear();
   while (!table.groups().empty() && table.groups().begin()->first <= up_to && out.size() < count) {
     const auto& [time, rows] = *table.groups().begin();
@@ -43,6 +44,7 @@ void Timers::pop_due(TimeKind kind, std::int64_t up_to, std::size_t count, std::
       for (const Address row : popped) table.erase(row);
     }
   }
+  count_up(fired_, out.size() - before);
 }
 
 std::int64_t Timers::next(TimeKind kind) const {
@@ -81,7 +83,7 @@ Result<Timers*> TaskState::timers(OperatorId op) {
   if (slot == nullptr) {
     DREY_TRY_ASSIGN(Table * event, table(op, "timers", "~event-timers", {0, true, false}));
     DREY_TRY_ASSIGN(Table * processing, table(op, "timers", "~processing-timers", {0, true, false}));
-    slot = std::make_unique<Timers>(*event, *processing);
+    slot = std::make_unique<Timers>(*event, *processing, fired_);
   }
   return slot.get();
 }

@@ -6,6 +6,7 @@
 // Threading: task thread, except SnapshotJob. Errors: kResourceExhausted when managed memory is used up.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -70,10 +71,16 @@ struct TaskStateHandle {
 };
 static_assert(wire::EveryMemberHasARow<TaskStateHandle>);
 
+// One writer.
+inline void count_up(std::atomic<std::int64_t>& total, std::size_t more) {
+  total.store(total.load(std::memory_order_relaxed) + static_cast<std::int64_t>(more), std::memory_order_relaxed);
+}
+
 // Timers of one operator: one per (kind, key, time); a grouped table by time, so that they are state like any other.
 class Timers {
  public:
-  Timers(Table& event, Table& processing) : tables_{&event, &processing} {}
+  // `fired` counts the timers that were taken.
+  Timers(Table& event, Table& processing, std::atomic<std::int64_t>& fired) : tables_{&event, &processing}, fired_(fired) {}
   Status set(TimeKind kind, const data::View& key, std::uint64_t hash, std::int64_t time);
   void remove(TimeKind kind, const data::View& key, std::uint64_t hash, std::int64_t time);
   // Takes up to `count` timers that are due, ascending by time. Far keys are valid until the next call.
@@ -83,6 +90,7 @@ class Timers {
 
  private:
   Table* tables_[2];
+  std::atomic<std::int64_t>& fired_;
   std::deque<std::string> keys_;  // what far keys of the last pop point into
 };
 
@@ -127,6 +135,11 @@ class TaskState {
   data::KeyGroupRange key_groups() const;
   std::uint64_t bytes() const;
 
+  // Timers that fired, and keys of windows that did, which need no timer of their own. Any thread.
+  std::int64_t fired_timers() const { return fired_.load(std::memory_order_relaxed); }
+  // The task's thread.
+  void count_fired(std::size_t timers) { count_up(fired_, timers); }
+
   // The synchronous part. The file at `path` is written by the job; nothing else may be written there. The file of a
   // savepoint stands alone: it refers to no other, later checkpoints do not refer to it, and it may be moved.
   std::unique_ptr<SnapshotJob> snapshot(std::int64_t checkpoint_id, const std::string& path,
@@ -158,6 +171,7 @@ class TaskState {
   bool restored_ = false;
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;  // "<operator id>/<name>"
   std::map<OperatorId, std::unique_ptr<Timers>> timers_;
+  std::atomic<std::int64_t> fired_{0};
   std::map<std::int64_t, std::shared_ptr<PageFile>> file_of_checkpoint_;
 };
 

@@ -209,6 +209,12 @@ def the_reference_of_options_is_fresh():
         raise Failure("run `build/release/bin/drey config --reference > docs/reference/configuration.md`")
 
 
+def the_reference_of_metrics_is_fresh():
+    page = drey("metrics", "--reference").stdout
+    if page != read(ROOT, "docs", "reference", "metrics.md"):
+        raise Failure("run `build/release/bin/drey metrics --reference > docs/reference/metrics.md`")
+
+
 def a_job_manager_alone_and_task_managers_that_join_it():
     base = folder("roles")
     directory = os.path.join(base, "cluster")
@@ -304,7 +310,7 @@ if __name__ == "__main__":
           jobs_are_suspended_by_a_signal_and_resume,
           the_store_remembers_jobs_exceptions_checkpoints_and_jars,
           options_have_an_origin_and_the_command_line_comes_first,
-          the_reference_of_options_is_fresh,
+          the_reference_of_options_is_fresh, the_reference_of_metrics_is_fresh,
           a_job_manager_alone_and_task_managers_that_join_it,
           a_task_manager_refuses_numbers_that_are_none,
           run_waits_detaches_and_tells_by_its_exit_code,

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
+#include <deque>
 #include <map>
+#include <unordered_set>
 
+#include "rest/job_metrics.h"
 #include "rest/job_views.h"
 #include "rest/messages/words.h"
 #include "rest/operations.h"
@@ -20,85 +22,6 @@ using gateway::ClusterGateway;
 using gateway::JobModel;
 using gateway::Metrics;
 
-// How long a RUNNING job has had subtasks in one of these states, by the current attempts; 0: it
-// has none.
-std::int64_t time_with(const JobModel& job, std::initializer_list<std::string_view> states) {
-  if (job.state != "RUNNING") return 0;
-  std::int64_t since = 0;
-  for (const auto& vertex : job.vertices) {
-    for (const auto& subtask : vertex.subtasks) {
-      const auto& attempt = subtask.back();
-      if (std::find(states.begin(), states.end(), attempt.state) == states.end()) continue;
-      const std::int64_t at = attempt.time_of(attempt.state);
-      since = since == 0 ? at : std::min(since, at);
-    }
-  }
-  return since == 0 ? 0 : now_ms() - since;
-}
-
-// For how long all subtasks have been running, or have finished; 0: they are not.
-std::int64_t time_of_all_running(const JobModel& job) {
-  if (job.state != "RUNNING" || job.vertices.empty()) return 0;
-  std::int64_t since = 0;
-  for (const auto& vertex : job.vertices) {
-    for (const auto& subtask : vertex.subtasks) {
-      const auto& attempt = subtask.back();
-      if (attempt.state != "RUNNING" && attempt.state != "FINISHED") return 0;
-      since = std::max(since, attempt.time_of("RUNNING"));
-    }
-  }
-  return now_ms() - since;
-}
-
-Metrics job_metrics(const JobModel& job) {
-  const auto& c = job.checkpoints;
-  const gateway::CheckpointModel* last = nullptr;
-  for (const auto& checkpoint : c.history) {
-    if (checkpoint.status == "COMPLETED" && last == nullptr) last = &checkpoint;
-  }
-  std::int64_t size = 0;
-  std::int64_t full = 0;
-  std::int64_t processed = 0;
-  const auto pending = std::count_if(c.history.begin(), c.history.end(),
-                                     [](const auto& x) { return x.status == "IN_PROGRESS"; });
-  if (last != nullptr) {
-    for (const auto& t : last->tasks) {
-      size += t.written_bytes;
-      full += t.state_bytes;
-      processed += t.processed_bytes;
-    }
-  }
-  const std::int64_t running = job.time_of("RUNNING");
-  return {
-      {"uptime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
-      {"downtime", job.state == "RESTARTING" ? now_ms() - job.time_of("RESTARTING") : 0},
-      {"createdTime", job.time_of("CREATED") > 0 ? job.time_of("CREATED") - job_start(job) : 0},
-      {"initializingTime", time_with(job, {"INITIALIZING"})},
-      {"deployingTime", time_with(job, {"SCHEDULED", "DEPLOYING"})},
-      {"allSubTasksRunningOrFinishedTime", time_of_all_running(job)},
-      {"runningTime", job.state == "RUNNING" && running > 0 ? now_ms() - running : 0},
-      {"restartingTime", job.state == "RESTARTING" ? now_ms() - job.time_of("RESTARTING") : 0},
-      {"failingTime", job.state == "FAILING" ? now_ms() - job.time_of("FAILING") : 0},
-      {"cancellingTime", job.state == "CANCELLING" ? now_ms() - job.time_of("CANCELLING") : 0},
-      {"numRestarts", job.restarts},
-      {"fullRestarts", job.restarts},
-      // But for the first start, which the history has, too.
-      {"numRescales", std::max<std::int64_t>(job.rescales.completed.count - 1, 0)},
-      {"numberOfCompletedCheckpoints", c.completed},
-      {"numberOfFailedCheckpoints", c.failed},
-      {"numberOfInProgressCheckpoints", pending},
-      {"totalNumberOfCheckpoints", c.completed + c.failed + pending},
-      {"lastCheckpointProcessedData", processed},
-      {"lastCheckpointPersistedData", 0},
-      {"lastCheckpointCompletedTimestamp", last != nullptr ? last->latest_ack_time : -1},
-      {"lastCheckpointRestoreTimestamp", c.restored_time > 0 ? c.restored_time : -1},
-      {"lastCheckpointSize", size},
-      {"lastCheckpointFullSize", full},
-      {"lastCheckpointDuration",
-       last != nullptr ? std::max<std::int64_t>(last->latest_ack_time - last->trigger_time, 0) : 0},
-      {"lastCompletedCheckpointId", last != nullptr ? last->id : -1}};
-}
-
 struct MetricQuery {
   std::optional<std::vector<std::string>> get;
   static constexpr auto fields() {
@@ -109,48 +32,46 @@ struct MetricQuery {
 
 using Modes = std::vector<OneOf<kAggregations>>;
 
-std::string text_of(std::string_view name, std::int64_t value) {
-  if (name == "isBackPressured" || name.ends_with(".isBackPressured"))
-    return value != 0 ? "true" : "false";
-  return fmt::format("{}", value);
-}
-
 std::vector<MetricEntry> plain(const MetricQuery& query, const Metrics& metrics) {
   std::vector<MetricEntry> out;
   if (!query.get) {
-    for (const auto& [name, value] : metrics) out.push_back({name, std::nullopt});
+    for (std::size_t i = 0; i < metrics.size(); ++i)
+      out.push_back({metrics.name(i).text, std::nullopt});
     return out;
   }
   for (const std::string& wanted : *query.get) {
-    for (const auto& [name, value] : metrics) {
-      if (name == wanted) out.push_back({name, text_of(name, value)});
-    }
+    if (const auto value = metrics.find(wanted)) out.push_back({wanted, metrics::text_of(*value)});
   }
   return out;
 }
 
 // Of a collector's third metric the dashboard of 1.12 makes a collector of its own.
-Metrics known_to(Dialect dialect, Metrics metrics) {
+Metrics known_to(Dialect dialect, const Metrics& metrics) {
   if (dialect == Dialect::kFull) return metrics;
-  std::erase_if(metrics, [](const auto& metric) {
-    return metric.first.starts_with("Status.JVM.GarbageCollector.") &&
-           metric.first.ends_with(".TimeMsPerSecond");
-  });
-  return metrics;
+  Metrics known;
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const std::string& name = metrics.name(i).text;
+    if (name.starts_with("Status.JVM.GarbageCollector.") && name.ends_with(".TimeMsPerSecond"))
+      continue;
+    known.add(name, metrics.value(i));
+  }
+  return known;
 }
 
 std::vector<AggregatedMetric> aggregate(const std::optional<std::vector<std::string>>& get,
                                         const Modes& modes,
-                                        const std::vector<Metrics>& components) {
+                                        const std::vector<const Metrics*>& components) {
   std::vector<AggregatedMetric> out;
   if (!get) {
-    for (const Metrics& component : components) {
-      for (const auto& metric : component) {
-        const std::string& name = metric.first;
-        const bool known =
-            std::any_of(out.begin(), out.end(), [&](const auto& row) { return row.id == name; });
-        if (known) continue;
-        out.emplace_back().id = name;
+    std::unordered_set<std::string_view> known;
+    const metrics::Names* before = nullptr;
+    for (const Metrics* component : components) {
+      // Subtasks share their names.
+      if (component->names().get() == before) continue;
+      before = component->names().get();
+      for (std::size_t i = 0; i < component->size(); ++i) {
+        const std::string& name = component->name(i).text;
+        if (known.insert(name).second) out.emplace_back().id = name;
       }
     }
     return out;
@@ -161,12 +82,12 @@ std::vector<AggregatedMetric> aggregate(const std::optional<std::vector<std::str
   };
   for (const std::string& wanted : *get) {
     std::vector<double> values;
-    for (const Metrics& component : components) {
-      for (const auto& [name, value] : component) {
-        if (name == wanted) values.push_back(static_cast<double>(value));
-      }
+    for (const Metrics* component : components) {
+      const auto value = component->find(wanted);
+      if (const auto number = value ? metrics::number_of(*value) : std::nullopt)
+        values.push_back(*number);
     }
-    if (values.empty()) return {};  // one that is missing empties the answer
+    if (values.empty()) return {};  // one that is missing, or no number, empties the answer
     double sum = 0;
     for (const double v : values) sum += v;
     const double average = sum / static_cast<double>(values.size());
@@ -269,17 +190,18 @@ struct GetMetricsOverJobs : AggregatedCall {
   };
   static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
-    cluster.running_jobs().then([reply,
-                         query = call.query](Result<std::vector<gateway::JobModelRef>> jobs) {
-      if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
-      std::vector<Metrics> components;
-      for (const auto& job : *jobs) {
-        const bool chosen = query.jobs.empty() || std::find(query.jobs.begin(), query.jobs.end(),
-                                                            job->id) != query.jobs.end();
-        if (chosen) components.push_back(job_metrics(*job));
-      }
-      reply(aggregate(query.get, query.agg, components));
-    });
+    cluster.running_jobs().then(
+        [reply, query = call.query](Result<std::vector<gateway::JobModelRef>> jobs) {
+          if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+          std::deque<Metrics> chosen;
+          std::vector<const Metrics*> components;
+          for (const auto& job : *jobs) {
+            const auto& ids = query.jobs;
+            if (!ids.empty() && std::find(ids.begin(), ids.end(), job->id) == ids.end()) continue;
+            components.push_back(&chosen.emplace_back(job_metrics(*job)));
+          }
+          reply(aggregate(query.get, query.agg, components));
+        });
   }
 };
 
@@ -292,12 +214,29 @@ struct GetVertexMetrics : PlainCall {
     with_vertex_or_empty(
         call.path.jobid, call.path.vertexid, cluster, reply,
         [reply, query = call.query](const gateway::VertexModel& vertex) {
-          Metrics all;
-          for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-            for (const auto& [name, value] : vertex.subtasks[i].back().metrics)
-              all.emplace_back(fmt::format("{}.{}", i, name), value);
+          Response list;
+          if (query.get) {
+            for (const std::string& wanted : *query.get) {
+              // "<subtask>.<metric>"
+              const auto dot = std::min(wanted.find('.'), wanted.size());
+              const auto index = Json(wanted.substr(0, dot)).whole();
+              if (!index || *index < 0 ||
+                  static_cast<std::size_t>(*index) >= vertex.subtasks.size())
+                continue;
+              const auto& metrics =
+                  vertex.subtasks[static_cast<std::size_t>(*index)].back().metrics;
+              if (const auto value = metrics.find(
+                      std::string_view(wanted).substr(std::min(dot + 1, wanted.size()))))
+                list.push_back({wanted, metrics::text_of(*value)});
+            }
+            return reply(list);
           }
-          reply(plain(query, all));
+          for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
+            const Metrics& metrics = vertex.subtasks[i].back().metrics;
+            for (std::size_t m = 0; m < metrics.size(); ++m)
+              list.push_back({fmt::format("{}.{}", i, metrics.name(m).text), std::nullopt});
+          }
+          reply(list);
         });
   }
 };
@@ -321,10 +260,10 @@ struct GetMetricsOverSubtasks : operations::GetMetricsOverSubtasks {
                          [reply, query = call.query](const gateway::VertexModel& vertex) {
                            const auto chosen =
                                chosen_subtasks(query.subtasks, vertex.subtasks.size());
-                           std::vector<Metrics> components;
+                           std::vector<const Metrics*> components;
                            for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
                              if (chosen[i])
-                               components.push_back(vertex.subtasks[i].back().metrics);
+                               components.push_back(&vertex.subtasks[i].back().metrics);
                            }
                            reply(aggregate(query.get, query.agg, components));
                          });
@@ -367,11 +306,11 @@ struct GetMetricsOverTaskManagers : AggregatedCall {
     cluster.task_managers().then(
         [reply, query = call.query](Result<std::vector<gateway::TaskManagerModel>> all) {
           if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);
-          std::vector<Metrics> components;
+          std::vector<const Metrics*> components;
           for (const auto& tm : *all) {
             const auto& ids = query.taskmanagers;
             if (ids.empty() || std::find(ids.begin(), ids.end(), tm.id) != ids.end())
-              components.push_back(tm.metrics);
+              components.push_back(&tm.metrics);
           }
           reply(aggregate(query.get, query.agg, components));
         });
@@ -407,8 +346,27 @@ class PrometheusPage {
  public:
   static constexpr std::size_t kSamplesMax = 50'000;
 
+  // All metrics of a component. Texts are no samples, and a truth is 1 or 0.
+  void add(std::string_view scope, const std::string& labels, const Metrics& metrics) {
+    for (std::size_t i = 0; i < metrics.size(); ++i) {
+      const metrics::Name& name = metrics.name(i);
+      const metrics::Value value = metrics.value(i);
+      if (name.form == metrics::Form::kText) continue;
+      const std::string text = name.form == metrics::Form::kTruth
+                                   ? (std::get<bool>(value) ? "1" : "0")
+                                   : metrics::text_of(value);
+      if (name.scope == 0) {
+        add(scope, name.text, labels, text);
+      } else {
+        add(fmt::format("{}_operator", scope), std::string_view(name.text).substr(name.scope),
+            labels + "," +
+                label("operator_name", std::string_view(name.text).substr(0, name.scope - 1)),
+            text);
+      }
+    }
+  }
   void add(std::string_view scope, std::string_view metric, const std::string& labels,
-           std::int64_t value) {
+           std::string_view value) {
     if (samples_ >= kSamplesMax) {
       ++dropped_;
       return;
@@ -461,8 +419,7 @@ class PrometheusPage {
 void add_job(const JobModel& job, PrometheusPage& page) {
   const std::string of_job = PrometheusPage::label("job_id", job.id.to_string()) + "," +
                              PrometheusPage::label("job_name", job.name);
-  for (const auto& [name, value] : job_metrics(job))
-    page.add("jobmanager_job", name, of_job, value);
+  page.add("jobmanager_job", of_job, job_metrics(job));
   for (const auto& vertex : job.vertices) {
     const std::string of_task = of_job + "," +
                                 PrometheusPage::label("task_id", vertex.vertex.id.to_string()) +
@@ -472,16 +429,7 @@ void add_job(const JobModel& job, PrometheusPage& page) {
       const std::string labels = of_task + "," +
                                  PrometheusPage::label("tm_id", attempt.task_manager) +
                                  fmt::format(",subtask_index=\"{}\"", i);
-      for (const auto& [name, value] : attempt.metrics) {
-        const auto dot = name.find('.');
-        if (dot == std::string::npos || name.starts_with("Shuffle.")) {
-          page.add("taskmanager_job_task", name, labels, value);
-        } else {
-          page.add("taskmanager_job_task_operator", name.substr(dot + 1),
-                   labels + "," + PrometheusPage::label("operator_name", name.substr(0, dot)),
-                   value);
-        }
-      }
+      page.add("taskmanager_job_task", labels, attempt.metrics);
     }
   }
 }
@@ -494,24 +442,23 @@ struct GetPrometheus {
     auto page = std::make_shared<PrometheusPage>();
     cluster.metrics().then([page, reply, &cluster, router = call.raw.router](Result<Metrics> own) {
       if (!own.ok()) return reply.refuse(own.status());
-      for (const auto& [name, value] : *own) page->add("jobmanager", name, "", value);
-      cluster.task_managers().then([page, reply, &cluster,
-                                    router](Result<std::vector<gateway::TaskManagerModel>> all) {
-        if (!all.ok()) return reply.refuse(all.status());
-        for (const auto& tm : *all) {
-          const std::string label = PrometheusPage::label("tm_id", tm.id);
-          for (const auto& [name, value] : tm.metrics) page->add("taskmanager", name, label, value);
-        }
-        cluster.running_jobs().then([page, reply, router](Result<std::vector<gateway::JobModelRef>> jobs) {
-          if (!jobs.ok()) return reply.refuse(jobs.status());
-          for (const auto& job : *jobs) add_job(*job, *page);
-          TextReply text;
-          text.text = page->text();
-          if (router != nullptr) text.text += router->operation_metrics();
-          text.type = "text/plain; version=0.0.4; charset=utf-8";
-          reply(text);
-        });
-      });
+      page->add("jobmanager", "", *own);
+      cluster.task_managers().then(
+          [page, reply, &cluster, router](Result<std::vector<gateway::TaskManagerModel>> all) {
+            if (!all.ok()) return reply.refuse(all.status());
+            for (const auto& tm : *all)
+              page->add("taskmanager", PrometheusPage::label("tm_id", tm.id), tm.metrics);
+            cluster.running_jobs().then(
+                [page, reply, router](Result<std::vector<gateway::JobModelRef>> jobs) {
+                  if (!jobs.ok()) return reply.refuse(jobs.status());
+                  for (const auto& job : *jobs) add_job(*job, *page);
+                  TextReply text;
+                  text.text = page->text();
+                  if (router != nullptr) text.text += router->operation_metrics();
+                  text.type = "text/plain; version=0.0.4; charset=utf-8";
+                  reply(text);
+                });
+          });
     });
   }
 };

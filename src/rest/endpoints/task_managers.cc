@@ -10,13 +10,6 @@ namespace {
 using gateway::ClusterGateway;
 using gateway::TaskManagerModel;
 
-std::int64_t metric(const TaskManagerModel& tm, std::string_view name) {
-  for (const auto& [key, value] : tm.metrics) {
-    if (key == name) return value;
-  }
-  return 0;
-}
-
 ResourceProfile resource(const TaskManagerModel& tm, std::int32_t slots) {
   const double share = tm.slots == 0 ? 0 : static_cast<double>(slots) / tm.slots;
   ResourceProfile out;
@@ -50,11 +43,31 @@ T common(const TaskManagerModel& tm) {
 TaskManagerDetails details_of(const TaskManagerModel& tm) {
   auto out = common<TaskManagerDetails>(tm);
   for (const JobId& job : tm.allocated) out.allocated_slots.push_back({job, resource(tm, 1), 1});
-  out.metrics.heap_used = out.metrics.heap_committed =
-      metric(tm, "Status.Flink.Memory.Managed.Used");
-  out.metrics.heap_max = tm.managed_memory;
-  out.metrics.netty_shuffle_memory_used = out.metrics.netty_shuffle_memory_total =
-      metric(tm, "Status.Shuffle.Netty.UsedMemory");
+  using M = TaskManagerMetrics;
+  static constexpr std::pair<std::int64_t M::*, std::string_view> kRows[] = {
+      {&M::heap_used, "JVM.Memory.Heap.Used"},
+      {&M::heap_committed, "JVM.Memory.Heap.Committed"},
+      {&M::heap_max, "JVM.Memory.Heap.Max"},
+      {&M::non_heap_used, "JVM.Memory.NonHeap.Used"},
+      {&M::non_heap_committed, "JVM.Memory.NonHeap.Committed"},
+      {&M::non_heap_max, "JVM.Memory.NonHeap.Max"},
+      {&M::direct_count, "JVM.Memory.Direct.Count"},
+      {&M::direct_used, "JVM.Memory.Direct.MemoryUsed"},
+      {&M::direct_max, "JVM.Memory.Direct.TotalCapacity"},
+      {&M::mapped_count, "JVM.Memory.Mapped.Count"},
+      {&M::mapped_used, "JVM.Memory.Mapped.MemoryUsed"},
+      {&M::mapped_max, "JVM.Memory.Mapped.TotalCapacity"},
+      {&M::memory_segments_available, "Shuffle.Netty.AvailableMemorySegments"},
+      {&M::memory_segments_total, "Shuffle.Netty.TotalMemorySegments"},
+      {&M::netty_shuffle_memory_segments_available, "Shuffle.Netty.AvailableMemorySegments"},
+      {&M::netty_shuffle_memory_segments_used, "Shuffle.Netty.UsedMemorySegments"},
+      {&M::netty_shuffle_memory_segments_total, "Shuffle.Netty.TotalMemorySegments"},
+      {&M::netty_shuffle_memory_available, "Shuffle.Netty.AvailableMemory"},
+      {&M::netty_shuffle_memory_used, "Shuffle.Netty.UsedMemory"},
+      {&M::netty_shuffle_memory_total, "Shuffle.Netty.TotalMemory"}};
+  for (const auto& [member, name] : kRows) {
+    out.metrics.*member = tm.metrics.whole(fmt::format("Status.{}", name));
+  }
   return out;
 }
 

@@ -84,18 +84,19 @@ SubtaskAttempt attempt_of(std::int64_t index, const AttemptModel& a) {
 }
 
 AggregatedTaskDetails aggregated_of(const Attempts& attempts) {
-  static constexpr std::pair<const char*, const char*> kMetrics[] = {
-      {"read-bytes", "numBytesIn"},
-      {"write-bytes", "numBytesOut"},
-      {"read-records", "numRecordsIn"},
-      {"write-records", "numRecordsOut"},
-      {"accumulated-backpressured-time", "accumulateBackPressuredTimeMs"},
-      {"accumulated-busy-time", "accumulateBusyTimeMs"},
-      {"accumulated-idle-time", "accumulateIdleTimeMs"}};
+  using metrics::TaskTotals;
+  static constexpr std::pair<const char*, std::int64_t TaskTotals::*> kMetrics[] = {
+      {"read-bytes", &TaskTotals::bytes_in},
+      {"write-bytes", &TaskTotals::bytes_out},
+      {"read-records", &TaskTotals::records_in},
+      {"write-records", &TaskTotals::records_out},
+      {"accumulated-backpressured-time", &TaskTotals::back_pressured_ms},
+      {"accumulated-busy-time", &TaskTotals::busy_ms},
+      {"accumulated-idle-time", &TaskTotals::idle_ms}};
   AggregatedTaskDetails out;
   for (const auto& [name, metric] : kMetrics) {
     std::vector<std::int64_t> values;
-    for (const auto* a : attempts) values.push_back(a->metric(metric));
+    for (const auto* a : attempts) values.push_back(a->totals.*metric);
     out.metrics.emplace_back(name, aggregated(std::move(values)));
   }
   for (std::size_t i = 0; i < std::size(kTimedStates); ++i) {
@@ -178,10 +179,8 @@ std::vector<MetricEntry> watermarks_of(const JobModel& job, const VertexModel& v
   std::vector<MetricEntry> list;
   if (job.is_terminal()) return list;
   for (std::size_t i = 0; i < vertex.subtasks.size(); ++i) {
-    for (const auto& [name, value] : vertex.subtasks[i].back().metrics) {
-      if (name == "currentInputWatermark")
-        list.push_back({fmt::format("{}.currentInputWatermark", i), fmt::format("{}", value)});
-    }
+    if (const auto mark = vertex.subtasks[i].back().metrics.find("currentInputWatermark"))
+      list.push_back({fmt::format("{}.currentInputWatermark", i), metrics::text_of(*mark)});
   }
   return list;
 }
@@ -224,7 +223,8 @@ VertexBackPressure back_pressure_of(const JobModel& job, const VertexModel& vert
   for (const auto& attempts : vertex.subtasks) {
     const AttemptModel& a = attempts.back();
     const auto ratio = [&](std::string_view metric) {
-      return std::min(static_cast<double>(a.metric(metric)) / 1000, 1.0);
+      const auto value = a.metrics.find(metric);
+      return std::min(value ? metrics::number_of(*value).value_or(0) / 1000 : 0.0, 1.0);
     };
     if (a.metrics.empty()) return nothing;
     SubtaskBackPressure row;
