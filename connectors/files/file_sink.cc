@@ -13,6 +13,7 @@
 #include "env/log.h"
 #include "operators/operator.h"
 #include "operators/options.h"
+#include "operators/sent.h"
 #include "wire/binary/codec.h"
 
 namespace drey::connectors::files {
@@ -71,6 +72,9 @@ class FileSink final : public operators::Operator {
     DREY_TRY_ASSIGN(const std::string path, options.required("path"));
     directory_ = local_path(path);
     is_json_ = options.text("format", "csv") == "json";
+    sent_.open(context);
+    send_time_ = context.metric("currentSendTime", DREY_GAUGE);
+    pending_committables_ = context.metric("pendingCommittables", DREY_GAUGE);
     job8_ = context.job_id().to_string().substr(0, 8);
     DREY_TRY(files().make_directories(directory_));
     DREY_TRY_ASSIGN(state_list_, context.state().operator_list(context.operator_id(), "~sink", true));
@@ -86,6 +90,7 @@ class FileSink final : public operators::Operator {
         }
       }
     }
+    OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
     return clean(options.flag("overwrite"), keep);
   }
 
@@ -99,6 +104,7 @@ class FileSink final : public operators::Operator {
         append_row(schema, *batch, row);
       }
     }
+    rows_ += batch->rows();
     return buffer_.size() >= kBufferBytes ? write_out() : Status();
   }
 
@@ -110,6 +116,7 @@ class FileSink final : public operators::Operator {
     DREY_TRY(files().sync_directory(directory_));
     file_.reset();
     pending_.push_back({checkpoint_id, directory_, name_});
+    OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
     return {};
   }
 
@@ -133,6 +140,7 @@ class FileSink final : public operators::Operator {
       }
     }
     std::erase_if(pending_, [&](const Pending& p) { return p.checkpoint <= checkpoint_id; });
+    OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
     for (const std::string& directory : changed) DREY_TRY(files().sync_directory(directory));
     return {};
   }
@@ -209,7 +217,11 @@ class FileSink final : public operators::Operator {
       name_ = fmt::format("part-{}-{}-{}.{}", job8_, context_.subtask(), next_++, is_json_ ? "jsonl" : "csv");
       DREY_TRY_ASSIGN(file_, files().create(directory_ + "/." + name_));
     }
+    const Ticks began = context_.env().clock.ticks();
     DREY_TRY(file_->append(buffer_));
+    OperatorContext::set(send_time_, (context_.env().clock.ticks() - began).count() / 1'000'000);
+    sent_.add(rows_, buffer_.size());
+    rows_ = 0;
     buffer_.clear();
     return {};
   }
@@ -224,7 +236,11 @@ class FileSink final : public operators::Operator {
   std::unique_ptr<env::WritableFile> file_;
   std::string name_;
   std::string buffer_;
+  std::uint64_t rows_ = 0;  // in the buffer
   std::string value_;
+  operators::Sent sent_;
+  std::int64_t* send_time_ = nullptr;
+  std::int64_t* pending_committables_ = nullptr;
 };
 
 }  // namespace

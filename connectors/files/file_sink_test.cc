@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "connectors/files/test_job.h"
+#include "runtime/task_meter.h"
 
 namespace drey::connectors::files {
 namespace {
@@ -87,6 +88,28 @@ TEST_F(FileSinkTest, WritesJsonLines) {
   ASSERT_TRUE(run("a:l?;b:vu", {{"path", path}}, {{"format", "json"}}).ok());
   EXPECT_THAT(lines(), ElementsAre(R"({"a":1,"b":"say \"hi\""})", R"({"a":null,"b":"x"})"));
   EXPECT_THAT(visible(), ElementsAre(testing::EndsWith(".jsonl")));
+}
+
+TEST_F(FileSinkTest, MeasuresWhatItHasWritten) {
+  std::string text = "n\n";
+  for (int i = 0; i < 50'000; ++i) text += fmt::format("{}\n", 1'000'000 + i);
+  metrics::Metrics seen;
+  Tap tap;
+  runtime::LocalJobOptions options;
+  options.on_tasks_ended = [&](const std::vector<std::shared_ptr<runtime::Task>>& tasks) {
+    ASSERT_EQ(tasks.size(), 1u);
+    const auto reading = tasks[0]->meter().read({}, {});
+    seen = {reading.names, reading.values};
+  };
+  tap.on_row = [](std::int64_t) { return Status(); };
+  ASSERT_TRUE(run("n:l", {{"path", write("in.csv", text)}}, {}, options, &tap).ok());
+  EXPECT_EQ(seen.whole("out.numRecordsSend"), 50'000);
+  EXPECT_EQ(seen.whole("out.numBytesSend"), 50'000 * 8);
+  EXPECT_EQ(seen.find("out.pendingCommittables"), metrics::Value(std::int64_t{0}));
+  EXPECT_GE(seen.whole("out.currentSendTime"), 0);
+  EXPECT_TRUE(seen.find("out.currentSendTime").has_value());
+  EXPECT_EQ(seen.whole("Source__files.numRecordsIn"), 50'000);
+  EXPECT_EQ(seen.find("Source__files.numRecordsInErrors"), metrics::Value(std::int64_t{0}));
 }
 
 TEST_F(FileSinkTest, AFullDiskFailsTheJobAndShowsNoFile) {

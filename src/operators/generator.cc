@@ -33,29 +33,9 @@ class GeneratorSource final : public Source {
     pacer_ = Pacer(static_cast<double>(rate) / context.parallelism());
     DREY_TRY(code_.create(context, "generate", context.functions() && context.functions()->generate));
     DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "positions", true));
-    if (context.state().is_restored()) {
-      for (const std::string& element : positions_->elements()) {
-        Share share;
-        DREY_TRY(unpack(element, share));
-        shares_.push_back(share);
-      }
-      take_part();
-      context.splits().active.assign(shares_.size(), true);
-      return {};
-    }
-    const std::int64_t p = context.parallelism();
-    const std::int64_t s = context.subtask();
-    if (rows_ < 0) {
-      // Ranges of 2^40 rows each: no source gets there.
-      shares_.push_back({s << 40, std::numeric_limits<std::int64_t>::max()});
-    } else {
-      // Shares differ by at most one row, and are equal when p divides the rows.
-      const auto bound = [&](std::int64_t i) {
-        __extension__ using Wide = __int128;
-        return static_cast<std::int64_t>(static_cast<Wide>(rows_) * i / p);
-      };
-      shares_.push_back({bound(s), bound(s + 1)});
-    }
+    if (rows_ >= 0) pending_ = context.metric("pendingRecords", DREY_GAUGE);
+    DREY_TRY(open_shares(context));
+    show_pending();
     return {};
   }
 
@@ -83,6 +63,7 @@ class GeneratorSource final : public Source {
     DREY_TRY(code_.call(&drey_functions::generate, &out, nullptr, &builder.abi(), share.next,
                         static_cast<std::uint32_t>(count)));
     share.next += count;
+    if (pending_ != nullptr) OperatorContext::add(pending_, -count);
     turn_ = (turn_ + 1) % shares_.size();
     if (builder.rows() > 0) DREY_TRY(out.emit(builder.build()));
     return Progress::kBusy;
@@ -98,6 +79,41 @@ class GeneratorSource final : public Source {
   }
 
  private:
+  Status open_shares(OperatorContext& context) {
+    if (context.state().is_restored()) {
+      for (const std::string& element : positions_->elements()) {
+        Share share;
+        DREY_TRY(unpack(element, share));
+        shares_.push_back(share);
+      }
+      take_part();
+      context.splits().active.assign(shares_.size(), true);
+      return {};
+    }
+    const std::int64_t p = context.parallelism();
+    const std::int64_t s = context.subtask();
+    if (rows_ < 0) {
+      // Ranges of 2^40 rows each: no source gets there.
+      shares_.push_back({s << 40, std::numeric_limits<std::int64_t>::max()});
+    } else {
+      // Shares differ by at most one row, and are equal when p divides the rows.
+      const auto bound = [&](std::int64_t i) {
+        __extension__ using Wide = __int128;
+        return static_cast<std::int64_t>(static_cast<Wide>(rows_) * i / p);
+      };
+      shares_.push_back({bound(s), bound(s + 1)});
+    }
+    return {};
+  }
+
+  // What is left of a source that has an end.
+  void show_pending() {
+    if (pending_ == nullptr) return;
+    std::int64_t left = 0;
+    for (const Share& share : shares_) left += share.end - share.next;
+    OperatorContext::set(pending_, left);
+  }
+
   static Status unpack(const std::string& text, Share& share) {
     const char* end = text.data() + text.size();
     const auto first = std::from_chars(text.data(), end, share.next);
@@ -142,6 +158,7 @@ class GeneratorSource final : public Source {
   std::vector<Share> shares_;
   std::size_t turn_ = 0;
   state::OperatorList* positions_ = nullptr;
+  std::int64_t* pending_ = nullptr;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "data/text.h"
 #include "operators/builtin.h"
 #include "operators/options.h"
+#include "operators/sent.h"
 
 namespace drey::operators {
 namespace {
@@ -14,7 +15,17 @@ namespace {
 // sink.discard: takes rows and forgets them.
 class Discard final : public Operator {
  public:
-  Status process(std::uint32_t, const data::BatchRef&, Emitter&) override { return {}; }
+  Status open(OperatorContext& context) override {
+    sent_.open(context);
+    return {};
+  }
+  Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
+    sent_.add(batch->rows(), batch->bytes());
+    return {};
+  }
+
+ private:
+  Sent sent_;
 };
 
 // sink.print: one line a row on standard output: "+I[a, 1]" as Flink's print sink writes rows, with the
@@ -29,6 +40,11 @@ class Print final : public Operator {
       prefix_ += fmt::format("{}", context.subtask() + 1);
     }
     if (!prefix_.empty()) prefix_ += "> ";
+  }
+
+  Status open(OperatorContext& context) override {
+    sent_.open(context);
+    return {};
   }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
@@ -48,10 +64,12 @@ class Print final : public Operator {
     }
     std::fwrite(lines.data(), 1, lines.size(), stdout);
     std::fflush(stdout);
+    sent_.add(batch->rows(), lines.size());
     return {};
   }
 
  private:
+  Sent sent_;
   OperatorContext& context_;
   std::string prefix_;
 };

@@ -66,6 +66,7 @@ class Watermarks final : public Operator {
     follow_splits(now);
     Split& split = splits_[context_.splits().current];
     for (std::uint32_t i = 0; i < rows; ++i) split.largest = std::max(split.largest, times_[batch->physical(i)]);
+    if (split.mark != nullptr && split.largest > kMinWatermark + bound_ms_) OperatorContext::set(split.mark, split.largest - bound_ms_ - 1);
     if (idle_ms_ > 0) {
       split.active_until = now + idle_ms_;
       split.is_idle = false;
@@ -101,12 +102,18 @@ class Watermarks final : public Operator {
     std::int64_t largest = kMinWatermark;  // of the event times
     std::int64_t active_until = 0;         // then idle, unless rows come before
     bool is_idle = false;
+    std::int64_t* mark = nullptr;          // its watermark, shown by the source; null: there is none
   };
 
   // The source's splits are known when it has been opened, which is after us.
   void follow_splits(std::int64_t now) {
     const std::size_t count = context_.splits().active.size();
-    if (splits_.size() != count) splits_.assign(count, {.active_until = now + idle_ms_});
+    if (splits_.size() == count) return;
+    splits_.assign(count, {.active_until = now + idle_ms_});
+    for (std::size_t s = 0; s < count; ++s) {
+      splits_[s].mark = context_.source_metric(fmt::format("split.{}.watermark.currentWatermark", s), DREY_GAUGE);
+      if (splits_[s].mark != nullptr) OperatorContext::set(splits_[s].mark, kMinWatermark);
+    }
   }
 
   // To `bound`, or as far as the slowest split allows.

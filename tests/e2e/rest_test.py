@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -97,6 +98,88 @@ def logs_stacks_and_profiles_of_a_running_job():
         text = plain(cluster, "/metrics")[2].decode()
         if f'flink_taskmanager_job_task_numRecordsIn{{job_id="{job}"' not in text:
             raise Failure(text[:300])
+
+
+def metrics_of_a_running_job():
+    both = lambda names: {n for name in names.split() for n in (name, name + "PerSecond")}
+    with Cluster("rest_metrics") as cluster:
+        job = cluster.run(cluster.upload(FLIGHTS_JAR), flights(cluster, "out", "--years", 10000, "--checkpoint-interval", "300ms"), parallelism=2)[1]["jobid"]
+        until("checkpoints", 60, lambda: cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"] >= 2)
+        vertices = cluster.get(f"/jobs/{job}")["vertices"]
+
+        def names(path):
+            return {m["id"] for m in cluster.get(path)}
+
+        def value(path, name):
+            return cluster.get(f"{path}?get={name}")[0]["value"]
+
+        def lacks(what, wanted, found):
+            if wanted - found:
+                raise Failure(f"{what} lacks {sorted(wanted - found)}")
+
+        inputs = "numBytesInLocal numBytesInRemote numBuffersInLocal numBuffersInRemote"
+        task = both(f"numRecordsIn numRecordsOut numBytesIn numBytesOut numBuffersOut numFiredTimers {inputs}")
+        task |= {f"Shuffle.Netty.Input.{n}" for n in both(inputs)}
+        task |= {f"Shuffle.Netty.Input.Buffers.{n}" for n in ("inPoolUsage", "inputQueueLength", "inputQueueSize", "inputExclusiveBuffersUsage")}
+        task |= {f"Shuffle.Netty.Output.Buffers.{n}" for n in ("outPoolUsage", "outputQueueLength", "outputQueueSize")}
+        task |= {f"buffers.{n}" for n in ("inPoolUsage", "inputQueueLength", "outPoolUsage", "outputQueueLength", "inputExclusiveBuffersUsage")}
+        task |= set("""busyTimeMsPerSecond idleTimeMsPerSecond backPressuredTimeMsPerSecond softBackPressuredTimeMsPerSecond
+            maxSoftBackPressureTimeMs isBackPressured accumulateBusyTimeMs accumulateIdleTimeMs accumulateBackPressuredTimeMs
+            checkpointAlignmentTime checkpointStartDelayNanos initializationTime mailboxMailsPerSecond mailboxQueueSize""".split())
+        task |= {f"mailboxLatencyMs_{n}" for n in "min max mean median stddev p75 p90 p95 p98 p99 p999".split()}
+        everywhere = set()
+        for vertex in vertices:
+            for subtask in (0, 1):
+                path = f"/jobs/{job}/vertices/{vertex['id']}/subtasks/{subtask}/metrics"
+                found = until("a letter", 30, lambda: (lambda n: n if "mailboxLatencyMs_max" in n else None)(names(path)))
+                lacks(f"{vertex['name']} {subtask}", task | (set() if vertex["name"].startswith("Source:") else {"currentInputWatermark"}), found)
+                everywhere |= found
+        operators = {name.split(".", 1)[1] for name in everywhere if "." in name}
+        lacks("all operators", both("numRecordsIn numRecordsOut numBytesIn numBytesOut") | set(
+            """currentInputWatermark currentOutputWatermark numRecordsSend numBytesSend currentSendTime pendingCommittables
+            numLateRecordsDropped currentEmitEventTimeLag watermarkLag sourceIdleTime numRecordsInErrors
+            split.0.watermark.currentWatermark""".split()), operators)
+        path = f"/jobs/{job}/vertices/{next(v['id'] for v in vertices if not v['name'].startswith('Source:'))}/subtasks/0/metrics"
+        for name, form in (("numRecordsIn", r"\d+"), ("numRecordsInPerSecond", r"\d+\.\d+(E\d+)?"), ("busyTimeMsPerSecond", r"\d+\.\d+"),
+                           ("Shuffle.Netty.Input.Buffers.inPoolUsage", r"\d\.\d+(E-\d+)?"), ("isBackPressured", "true|false")):
+            if not re.fullmatch(form, value(path, name)):
+                raise Failure(f"{name} = {value(path, name)}")
+        fired = sum(int(value(f"/jobs/{job}/vertices/{v['id']}/subtasks/{s}/metrics", "numFiredTimers")) for v in vertices for s in (0, 1))
+        expect("windows fired", True, fired > 0)
+        # Of the job: its last checkpoint.
+        lacks("the job", set("""uptime downtime createdTime initializingTime deployingTime runningTime restartingTime failingTime cancellingTime
+            allSubTasksRunningOrFinishedTime numRestarts numRescales fullRestarts lastCheckpointDuration lastCheckpointSize lastCheckpointFullSize
+            lastCheckpointMetadataSize lastCheckpointProcessedData lastCheckpointExternalPath lastCheckpointCompletedTimestamp
+            lastCheckpointRestoreTimestamp lastCompletedCheckpointId numberOfCompletedCheckpoints numberOfFailedCheckpoints
+            numberOfInProgressCheckpoints totalNumberOfCheckpoints""".split()), names(f"/jobs/{job}/metrics"))
+
+        def same_size():
+            got = {m["id"]: m["value"] for m in cluster.get(f"/jobs/{job}/metrics?get=lastCheckpointExternalPath,lastCheckpointMetadataSize")}
+            try:
+                return os.path.getsize(got["lastCheckpointExternalPath"].removeprefix("file:") + "/_metadata") == int(got["lastCheckpointMetadataSize"])
+            except FileNotFoundError:
+                return False  # the next one is complete
+
+        until("the size of the last checkpoint's metadata", 30, same_size)
+        # Of the processes.
+        process = {f"Status.JVM.{n}" for n in """CPU.Load CPU.Time Threads.Count ClassLoader.ClassesLoaded ClassLoader.ClassesUnloaded FileDescriptor.Open
+            FileDescriptor.Max Memory.Heap.Used Memory.Heap.Committed Memory.Heap.Max Memory.NonHeap.Used Memory.Metaspace.Used Memory.Direct.Count
+            Memory.Direct.MemoryUsed Memory.Direct.TotalCapacity Memory.Mapped.Count Memory.Mapped.MemoryUsed""".split()}
+        segments = {f"Status.Shuffle.Netty.{w}Memory{s}" for w in ("Used", "Available", "Total") for s in ("", "Segments")}
+        pools = segments | {"Status.Shuffle.Netty.RequestedMemoryUsage", "Status.Network.AvailableMemorySegments", "Status.Network.TotalMemorySegments",
+                            "Status.Flink.Memory.Managed.Used", "Status.Flink.Memory.Managed.Total", "Status.JVM.GarbageCollector.All.Count",
+                            "Status.JVM.GarbageCollector.All.Time", "Status.JVM.GarbageCollector.All.TimeMsPerSecond"}
+        tm = f"/taskmanagers/{cluster.get('/taskmanagers')['taskmanagers'][0]['id']}"
+        lacks("the TaskManager", process | pools, names(tm + "/metrics"))
+        lacks("the JobManager", process | set("numRunningJobs numRegisteredTaskManagers taskSlotsTotal taskSlotsAvailable".split()), names("/jobmanager/metrics"))
+        expect("pools of the JobManager", set(), pools & names("/jobmanager/metrics"))
+        load = float(value(tm + "/metrics", "Status.JVM.CPU.Load"))
+        expect("load of a TaskManager that works", True, 0 < load <= 1)
+        trims = int(value(tm + "/metrics", "Status.JVM.GarbageCollector.All.Count"))
+        heap, direct = (cluster.get(tm)["metrics"][k] for k in ("heapUsed", "directUsed"))
+        expect("memory in use", True, heap > 0 and direct > 0)
+        cluster.call("PATCH", f"/jobs/{job}?mode=cancel")
+        until("memory given back", 30, lambda: int(value(tm + "/metrics", "Status.JVM.GarbageCollector.All.Count")) > trims)
 
 
 def ranges_of_a_log():
@@ -275,6 +358,6 @@ def tls_from_pem_files():
 
 
 if __name__ == "__main__":
-    main([logs_stacks_and_profiles_of_a_running_job, ranges_of_a_log, a_graph_made_by_the_client_runs,
+    main([logs_stacks_and_profiles_of_a_running_job, metrics_of_a_running_job, ranges_of_a_log, a_graph_made_by_the_client_runs,
           a_job_whose_client_stays_away_is_cancelled, delete_cluster_ends_all_processes, events_tell_what_happens_to_a_job, logins_have_roles,
           other_addresses_need_a_login, tls_from_pem_files])
