@@ -83,8 +83,8 @@ def throughput(runs):
 def saturated(runs, rate=500, seconds=6):
     """A constant rate of requests while a job takes all there is, and what the job loses by it.
 
-    drey-load counts a latency from when its request was due. What the job loses is told in rows per second of the clock: `lost`
-    of what it makes alone, `lost_to_requests` without what the client took, which has no place on these cores elsewhere.
+    drey-load counts a latency from when its request was due. What the job loses is told in rows per CPU-second of all the
+    cluster's processes, the one that answers included: what the client takes, or anybody else, does not count as the requests'.
     """
     with Cluster("bench-saturated") as cluster:
         jar = cluster.upload(JAR)
@@ -93,15 +93,15 @@ def saturated(runs, rate=500, seconds=6):
         vertex = job.detail()["vertices"][-1]["id"]
         # What a dashboard asks for a job it shows.
         paths = ["/overview", "/jobs/overview", f"/jobs/{job.id}", f"/jobs/{job.id}/vertices/{vertex}/subtasks/metrics?{THREE_METRICS}"]
-        cores = len(os.sched_getaffinity(0))
 
         def rows():
             return sum(v["metrics"]["read-records"] for v in job.detail()["vertices"])
 
         def speed(body):
-            before, begin = rows(), time.monotonic()
+            before, begin, cpu = rows(), time.monotonic(), cpu_seconds(cluster.process.pid)
             said = body()
-            return (rows() - before) / (time.monotonic() - begin), said
+            more = rows() - before
+            return more / (time.monotonic() - begin), more / (cpu_seconds(cluster.process.pid) - cpu), said
 
         def load():
             command = [os.path.join(BUILD, "bin/drey-load"), cluster.url.rsplit(":", 1)[1], str(rate), str(seconds), *paths]
@@ -109,15 +109,14 @@ def saturated(runs, rate=500, seconds=6):
 
         time.sleep(3)
         found = []
-        alone, _ = speed(lambda: time.sleep(seconds))
+        _, alone, _ = speed(lambda: time.sleep(seconds))
         for _ in range(runs):
             before = alone
-            with_load, said = speed(load)
-            alone, _ = speed(lambda: time.sleep(seconds))
+            per_s, with_load, said = speed(load)
+            _, alone, _ = speed(lambda: time.sleep(seconds))
             without = (before + alone) / 2
-            client = said["cpu_s"] / said["seconds"]  # cores
-            found.append({**said, "rows_per_s": with_load, "rows_per_s_without": without, "client_cores": client, "lost": 1 - with_load / without,
-                          "lost_to_requests": 1 - with_load / (without * (1 - client / cores))})
+            found.append({**said, "rows_per_s": per_s, "rows_per_cpu_s": with_load, "rows_per_cpu_s_without": without,
+                          "client_cores": said["cpu_s"] / said["seconds"], "lost": 1 - with_load / without})
         yield f"{rate} requests/s, engine saturated", found
         job.cancel()
 
