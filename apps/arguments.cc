@@ -5,8 +5,8 @@
 
 namespace drey::apps {
 
-Arguments parse_arguments(int argc, char** argv, const std::vector<std::string>& with_value, const std::vector<std::string>& flags,
-                          bool stops_at_word) {
+Arguments parse_arguments(int argc, char** argv, const std::vector<std::string>& with_value,
+                          const std::vector<std::string>& flags, bool stops_at_word) {
   Arguments out;
   // Long name of an option, and whether it takes a value.
   const auto find = [&](const std::string& word, bool& takes_value) -> std::string {

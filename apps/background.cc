@@ -23,8 +23,7 @@ void redirect(const char* path, int to) {
 
 }  // namespace
 
-int run_in_background(
-    const std::function<int(const std::function<void(const std::string&)>&)>& body) {
+int run_in_background(const std::function<int(const std::function<void(const std::string&)>&)>& body) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) {
     std::perror("drey up: pipe");

@@ -1,7 +1,7 @@
 // drey run, list, info, jars: the client's commands, over REST only. The others that concern a job: lifecycle.cc.
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,8 +12,8 @@
 #include <fmt/ranges.h>
 
 #include "base/time.h"
-#include "local_plan.h"
 #include "env/env.h"
+#include "local_plan.h"
 #include "rest_client.h"
 #include "wire/json/json.h"
 
@@ -37,12 +37,15 @@ constexpr const char* kUsage =
     "drey info [-p N] [-c ENTRY] JAR [arguments]   the plan, without running it\n"
     "drey cancel|stop|savepoint|checkpoint|rescale --help   for these\n"
     "drey jars [--json]\n"
-    "  -m, --jobmanager HOST:PORT   or https://HOST:PORT; default: the cluster of the default directory, else localhost:8081\n"
-    "  environment: FLINK_REST_CLIENT_HEADERS (Name:Value lines, e.g. Authorization: Bearer ...), DREY_REST_CA (PEM file)\n"
+    "  -m, --jobmanager HOST:PORT   or https://HOST:PORT; default: the cluster of the default directory, else "
+    "localhost:8081\n"
+    "  environment: FLINK_REST_CLIENT_HEADERS (Name:Value lines, e.g. Authorization: Bearer ...), DREY_REST_CA (PEM "
+    "file)\n"
     "exit codes: 0 done or accepted, 1 failed or cancelled, 2 wrong use, 3 no cluster\n"
     "examples:\n"
     "  drey run -d -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"
-    "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input /data/flights.csv --output /tmp/out\n";
+    "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input /data/flights.csv --output "
+    "/tmp/out\n";
 
 std::atomic<bool> g_interrupted{false};
 void on_interrupt(int) { g_interrupted = true; }
@@ -75,7 +78,7 @@ rest::JarRunRequest run_request_of(const Arguments& args) {
 // What is worth seeing of a job while it runs.
 struct Progress {
   std::string state;
-  std::int64_t rows = 0;  // that its sources have read
+  std::int64_t rows = 0;                   // that its sources have read
   std::int64_t watermark = kMinWatermark;  // the least of all subtasks; unknown when it is a bound of event time
   std::int64_t checkpoints = 0;
   std::int64_t duration_ms = 0;
@@ -86,7 +89,8 @@ struct Progress {
     const bool has_mark = watermark != kMinWatermark && watermark != kMaxWatermark;
     if (ended()) return fmt::format("{:<10} {} checkpoints  {:.1f} s{:60}", state, checkpoints, seconds, "");
     return fmt::format("{:<10} {:>13} rows  {:>12.0f} rows/s  watermark {:<20}  {} checkpoints  {:.1f} s", state, rows,
-                       seconds > 0 ? static_cast<double>(rows) / seconds : 0, has_mark ? format_instant(watermark) : "-", checkpoints, seconds);
+                       seconds > 0 ? static_cast<double>(rows) / seconds : 0,
+                       has_mark ? format_instant(watermark) : "-", checkpoints, seconds);
   }
 };
 
@@ -99,7 +103,8 @@ Result<Progress> progress_of(const Client& client, JobId job) {
   for (const rest::JobDetailsVertex& vertex : details.vertices) {
     const rest::VertexPath path{job, vertex.id};
     if (vertex.name.starts_with("Source: ")) {
-      // The count of the source itself: the vertex's counts what leaves its last operator. It goes with the running job.
+      // The count of the source itself: the vertex's counts what leaves its last operator. It goes with the running
+      // job.
       DREY_TRY_ASSIGN(const auto names, client.call<ops::GetMetricsOverSubtasks>(path));
       std::string wanted;
       for (const rest::AggregatedMetric& name : names) {
@@ -114,7 +119,8 @@ Result<Progress> progress_of(const Client& client, JobId job) {
       }
     }
     DREY_TRY_ASSIGN(const auto marks, client.call<ops::GetWatermarks>(path));
-    for (const rest::MetricEntry& mark : marks) least = std::min(least, Json(mark.value.value_or("")).whole().value_or(kMaxWatermark));
+    for (const rest::MetricEntry& mark : marks)
+      least = std::min(least, Json(mark.value.value_or("")).whole().value_or(kMaxWatermark));
   }
   progress.watermark = least;
   DREY_TRY_ASSIGN(const auto checkpoints, client.call<ops::GetCheckpoints>({job}));
@@ -128,7 +134,8 @@ std::string output_files(const std::vector<rest::RootException>& history) {
   const auto add = [&](const std::optional<std::string>& task_manager) {
     // The number, and how often it has started: the files have the first alone.
     const std::string id = task_manager.value_or("");
-    if (id.starts_with("taskmanager-")) files.insert(fmt::format("log/{}.out and .log", id.substr(0, id.find('-', 12))));
+    if (id.starts_with("taskmanager-"))
+      files.insert(fmt::format("log/{}.out and .log", id.substr(0, id.find('-', 12))));
   };
   for (const rest::RootException& failure : history) {
     add(failure.task_manager_id);
@@ -154,7 +161,9 @@ int wait_for(const Client& client, JobId id, bool json) {
     }
     if (progress->ended()) {
       if (json) {
-        fmt::print("{}\n", Json::object({{"jobid", job}, {"state", progress->state}, {"duration-ms", progress->duration_ms}}).to_string());
+        fmt::print("{}\n",
+                   Json::object({{"jobid", job}, {"state", progress->state}, {"duration-ms", progress->duration_ms}})
+                       .to_string());
       } else {
         fmt::print("Job {} is {}\n", job, progress->state);
       }
@@ -181,7 +190,8 @@ Result<JobId> submit_graph(const Client& client, const Arguments& args) {
   submission.execution_plan_file_name = "graph";
   submission.job_jar_file_names = {"job.jar"};
   DREY_TRY_ASSIGN(const auto answer,
-                  client.upload<ops::SubmitJob>({{"file_0", "graph", graph, ""}, {"file_1", "job.jar", "", args.rest[0]}}, submission));
+                  client.upload<ops::SubmitJob>(
+                      {{"file_0", "graph", graph, ""}, {"file_1", "job.jar", "", args.rest[0]}}, submission));
   return job_id_of(env::base_name_of(answer.job_url));
 }
 
@@ -261,7 +271,8 @@ Result<rest::Client> client_of(const Arguments& args) {
     const std::string line = headers.substr(0, end);
     headers.erase(0, end + 1);
     const auto at = line.find(':');
-    if (at != std::string::npos) call.headers.emplace_back(line.substr(0, at), line.substr(line.find_first_not_of(' ', at + 1)));
+    if (at != std::string::npos)
+      call.headers.emplace_back(line.substr(0, at), line.substr(line.find_first_not_of(' ', at + 1)));
   }
   return rest::Client(std::move(call));
 }
@@ -281,7 +292,8 @@ int client(const std::string& command, int argc, char** argv) {
   const bool runs = command == "run" || command == "info";
   std::vector<std::string> with_value{"-m=--jobmanager"};
   std::vector<std::string> flags{"--json", "--help", "-h=--help"};
-  if (runs) with_value.insert(with_value.end(), {"-p=--parallelism", "-c=--class", "-s=--fromSavepoint", "--claimMode"});
+  if (runs)
+    with_value.insert(with_value.end(), {"-p=--parallelism", "-c=--class", "-s=--fromSavepoint", "--claimMode"});
   if (command == "run") flags.insert(flags.end(), {"-d=--detached", "--plan-here", "-n=--allowNonRestoredState"});
   if (command == "list") flags.insert(flags.end(), {"-r=--running", "-s=--scheduled", "-a=--all"});
   const Arguments args = parse_arguments(argc, argv, with_value, flags, runs);

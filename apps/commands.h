@@ -22,10 +22,10 @@ struct Arguments {
     return found == options.end() ? fallback : found->second;
   }
 };
-// `with_value` and `flags` list the options, "--json" or "-d"; "-d=--detached" makes the first a short form of the second.
-// Parsing stops at the first word that is no option when `stops_at_word`: what follows belongs to a program.
-Arguments parse_arguments(int argc, char** argv, const std::vector<std::string>& with_value, const std::vector<std::string>& flags,
-                          bool stops_at_word);
+// `with_value` and `flags` list the options, "--json" or "-d"; "-d=--detached" makes the first a short form of the
+// second. Parsing stops at the first word that is no option when `stops_at_word`: what follows belongs to a program.
+Arguments parse_arguments(int argc, char** argv, const std::vector<std::string>& with_value,
+                          const std::vector<std::string>& flags, bool stops_at_word);
 
 int up(int argc, char** argv);
 int job_manager(int argc, char** argv);

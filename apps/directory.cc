@@ -38,10 +38,9 @@ Status ClusterDirectory::open(env::FileSystem& files) {
   descriptor_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (descriptor_ < 0) return fail(Code::kIo, "Cannot open " + lock);
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    return fail(Code::kUnavailable,
-                fmt::format("The directory {} is in use by the drey with pid {}: end it with `drey "
-                            "down --dir {}`, or choose another --dir",
-                            path_, pid_in(descriptor_), path_));
+    return fail(Code::kUnavailable, fmt::format("The directory {} is in use by the drey with pid {}: end it with `drey "
+                                                "down --dir {}`, or choose another --dir",
+                                                path_, pid_in(descriptor_), path_));
   }
   const std::string text = fmt::format("{}\n", ::getpid());
   if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, text.data(), text.size(), 0) < 0)
@@ -49,10 +48,9 @@ Status ClusterDirectory::open(env::FileSystem& files) {
 
   if (const auto format = files.read_all(path_ + "/format"); format.ok()) {
     if (std::atoi(format->c_str()) > kFormat) {
-      return fail(Code::kIncompatible,
-                  fmt::format("The directory {} was written by a newer drey (format {}, this one, "
-                              "{}, knows {}): use that version",
-                              path_, std::atoi(format->c_str()), kVersion, kFormat));
+      return fail(Code::kIncompatible, fmt::format("The directory {} was written by a newer drey (format {}, this one, "
+                                                   "{}, knows {}): use that version",
+                                                   path_, std::atoi(format->c_str()), kVersion, kFormat));
     }
   } else {
     // Not everything becomes a cluster's: its mode is changed, and what lies in tmp/ is removed.
@@ -65,8 +63,7 @@ Status ClusterDirectory::open(env::FileSystem& files) {
     DREY_TRY(files.write_atomic(path_ + "/format", fmt::format("{}\n", kFormat)));
   }
   if (::chmod(path_.c_str(), 0700) != 0)
-    return fail(Code::kIo,
-                fmt::format("Cannot make {} this user's own (mode 0700): errno={}", path_, errno));
+    return fail(Code::kIo, fmt::format("Cannot make {} this user's own (mode 0700): errno={}", path_, errno));
   for (const char* name : {"/jars", "/cache", "/log", "/checkpoints", "/tmp"})
     DREY_TRY(files.make_directories(path_ + name, 0700));
   static_cast<void>(files.remove(path_ + "/rest.address"));

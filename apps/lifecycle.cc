@@ -26,7 +26,8 @@ constexpr Verb kVerbs[] = {
     {"savepoint",
      "drey savepoint [-t canonical|native] [--detached] JOBID [DIRECTORY]    takes a savepoint\n"
      "drey savepoint -d PATH                                                 deletes a savepoint's files\n"
-     "  DIRECTORY          where the savepoint's own directory is made; default: execution.checkpointing.savepoint-dir\n"
+     "  DIRECTORY          where the savepoint's own directory is made; default: "
+     "execution.checkpointing.savepoint-dir\n"
      "  -t, --type         canonical (any later version reads it; the default) or native (faster)\n"
      "  -d, --dispose PATH\n"
      "examples:\n"
@@ -34,8 +35,10 @@ constexpr Verb kVerbs[] = {
      "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input flights.csv\n"
      "  drey savepoint -d /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55\n"},
     {"stop",
-     "drey stop [-p DIRECTORY] [-d] [-t canonical|native] [--detached] JOBID    ends a job with a savepoint to go on from\n"
-     "  -p, --savepointPath  where the savepoint's own directory is made; default: execution.checkpointing.savepoint-dir\n"
+     "drey stop [-p DIRECTORY] [-d] [-t canonical|native] [--detached] JOBID    ends a job with a savepoint to go on "
+     "from\n"
+     "  -p, --savepointPath  where the savepoint's own directory is made; default: "
+     "execution.checkpointing.savepoint-dir\n"
      "  -d, --drain          as if all input had ended: windows fire. Not for a job that is to go on later\n"
      "example:\n"
      "  drey stop -p /data/savepoints 4a1d0c7e5b2f4a1d0c7e5b2f4a1d0c7e\n"},
@@ -84,7 +87,8 @@ auto wait_for(const Client& client, const typename Asked::Path& path, std::optio
       if (shows) std::fputs("\r\033[K", stderr);
       if (!answer.operation->failure_cause) return *answer.operation;
       std::string text = answer.operation->failure_cause->stack_trace;
-      for (const char* prefix : {"java.util.concurrent.CompletionException: ", "org.apache.flink.util.FlinkException: "}) {
+      for (const char* prefix :
+           {"java.util.concurrent.CompletionException: ", "org.apache.flink.util.FlinkException: "}) {
         if (text.starts_with(prefix)) text = text.substr(std::string_view(prefix).size());
       }
       while (text.ends_with('\n')) text.pop_back();
@@ -100,8 +104,8 @@ auto wait_for(const Client& client, const typename Asked::Path& path, std::optio
 
 // Shows what came of a trigger; Status is the operation that tells it. `done`: what is said when it has worked.
 template <typename Asked>
-int finish(const Client& client, const Arguments& args, const Result<rest::TriggerAnswer>& triggered, std::optional<JobId> job,
-           const std::string& done) {
+int finish(const Client& client, const Arguments& args, const Result<rest::TriggerAnswer>& triggered,
+           std::optional<JobId> job, const std::string& done) {
   const bool json = args.has("--json");
   if (!triggered.ok()) return failed(triggered.status());
   const TriggerId id = triggered->request_id;
@@ -156,7 +160,8 @@ int lifecycle(const std::string& command, int argc, char** argv) {
 
   std::string type = args.get("--type", "canonical");
   for (char& c : type) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  if (type != "CANONICAL" && type != "NATIVE") return wrong("a savepoint is canonical or native, not " + args.get("--type"));
+  if (type != "CANONICAL" && type != "NATIVE")
+    return wrong("a savepoint is canonical or native, not " + args.get("--type"));
 
   std::optional<TriggerId> trigger;
   if (args.has("--trigger")) {
@@ -164,28 +169,33 @@ int lifecycle(const std::string& command, int argc, char** argv) {
     if (!trigger) return wrong("--trigger needs 32 hexadecimal digits");
   }
   if (command == "savepoint" && args.has("--dispose")) {
-    return finish<ops::GetDisposalStatus>(*client, args, client->call<ops::TriggerDisposal>({}, {}, {args.get("--dispose")}), std::nullopt,
-                                          "Savepoint disposed.");
+    return finish<ops::GetDisposalStatus>(*client, args,
+                                          client->call<ops::TriggerDisposal>({}, {}, {args.get("--dispose")}),
+                                          std::nullopt, "Savepoint disposed.");
   }
   const std::size_t words = command == "rescale" ? 2 : 1;
   const bool takes_directory = command == "savepoint" || (command == "cancel" && args.has("--withSavepoint"));
-  if (args.rest.size() < words || args.rest.size() > words + (takes_directory ? 1 : 0)) return wrong("wrong number of words");
+  if (args.rest.size() < words || args.rest.size() > words + (takes_directory ? 1 : 0))
+    return wrong("wrong number of words");
   // Flink's order: cancel -s DIRECTORY JOBID, savepoint JOBID DIRECTORY.
   const std::string job = command == "cancel" ? args.rest.back() : args.rest[0];
-  const std::string directory = !takes_directory || args.rest.size() == 1 ? "" : command == "cancel" ? args.rest[0] : args.rest[1];
+  const std::string directory = !takes_directory || args.rest.size() == 1 ? ""
+                                : command == "cancel"                     ? args.rest[0]
+                                                                          : args.rest[1];
   const auto id = job_id_of(job);
   if (!id.ok()) return failed(id.status());
   if (command == "rescale") {
     const auto parallelism = wire::Json(args.rest[1]).whole();
     if (!parallelism || *parallelism < 1) return wrong("a parallelism is a number from 1, not " + args.rest[1]);
-    return finish<ops::GetRescalingStatus>(*client, args, client->call<ops::TriggerRescaling>({*id}, {{*parallelism}}), *id,
-                                           fmt::format("Job {} runs with parallelism {}.", job, *parallelism));
+    return finish<ops::GetRescalingStatus>(*client, args, client->call<ops::TriggerRescaling>({*id}, {{*parallelism}}),
+                                           *id, fmt::format("Job {} runs with parallelism {}.", job, *parallelism));
   }
   if (command == "checkpoint") {
     rest::CheckpointTrigger body;
     if (args.has("--full")) body.type = "FULL";
     body.trigger = trigger;
-    return finish<ops::GetCheckpointStatus>(*client, args, client->call<ops::TriggerCheckpoint>({*id}, {}, body), *id, "");
+    return finish<ops::GetCheckpointStatus>(*client, args, client->call<ops::TriggerCheckpoint>({*id}, {}, body), *id,
+                                            "");
   }
   if (command == "cancel" && !args.has("--withSavepoint")) {
     const auto answer = client->call<ops::CancelJob>({*id});
@@ -199,15 +209,17 @@ int lifecycle(const std::string& command, int argc, char** argv) {
     body.drain = args.has("--drain");
     body.format = type;
     body.trigger = trigger;
-    return finish<ops::GetSavepointStatus>(*client, args, client->call<ops::StopJob>({*id}, {}, body), *id, fmt::format("Job {} has stopped.", job));
+    return finish<ops::GetSavepointStatus>(*client, args, client->call<ops::StopJob>({*id}, {}, body), *id,
+                                           fmt::format("Job {} has stopped.", job));
   }
   rest::SavepointTrigger body;
   body.target = directory;
   body.cancel_job = command == "cancel";
   body.format = type;
   body.trigger = trigger;
-  return finish<ops::GetSavepointStatus>(*client, args, client->call<ops::TriggerSavepoint>({*id}, {}, body), *id,
-                                         command == "cancel" ? fmt::format("Cancelled job {}.", job) : fmt::format("Savepoint of job {}.", job));
+  return finish<ops::GetSavepointStatus>(
+      *client, args, client->call<ops::TriggerSavepoint>({*id}, {}, body), *id,
+      command == "cancel" ? fmt::format("Cancelled job {}.", job) : fmt::format("Savepoint of job {}.", job));
 }
 
 }  // namespace drey::apps

@@ -39,8 +39,7 @@ Result<std::string> plan_here(const Arguments& args) {
   DREY_TRY_ASSIGN(const cluster::Jars::Program program, jars.open(id, args.get("--class")));
   DREY_TRY_ASSIGN(const drey_module* module, runtime::load_module(program.module));
   const std::vector<std::string> arguments(args.rest.begin() + 1, args.rest.end());
-  DREY_TRY_ASSIGN(const auto code,
-                  runtime::build_job(*module, {program.entry, arguments, args.properties}));
+  DREY_TRY_ASSIGN(const auto code, runtime::build_job(*module, {program.entry, arguments, args.properties}));
   graph::JobGraph graph = code->graph;
   graph.entry = program.entry;
   graph.arguments = arguments;

@@ -17,8 +17,7 @@ int metrics(int argc, char** argv) {
       "drey metrics --reference   all metrics and what they mean, as a page "
       "(docs/reference/metrics.md)\n"
       "  example: drey metrics --reference | grep numFiredTimers\n";
-  const Arguments args =
-      parse_arguments(argc, argv, {}, {"--reference", "--help", "-h=--help"}, false);
+  const Arguments args = parse_arguments(argc, argv, {}, {"--reference", "--help", "-h=--help"}, false);
   if (!args.has("--reference") || args.unknown || !args.rest.empty()) {
     const bool asked = args.has("--help");
     std::fputs(kUsage, asked ? stdout : stderr);

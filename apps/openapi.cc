@@ -17,15 +17,13 @@ int openapi(int argc, char** argv) {
       "operation\n"
       "example:\n"
       "  drey openapi --typescript > src/drey_client.ts\n";
-  const Arguments args =
-      parse_arguments(argc, argv, {}, {"--typescript", "--help", "-h=--help"}, false);
+  const Arguments args = parse_arguments(argc, argv, {}, {"--typescript", "--help", "-h=--help"}, false);
   if (args.has("--help")) {
     std::fputs(kUsage, stdout);
     return 0;
   }
   if (args.unknown || !args.rest.empty()) {
-    fmt::print(stderr, "drey openapi: unknown option {}\n{}",
-               args.unknown ? *args.unknown : args.rest[0], kUsage);
+    fmt::print(stderr, "drey openapi: unknown option {}\n{}", args.unknown ? *args.unknown : args.rest[0], kUsage);
     return 2;
   }
   const auto endpoints = rest::all_endpoints();

@@ -16,12 +16,9 @@ namespace drey::apps {
 
 std::vector<config::OptionGroup> all_options() {
   return {
-      config::describe<cluster::ClusterOptions>(),
-      config::describe<control::CheckpointOptions>(),
-      config::describe<control::RestartOptions>(),
-      config::describe<graph::PipelineOptions>(),
-      config::describe<rest::RestOptions>(),
-      config::describe<rest::RestSecurityOptions>(),
+      config::describe<cluster::ClusterOptions>(),    config::describe<control::CheckpointOptions>(),
+      config::describe<control::RestartOptions>(),    config::describe<graph::PipelineOptions>(),
+      config::describe<rest::RestOptions>(),          config::describe<rest::RestSecurityOptions>(),
       config::describe<runtime::TaskManagerConfig>(),
   };
 }
@@ -39,8 +36,7 @@ Result<config::Configuration> load_configuration(const Arguments& args) {
 }
 
 int config(int argc, char** argv) {
-  const Arguments args =
-      parse_arguments(argc, argv, {"--config"}, {"--reference", "--help", "-h=--help"}, false);
+  const Arguments args = parse_arguments(argc, argv, {"--config"}, {"--reference", "--help", "-h=--help"}, false);
   if (args.has("--help") || args.unknown || !args.rest.empty()) {
     const bool asked = args.has("--help");
     fmt::print(asked ? stdout : stderr,

@@ -9,9 +9,9 @@
 
 #include <fmt/format.h>
 
+#include "cluster/child_program_runner.h"
 #include "commands.h"
 #include "connectors/all.h"
-#include "cluster/child_program_runner.h"
 #include "env/env.h"
 #include "env/log.h"
 #include "runtime/crash.h"
@@ -26,7 +26,8 @@ std::binary_semaphore g_stop{0};
 void on_signal(int) { g_stop.release(); }
 
 // Nullopt, and said on stderr: `what` is no whole number within [least, most].
-std::optional<std::int64_t> number_of(const char* what, const std::string& text, std::int64_t least, std::int64_t most) {
+std::optional<std::int64_t> number_of(const char* what, const std::string& text, std::int64_t least,
+                                      std::int64_t most) {
   std::int64_t number = 0;
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, number);
@@ -38,13 +39,18 @@ std::optional<std::int64_t> number_of(const char* what, const std::string& text,
 }  // namespace
 
 int task_manager(int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv, {"--id", "--job-manager", "--slots", "--managed-bytes", "--cancellation-timeout-ms", "--host", "--data-port", "--log", "--crash"}, {"--help"}, false);
+  const Arguments args = parse_arguments(argc, argv,
+                                         {"--id", "--job-manager", "--slots", "--managed-bytes",
+                                          "--cancellation-timeout-ms", "--host", "--data-port", "--log", "--crash"},
+                                         {"--help"}, false);
   if (args.has("--help") || args.unknown) {
-    std::fputs("drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--host HOST] [--data-port P] [--log FILE]\n"
-               "  --host HOST, --data-port P: where other TaskManagers reach this one (default: localhost, any free port)\n"
-               "  the cluster's secret is read from the environment variable DREY_SECRET\n"
-               "  example: DREY_SECRET=... drey taskmanager --id tm-1 --job-manager 127.0.0.1:6123 --slots 2\n",
-               args.unknown ? stderr : stdout);
+    std::fputs(
+        "drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--host HOST] [--data-port P] "
+        "[--log FILE]\n"
+        "  --host HOST, --data-port P: where other TaskManagers reach this one (default: localhost, any free port)\n"
+        "  the cluster's secret is read from the environment variable DREY_SECRET\n"
+        "  example: DREY_SECRET=... drey taskmanager --id tm-1 --job-manager 127.0.0.1:6123 --slots 2\n",
+        args.unknown ? stderr : stdout);
     return args.unknown ? 2 : 0;
   }
   env::open_log({args.get("--log"), false, env::LogLevel::kInfo});
@@ -63,7 +69,8 @@ int task_manager(int argc, char** argv) {
   const auto slots = number_of("--slots", args.get("--slots", "1"), 1, 100'000);
   const auto managed = number_of("--managed-bytes", args.get("--managed-bytes", "1073741824"), 1, kMost);
   const auto data_port = number_of("--data-port", args.get("--data-port", "0"), 0, 65'535);
-  const auto cancellation = number_of("--cancellation-timeout-ms", args.get("--cancellation-timeout-ms", "180000"), 0, kMost);
+  const auto cancellation =
+      number_of("--cancellation-timeout-ms", args.get("--cancellation-timeout-ms", "180000"), 0, kMost);
   if (!port || !slots || !managed || !data_port || !cancellation) return 2;
   options.job_manager_port = static_cast<std::uint16_t>(*port);
   options.secret = env::environment_variable("DREY_SECRET");

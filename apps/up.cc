@@ -84,19 +84,17 @@ class Supervisor {
     const std::string id = fmt::format("taskmanager-{}-{}", number, ++starts_);
     env::SpawnOptions options;
     options.arguments = arguments_;
-    options.arguments.insert(
-        options.arguments.end(),
-        {"--id", id, "--log", fmt::format("{}/taskmanager-{}.log", logs_, number), "--crash",
-         fmt::format("{}/{}.crash", logs_, id), "--data-port",
-         fmt::format("{}", data_port_ == 0 ? 0 : data_port_ + number - 1)});
+    options.arguments.insert(options.arguments.end(),
+                             {"--id", id, "--log", fmt::format("{}/taskmanager-{}.log", logs_, number), "--crash",
+                              fmt::format("{}/{}.crash", logs_, id), "--data-port",
+                              fmt::format("{}", data_port_ == 0 ? 0 : data_port_ + number - 1)});
     options.environment["DREY_SECRET"] = secret_;
     options.stdout_path = fmt::format("{}/taskmanager-{}.out", logs_, number);
     options.stderr_path = "&1";
     auto pid = env_.processes.spawn(loop_, options, [this, number, id](env::ExitStatus exit) {
       pids_.erase(number);
       if (stopping_) return;
-      env::log_warn("up", "{} ended (code {}, signal {}); starting another one", id, exit.code,
-                    exit.signal);
+      env::log_warn("up", "{} ended (code {}, signal {}); starting another one", id, exit.code, exit.signal);
       loop_.after(kRespawnDelay, [this, number] { spawn(number); });
     });
     if (!pid.ok()) {
@@ -121,14 +119,11 @@ class Supervisor {
 // A directory as an absolute path, from "/p", "file:/p" or "file:///p".
 Result<std::string> absolute_path(const std::string& text, std::string_view key) {
   std::string path = text;
-  if (path.starts_with("file:"))
-    path = path.substr(std::min(path.find_first_not_of('/', 5), path.size()) - 1);
+  if (path.starts_with("file:")) path = path.substr(std::min(path.find_first_not_of('/', 5), path.size()) - 1);
   if (path.empty() || path[0] != '/') {
     return fail(
         Code::kInvalidArgument,
-        fmt::format(
-            "Option {} must be an absolute path like /data/drey or file:///data/drey: value={}",
-            key, text));
+        fmt::format("Option {} must be an absolute path like /data/drey or file:///data/drey: value={}", key, text));
   }
   return path;
 }
@@ -143,8 +138,7 @@ struct Settings {
   std::string bind;
 };
 
-Result<Settings> settings_of(const Arguments& args, const std::string& dir,
-                             bool starts_task_managers) {
+Result<Settings> settings_of(const Arguments& args, const std::string& dir, bool starts_task_managers) {
   Settings s;
   DREY_TRY_ASSIGN(s.configuration, load_configuration(args));
   DREY_TRY_ASSIGN(s.cluster, s.configuration.read<cluster::ClusterOptions>());
@@ -170,8 +164,7 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
     for (const auto& [key, file] : {std::pair{"drey.rest.ssl.certificate", s.security.certificate},
                                     std::pair{"drey.rest.ssl.key", s.security.key}}) {
       if (file.empty())
-        return fail(Code::kInvalidArgument,
-                    fmt::format("security.ssl.rest.enabled needs {}: a PEM file", key));
+        return fail(Code::kInvalidArgument, fmt::format("security.ssl.rest.enabled needs {}: a PEM file", key));
     }
   }
   if (s.cluster.secret.empty()) {
@@ -200,8 +193,8 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir,
 }
 
 // The dashboard's files: those of a folder, or those below web/ in a jar.
-Result<std::optional<rest::StaticFiles>> web_ui_of(const rest::RestOptions& options,
-                                                   const std::string& dir, env::FileSystem& files) {
+Result<std::optional<rest::StaticFiles>> web_ui_of(const rest::RestOptions& options, const std::string& dir,
+                                                   env::FileSystem& files) {
   if (!options.web_ui) return std::optional<rest::StaticFiles>();
   std::string folder = *options.web_ui;
   DREY_TRY_ASSIGN(const env::FileStat stat, files.stat(folder));
@@ -268,8 +261,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
     env::log_info("up", "Option {} = {} ({})", key, config::is_secret(key) ? "******" : value,
                   s.configuration.origins.at(key));
   }
-  if (directory.orphans() > 0)
-    env::log_info("up", "Removed {} files that a crash had left", directory.orphans());
+  if (directory.orphans() > 0) env::log_info("up", "Removed {} files that a crash had left", directory.orphans());
   DREY_TRY_ASSIGN(auto store, cluster::open_sqlite_store(dir + "/jobs.db"));
   DREY_TRY(env.files.write_atomic(dir + "/secret", s.cluster.secret));
   // What the JobManager prints goes to the terminal, or into this file in the background: it is there for who asks.
@@ -277,8 +269,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   std::shared_ptr<rest::Gatekeeper> gatekeeper;
   if (s.security.has_logins()) {
     gatekeeper = std::make_shared<rest::Gatekeeper>(
-        rest::GatekeeperOptions{s.security.htpasswd_file, s.security.token_file, s.security.roles},
-        env);
+        rest::GatekeeperOptions{s.security.htpasswd_file, s.security.token_file, s.security.roles}, env);
     DREY_TRY(gatekeeper->load());
   }
   DREY_TRY_ASSIGN(auto web_ui, web_ui_of(s.rest, dir, env.files));
@@ -304,10 +295,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
     return bytes;
   };
   http.keeps_files = [&front](const net::HttpRequest& head) { return front.keeps_files(head); };
-  if (s.security.ssl)
-    http.tls = net::TlsFiles{s.security.certificate, s.security.key, s.security.client_authority};
-  DREY_TRY_ASSIGN(auto server, net::start_http_server(http, [&front](net::HttpRequest request,
-                                                                     net::Responder respond) {
+  if (s.security.ssl) http.tls = net::TlsFiles{s.security.certificate, s.security.key, s.security.client_authority};
+  DREY_TRY_ASSIGN(auto server, net::start_http_server(http, [&front](net::HttpRequest request, net::Responder respond) {
                     front.handle(std::move(request), std::move(respond));
                   }));
   const std::string url = fmt::format("{}://{}:{}", s.security.ssl ? "https" : "http",
@@ -319,8 +308,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   cluster::JobManagerOptions options;
   options.cluster = s.cluster;
   options.configuration = s.configuration.values;
-  options.configuration["taskmanager.numberOfTaskSlots"] =
-      fmt::format("{}", *s.task_managers.slots);
+  options.configuration["taskmanager.numberOfTaskSlots"] = fmt::format("{}", *s.task_managers.slots);
   options.configuration["rest.port"] = fmt::format("{}", server->port());
   options.configuration["drey.rest.address"] = url;
   options.configuration["drey.spool.dir"] = dir + "/tmp";
@@ -333,8 +321,7 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   inspection.profile_prefix = "JobManager";
   inspection.samples_tasks = false;
   runtime::Inspector inspector(inspection, env);
-  options.inspect = [&inspector](gateway::Inspection question,
-                                 std::function<void(Result<std::string>)> done) {
+  options.inspect = [&inspector](gateway::Inspection question, std::function<void(Result<std::string>)> done) {
     inspector.answer(std::move(question), std::move(done));
   };
   runtime::ProcessMeter meter(env);
@@ -343,9 +330,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   options.crash_report = [&directory](const std::string& id) {
     // Ids of TaskManagers that this process did not start are theirs to choose: only a plain name
     // becomes a path.
-    return id.find('/') == std::string::npos
-               ? runtime::take_crash_report(directory.log(id + ".crash"))
-               : runtime::CrashReport();
+    return id.find('/') == std::string::npos ? runtime::take_crash_report(directory.log(id + ".crash"))
+                                             : runtime::CrashReport();
   };
   cluster::ProgramLimits limits;
   limits.deadline = s.cluster.program_timeout;
@@ -367,17 +353,15 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   const std::string rpc = fmt::format("127.0.0.1:{}", manager.rpc_port());
   auto loop = env.threads.make_loop("supervisor");
   Supervisor supervisor(env, *loop,
-                        {env.processes.executable_path(), "taskmanager", "--job-manager", rpc,
-                         "--slots", fmt::format("{}", *s.task_managers.slots), "--cancellation-timeout-ms",
+                        {env.processes.executable_path(), "taskmanager", "--job-manager", rpc, "--slots",
+                         fmt::format("{}", *s.task_managers.slots), "--cancellation-timeout-ms",
                          fmt::format("{}", s.task_managers.cancellation_timeout.count()), "--managed-bytes",
                          fmt::format("{}", s.task_managers.managed_memory->count)},
                         s.cluster.secret, dir + "/log", s.task_managers.data_port);
   for (int i = 1; i <= s.task_managers.count; ++i) supervisor.start(i);
   DREY_TRY(env.files.write_atomic(dir + "/rest.address", url + "\n"));
-  fmt::print("Drey is up: {}\n  directory  {}\n  log        {}\n", url, dir,
-             directory.log("jobmanager.log"));
-  if (directory.orphans() > 0)
-    fmt::print("  removed    {} files that a crash had left\n", directory.orphans());
+  fmt::print("Drey is up: {}\n  directory  {}\n  log        {}\n", url, dir, directory.log("jobmanager.log"));
+  if (directory.orphans() > 0) fmt::print("  removed    {} files that a crash had left\n", directory.orphans());
   if (!starts_task_managers)
     fmt::print(
         "  join       DREY_SECRET=$(cat {}/secret) drey taskmanager --id ID --job-manager {} "
@@ -411,8 +395,7 @@ int start(const std::string& command, int argc, char** argv) {
     return 0;
   }
   if (args.unknown || !args.rest.empty()) {
-    fmt::print(stderr, "drey {}: unknown option {}\n{}", command,
-               args.unknown ? *args.unknown : args.rest[0], kUsage);
+    fmt::print(stderr, "drey {}: unknown option {}\n{}", command, args.unknown ? *args.unknown : args.rest[0], kUsage);
     return 2;
   }
   const auto run = [&](const std::function<void(const std::string& output)>& on_ready) {
@@ -422,8 +405,7 @@ int start(const std::string& command, int argc, char** argv) {
     Status status = settings.status();
     if (status.ok()) status = directory.open(env::posix().files);
     if (status.ok()) {
-      for (const std::string& warning :
-           config::unknown_keys(settings->configuration, all_options()))
+      for (const std::string& warning : config::unknown_keys(settings->configuration, all_options()))
         fmt::print(stderr, "drey {}: {}\n", command, warning);
       env::open_log({directory.log("jobmanager.log"), false, env::LogLevel::kInfo});
       std::signal(SIGTERM, on_signal);
@@ -470,8 +452,7 @@ int status(int argc, char** argv) {
   call.tls = url.starts_with("https");
   const auto overview = net::http_call(call);
   if (!overview.ok()) {
-    fmt::print(stderr, "The cluster of {} does not answer: {}\n", dir,
-               overview.status().to_string());
+    fmt::print(stderr, "The cluster of {} does not answer: {}\n", dir, overview.status().to_string());
     return 3;
   }
   if (args.has("--json")) {

@@ -22,8 +22,7 @@ bool odd(std::int64_t v) { return (v & 1) != 0; }
 struct Stage : drey_task {
   static constexpr std::uint32_t kColumnsMax = 2;
   std::vector<std::int64_t> values[kColumnsMax];
-  std::vector<std::uint64_t> validity =
-      std::vector<std::uint64_t>(kBatch / 64 + 1, ~std::uint64_t{0});
+  std::vector<std::uint64_t> validity = std::vector<std::uint64_t>(kBatch / 64 + 1, ~std::uint64_t{0});
   std::vector<std::int64_t> times = std::vector<std::int64_t>(kBatch);
   drey_builder_column written[kColumnsMax] = {};
   drey_builder builder{};
@@ -64,17 +63,14 @@ struct Stage : drey_task {
 const drey_host* fast_host() {
   static const drey_host table = [] {
     drey_host h = *drey::testing::host();
-    h.batch_begin = [](drey_task* t, std::uint32_t, std::uint32_t) {
-      return &static_cast<Stage*>(t)->builder;
-    };
+    h.batch_begin = [](drey_task* t, std::uint32_t, std::uint32_t) { return &static_cast<Stage*>(t)->builder; };
     h.batch_emit = [](drey_task* t, std::uint32_t, drey_builder* b) {
       auto& stage = *static_cast<Stage*>(t);
       stage.batch.physical_rows = stage.batch.rows = b->rows;
       return stage.push(stage.batch);
     };
     h.batch_drop = [](drey_task*, drey_builder*) {};
-    h.emit_rows = [](drey_task* t, std::uint32_t, const drey_batch* b, const std::uint32_t* ids,
-                     std::uint32_t n) {
+    h.emit_rows = [](drey_task* t, std::uint32_t, const drey_batch* b, const std::uint32_t* ids, std::uint32_t n) {
       drey_batch selected = *b;
       selected.rows = n;
       selected.selection = ids;
@@ -83,8 +79,8 @@ const drey_host* fast_host() {
     h.state_open = [](drey_task* t, const drey_state_spec*) {
       return reinterpret_cast<drey_state*>(static_cast<Stage*>(t)->table);
     };
-    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys,
-                      const std::uint64_t* hashes, int, void** rows, std::uint8_t* fresh) {
+    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t* hashes, int,
+                      void** rows, std::uint8_t* fresh) {
       auto& state = *reinterpret_cast<bench::EngineTable*>(s);
       return state.rows(n, keys, hashes, rows, fresh) ? 0 : 1;
     };
@@ -98,16 +94,15 @@ double seconds_of(auto&& run) {
   for (int i = 0; i < 5; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     run();
-    best = std::min(
-        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   return best;
 }
 
 void print(const char* name, double api, double by_hand, int batches) {
   const double rows = 1e-9 * kBatch * batches;
-  std::printf("{\"case\":\"%s\",\"ns_per_row\":%.3f,\"by_hand_ns_per_row\":%.3f,\"ratio\":%.2f}\n",
-              name, api / rows, by_hand / rows, api / by_hand);
+  std::printf("{\"case\":\"%s\",\"ns_per_row\":%.3f,\"by_hand_ns_per_row\":%.3f,\"ratio\":%.2f}\n", name, api / rows,
+              by_hand / rows, api / by_hand);
 }
 
 // Whether the results agree.
@@ -148,8 +143,7 @@ bool map_filter() {
         ids[n] = i;
         n += odd(column[i]) ? 1 : 0;
       }
-      for (std::uint32_t k = 0; k < n; ++k)
-        by_hand_sum += static_cast<std::uint64_t>(column[ids[k]]);
+      for (std::uint32_t k = 0; k < n; ++k) by_hand_sum += static_cast<std::uint64_t>(column[ids[k]]);
     }
   });
   source.next->destroy(source.next_self);

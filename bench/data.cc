@@ -91,12 +91,11 @@ Result<std::string> moved(std::string_view text, int year) {
     const std::string_view row = text.substr(at, end - at);
     const std::size_t comma = row.rfind(',');
     if (!row.starts_with("2013") || comma == row.npos || row.size() < comma + 5) {
-      return fail(Code::kInvalidArgument,
-                  fmt::format("This is no row of the flights of 2013: {}", row.substr(0, 80)));
+      return fail(Code::kInvalidArgument, fmt::format("This is no row of the flights of 2013: {}", row.substr(0, 80)));
     }
     const bool after = row.substr(comma + 1).starts_with("2014");
-    fmt::format_to(std::back_inserter(out), "{}{}{}{}", year, row.substr(4, comma - 3),
-                   after ? year + 1 : year, row.substr(comma + 5));
+    fmt::format_to(std::back_inserter(out), "{}{}{}{}", year, row.substr(4, comma - 3), after ? year + 1 : year,
+                   row.substr(comma + 5));
     at = end;
   }
   return out;
@@ -111,8 +110,7 @@ Status write_flights(env::FileSystem& files, const DataOptions& options) {
   for (int k = 0; k < options.years; ++k) {
     DREY_TRY_ASSIGN(const std::string rows, moved(text, 2013 + k));
     std::string packed(ZSTD_compressBound(rows.size()), '\0');
-    const std::size_t bytes =
-        ZSTD_compress(packed.data(), packed.size(), rows.data(), rows.size(), 3);
+    const std::size_t bytes = ZSTD_compress(packed.data(), packed.size(), rows.data(), rows.size(), 3);
     if (ZSTD_isError(bytes) != 0) return fail(Code::kInternal, ZSTD_getErrorName(bytes));
     packed.resize(bytes);
     const std::string& d = options.directory;
@@ -146,9 +144,8 @@ Status write_data(env::Env& env, const DataOptions& options) {
   if (files.stat(done).ok()) DREY_TRY(files.remove(done));
   DREY_TRY(write_text(files, options));
   DREY_TRY(write_flights(files, options));
-  return files.write_atomic(
-      done, fmt::format("{{\"seed\":{},\"files\":{},\"lines\":{},\"years\":{}}}\n", options.seed,
-                        options.text_files, options.lines_a_file, options.years));
+  return files.write_atomic(done, fmt::format("{{\"seed\":{},\"files\":{},\"lines\":{},\"years\":{}}}\n", options.seed,
+                                              options.text_files, options.lines_a_file, options.years));
 }
 
 }  // namespace drey::bench

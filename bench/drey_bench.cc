@@ -67,8 +67,7 @@ Command parse(std::span<char*> words) {
     } else if (!word.starts_with("-") && c.name.empty()) {
       c.name = word.substr(0, word.find('@'));
       if (word.ends_with("@ckpt")) checkpoint_ms = 10'000;
-    } else if (!word.starts_with("-") && (c.name == "data" || c.name == "read") &&
-               c.write.directory.empty()) {
+    } else if (!word.starts_with("-") && (c.name == "data" || c.name == "read") && c.write.directory.empty()) {
       c.write.directory = word;
     } else if (!word.starts_with("-") || i + 1 == words.size()) {
       c.error = fmt::format("'{}' is not understood, or lacks its value", word);
@@ -109,8 +108,7 @@ Command parse(std::span<char*> words) {
   }
   c.options.workers = static_cast<std::size_t>(c.options.parallelism);
   if (c.name.empty() && c.error.empty()) c.error = "which case?";
-  if ((c.name == "data" || c.name == "read") && c.write.directory.empty())
-    c.error = c.name + ": which directory?";
+  if ((c.name == "data" || c.name == "read") && c.write.directory.empty()) c.error = c.name + ": which directory?";
   if (c.data.empty() && (c.name == "wordcount" || c.name.starts_with("flights"))) {
     c.error = c.name + ": --data DIR is needed (drey-bench data DIR writes it)";
   }
@@ -153,9 +151,8 @@ int main(int argc, char** argv) {
     auto bytes = drey::bench::read_files(env.files, command.write.directory);
     const double cpu = cpu_seconds() - before;
     if (!bytes.ok()) return give_up(bytes.status(), 1);
-    fmt::print(
-        "{{\"case\":\"read\",\"bytes\":{},\"cpu_seconds\":{:.3f},\"bytes_per_cpu_s\":{:.0f}}}\n",
-        *bytes, cpu, static_cast<double>(*bytes) / cpu);
+    fmt::print("{{\"case\":\"read\",\"bytes\":{},\"cpu_seconds\":{:.3f},\"bytes_per_cpu_s\":{:.0f}}}\n", *bytes, cpu,
+               static_cast<double>(*bytes) / cpu);
     return 0;
   }
   const std::string& name = command.name;
@@ -192,8 +189,7 @@ int main(int argc, char** argv) {
   const double cpu = cpu_seconds() - cpu_before;
   if (!result.ok()) return give_up(result.status(), 1);
   std::int64_t rows = has_files ? result->source_rows : 0;  // words of wordcount, lines of flights
-  if (!has_files)
-    std::from_chars(command.rows.data(), command.rows.data() + command.rows.size(), rows);
+  if (!has_files) std::from_chars(command.rows.data(), command.rows.data() + command.rows.size(), rows);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const auto whole = [&](const char* key) {
@@ -202,18 +198,18 @@ int main(int argc, char** argv) {
   std::string more;
   if (name == "latency") {
     const auto ages = [](const ::bench::Ages& a) {
-      return fmt::format("{{\"rows\":{},\"p50\":{},\"p99\":{},\"p99_9\":{},\"max\":{}}}", a.rows(),
-                         a.quantile(0.5), a.quantile(0.99), a.quantile(0.999), a.quantile(1.0));
+      return fmt::format("{{\"rows\":{},\"p50\":{},\"p99\":{},\"p99_9\":{},\"max\":{}}}", a.rows(), a.quantile(0.5),
+                         a.quantile(0.99), a.quantile(0.999), a.quantile(1.0));
     };
-    more = fmt::format(",\"us_since_made\":{},\"us_since_due\":{}",
-                       ages(::bench::latencies().since_made), ages(::bench::latencies().since_due));
+    more = fmt::format(",\"us_since_made\":{},\"us_since_due\":{}", ages(::bench::latencies().since_made),
+                       ages(::bench::latencies().since_due));
   }
   fmt::print(
       "{{\"case\":\"{}\",\"rows\":{},\"parallelism\":{},\"seconds\":{:.3f},\"rows_per_s\":{:.0f},"
       "\"cpu_seconds\":{:.3f},\"rows_per_cpu_s\":{:.0f},\"peak_rss_bytes\":{},\"checkpoints\":{},"
       "\"results\":{},\"digest\":{}{}}}\n",
       name, rows, command.options.parallelism, seconds, static_cast<double>(rows) / seconds, cpu,
-      static_cast<double>(rows) / cpu, usage.ru_maxrss * 1024, result->checkpoints,
-      whole("results"), whole("digest"), more);
+      static_cast<double>(rows) / cpu, usage.ru_maxrss * 1024, result->checkpoints, whole("results"), whole("digest"),
+      more);
   return 0;
 }

@@ -33,8 +33,7 @@ constexpr std::size_t kConnectionsMax = 256;  // as many requests under way: mor
 constexpr std::int64_t kPatienceNs = 10'000'000'000;
 
 std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
@@ -91,8 +90,7 @@ int main(int count, char** words) {
   std::uint16_t port = 0;
   std::int64_t rate = 0;
   std::int64_t seconds = 0;
-  if (count < 5 || !read_number(words[1], port) || !read_number(words[2], rate) ||
-      !read_number(words[3], seconds)) {
+  if (count < 5 || !read_number(words[1], port) || !read_number(words[2], rate) || !read_number(words[3], seconds)) {
     fmt::print(stderr, "{}", kUsage);
     return 2;
   }
@@ -113,28 +111,23 @@ int main(int count, char** words) {
     const auto due = [&] { return begin + static_cast<std::int64_t>(sent) * 1'000'000'000 / rate; };
     std::int64_t now = now_ns();
     while (sent < total && due() <= now) {
-      auto free = std::find_if(connections.begin(), connections.end(),
-                               [](const Connection& c) { return c.due == 0; });
+      auto free = std::find_if(connections.begin(), connections.end(), [](const Connection& c) { return c.due == 0; });
       if (free == connections.end()) {
-        if (connections.size() == kConnectionsMax)
-          give_up(fmt::format("{} requests are under way", kConnectionsMax));
+        if (connections.size() == kConnectionsMax) give_up(fmt::format("{} requests are under way", kConnectionsMax));
         connections.push_back({connected(port), 0, {}});
         free = connections.end() - 1;
       }
       free->due = due();
       const std::string& request = requests[sent++ % requests.size()];
-      if (send(free->fd, request.data(), request.size(), MSG_NOSIGNAL) !=
-          static_cast<ssize_t>(request.size()))
+      if (send(free->fd, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
         give_up("a connection was closed");
     }
     polled.clear();
-    for (const Connection& c : connections)
-      polled.push_back({c.fd, static_cast<short>(c.due == 0 ? 0 : POLLIN), 0});
+    for (const Connection& c : connections) polled.push_back({c.fd, static_cast<short>(c.due == 0 ? 0 : POLLIN), 0});
     now = now_ns();
     const std::int64_t wait = sent < total ? std::max<std::int64_t>(due() - now, 0) : kPatienceNs;
     const timespec until{wait / 1'000'000'000, wait % 1'000'000'000};
-    if (ppoll(polled.data(), polled.size(), &until, nullptr) == 0 && sent == total)
-      give_up("an answer did not come");
+    if (ppoll(polled.data(), polled.size(), &until, nullptr) == 0 && sent == total) give_up("an answer did not come");
     for (std::size_t i = 0; i < polled.size(); ++i) {
       if (polled[i].revents == 0) continue;
       Connection& c = connections[i];
@@ -158,8 +151,7 @@ int main(int count, char** words) {
   std::sort(took.begin(), took.end());
   const auto quantile = [&](double part) {
     return static_cast<double>(
-               took[std::min(took.size() - 1,
-                             static_cast<std::size_t>(part * static_cast<double>(took.size())))]) *
+               took[std::min(took.size() - 1, static_cast<std::size_t>(part * static_cast<double>(took.size())))]) *
            1e-9;
   };
   fmt::print(

@@ -35,8 +35,12 @@ constexpr std::int64_t kFaultsMin = 5;
 constexpr std::int64_t kCountedRows = 5000;
 constexpr std::int64_t kCountedKey = 1000;
 
-std::int64_t key_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) % kKeys); }
-std::int64_t value_of(std::int64_t row) { return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) >> 50); }
+std::int64_t key_of(std::int64_t row) {
+  return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) % kKeys);
+}
+std::int64_t value_of(std::int64_t row) {
+  return static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(row)) >> 50);
+}
 
 // What is outside: it survives every crash and judges at the end.
 struct Ledger {
@@ -61,9 +65,11 @@ struct Ledger {
   // that back; but a checkpoint that was complete may be left only when it could not be read.
   void go_on_from(const std::string& sink, std::uint32_t subtask, std::uint32_t parallelism, std::int64_t checkpoint) {
     const auto gone = std::erase_if(transactions, [&](const auto& t) {
-      return t.second.sink == sink && t.second.subtask % parallelism == subtask && t.second.checkpoint > checkpoint && !commits_early;
+      return t.second.sink == sink && t.second.subtask % parallelism == subtask && t.second.checkpoint > checkpoint &&
+             !commits_early;
     });
-    if (gone != 0 && !may_roll_back) problem = fmt::format("restored checkpoint {} though a later one was complete", checkpoint);
+    if (gone != 0 && !may_roll_back)
+      problem = fmt::format("restored checkpoint {} though a later one was complete", checkpoint);
   }
 
   std::string verdict() const {
@@ -78,7 +84,8 @@ struct Ledger {
     std::map<std::int64_t, std::map<std::int64_t, std::int64_t>> seen;  // key -> count -> sum
     for (const auto& [name, transaction] : transactions) {
       for (const Entry& e : transaction.entries) {
-        if (!seen[e.key].emplace(e.count, e.sum).second) return fmt::format("key {} has count {} twice", e.key, e.count);
+        if (!seen[e.key].emplace(e.count, e.sum).second)
+          return fmt::format("key {} has count {} twice", e.key, e.count);
       }
     }
     for (const auto& [key, count] : counts) {
@@ -86,7 +93,8 @@ struct Ledger {
       if (static_cast<std::int64_t>(got.size()) != count || got.rbegin()->first != count) {
         return fmt::format("key {} has {} rows instead of {}", key, got.size(), count);
       }
-      if (got.rbegin()->second != sums[key]) return fmt::format("key {} has the sum {} instead of {}", key, got.rbegin()->second, sums[key]);
+      if (got.rbegin()->second != sums[key])
+        return fmt::format("key {} has the sum {} instead of {}", key, got.rbegin()->second, sums[key]);
     }
     return "";
   }
@@ -144,7 +152,8 @@ class SimSource final : public operators::Source {
   operators::OperatorContext& context_;
   const bool counts_;
   state::OperatorList* position_ = nullptr;
-  std::vector<std::pair<std::int64_t, std::int64_t>> ranges_;  // next row, end; several after a restore with fewer subtasks
+  std::vector<std::pair<std::int64_t, std::int64_t>>
+      ranges_;  // next row, end; several after a restore with fewer subtasks
   std::int64_t not_before_ = 0;
 };
 
@@ -209,7 +218,10 @@ class LedgerSink final : public operators::Operator {
   }
   Status prepare_barrier(std::int64_t checkpoint_id, operators::Emitter&) override {
     if (rows_.empty()) return {};
-    PendingTransaction pending{checkpoint_id, fmt::format("{}-{}-{}-{}", context_.node().name, context_.subtask(), context_.attempt(), checkpoint_id), std::move(rows_)};
+    PendingTransaction pending{
+        checkpoint_id,
+        fmt::format("{}-{}-{}-{}", context_.node().name, context_.subtask(), context_.attempt(), checkpoint_id),
+        std::move(rows_)};
     rows_.clear();
     if (ledger_.commits_early) {
       commit(pending);
@@ -320,7 +332,9 @@ struct TaskManagerNode {
 class ClusterSim {
  public:
   explicit ClusterSim(const ClusterSimOptions& options)
-      : world_({.seed = options.seed}), stored_(std::make_shared<cluster::StoreMemory>()), disk_(std::make_shared<Disk>()) {
+      : world_({.seed = options.seed}),
+        stored_(std::make_shared<cluster::StoreMemory>()),
+        disk_(std::make_shared<Disk>()) {
     ledger_.commits_early = options.commits_early;
   }
 
@@ -359,7 +373,8 @@ class ClusterSim {
     const auto is_gone = [&] { return disk_->find(left) == nullptr; };
     // What a slow disk still has to do may take a while.
     if (ends_in_peace && result_.problem.empty() && !world_.run_until(is_gone, std::chrono::seconds(3))) {
-      result_.problem = fmt::format("the job has ended and {} holds {}", left, fmt::join(disk_->children(left, true), ", "));
+      result_.problem =
+          fmt::format("the job has ended and {} holds {}", left, fmt::join(disk_->children(left, true), ", "));
     }
     result_.trace = world_.trace();
     return result_;
@@ -382,7 +397,8 @@ class ClusterSim {
       options.cluster.slot_stabilization = Millis(50);
       options.cluster.rescale_cooldown = Millis(100);
       auto jm = std::make_shared<cluster::JobManager>(options, env, cluster::make_memory_store(stored_),
-                                                      std::make_unique<cluster::Jars>("/jars", "/cache", env), std::make_unique<NoRunner>());
+                                                      std::make_unique<cluster::Jars>("/jars", "/cache", env),
+                                                      std::make_unique<NoRunner>());
       if (Status started = jm->start(); !started.ok()) result_.problem = "start: " + started.to_string();
       return jm;
     });
@@ -401,7 +417,8 @@ class ClusterSim {
       options.channel_bytes = 1024;
       options.peer_timeout = Millis(1000);
       node->manager = std::make_unique<runtime::TaskManager>(options, env, node->registry);
-      if (Status started = node->manager->start([](const std::string&) {}); !started.ok()) result_.problem = "start: " + started.to_string();
+      if (Status started = node->manager->start([](const std::string&) {}); !started.ok())
+        result_.problem = "start: " + started.to_string();
       return node;
     });
   }
@@ -452,10 +469,13 @@ class ClusterSim {
         what = "slots of " + tm + " leave a job with bounds";
         if (!set_bounds(1, kParallelism) || has_ended()) return;
         world_.kill(tm);
-        const bool goes_on = world_.run_until([this] { return is_running_on(kSlots) || ended(); }, std::chrono::seconds(20));
-        if (!goes_on && result_.problem.empty()) result_.problem = what + ": it does not go on with those left within 20 s";
+        const bool goes_on =
+            world_.run_until([this] { return is_running_on(kSlots) || ended(); }, std::chrono::seconds(20));
+        if (!goes_on && result_.problem.empty())
+          result_.problem = what + ": it does not go on with those left within 20 s";
         start_task_manager(tm);
-        const bool grows = world_.run_until([this] { return is_running_on(kParallelism) || ended(); }, std::chrono::seconds(20));
+        const bool grows =
+            world_.run_until([this] { return is_running_on(kParallelism) || ended(); }, std::chrono::seconds(20));
         if (!grows && result_.problem.empty()) result_.problem = what + ": it does not grow again within 20 s";
         if (goes_on && !has_ended()) ++result_.narrowed;
         break;
@@ -506,7 +526,8 @@ class ClusterSim {
         const auto parallelism = static_cast<std::int32_t>(1 + prng.below(4));
         what = fmt::format("{} with savepoint and go on at {}", request.stop ? "stop" : "cancel", parallelism);
         trigger(request);
-        if (const auto operation = await(what); operation && operation->failure_class.empty()) go_on_from(operation->location, parallelism);
+        if (const auto operation = await(what); operation && operation->failure_class.empty())
+          go_on_from(operation->location, parallelism);
         break;
       }
       case 0:
@@ -634,11 +655,12 @@ class ClusterSim {
   bool set_bounds(std::int32_t lower, std::int32_t upper) {
     if (manager() == nullptr) return false;
     const auto done = std::make_shared<bool>(false);
-    manager()->resource_requirements(job_).then([this, lower, upper, done](Result<gateway::ResourceRequirements> bounds) {
-      if (!bounds.ok() || manager() == nullptr) return;
-      for (auto& [vertex, b] : *bounds) b = {lower, upper};
-      manager()->set_resource_requirements(job_, *bounds).then([done](Result<bool> set) { *done = set.ok(); });
-    });
+    manager()->resource_requirements(job_).then(
+        [this, lower, upper, done](Result<gateway::ResourceRequirements> bounds) {
+          if (!bounds.ok() || manager() == nullptr) return;
+          for (auto& [vertex, b] : *bounds) b = {lower, upper};
+          manager()->set_resource_requirements(job_, *bounds).then([done](Result<bool> set) { *done = set.ok(); });
+        });
     world_.run_until([&] { return *done; }, Millis(500));
     return *done;
   }
@@ -668,7 +690,12 @@ class ClusterSim {
 
   // The same program from its savepoint, as another job.
   void go_on_from(const std::string& savepoint, std::int32_t parallelism) {
-    if (!world_.run_until([this] { next_look_ = {}; return ended(); }, std::chrono::seconds(20))) {
+    if (!world_.run_until(
+            [this] {
+              next_look_ = {};
+              return ended();
+            },
+            std::chrono::seconds(20))) {
       result_.problem = "the stopped job does not end";
       return;
     }

@@ -36,7 +36,8 @@ TEST(ClusterSim, EveryRowIsCommittedOnceUnderFaults) {
     checkpoints += result.checkpoints;
     faults += result.faults;
     narrowed += result.narrowed;
-    ASSERT_EQ(result.problem, "") << "seed " << seed << " (replay with ./test.sh --seed " << seed << "), faults: " << result.fault_list;
+    ASSERT_EQ(result.problem, "") << "seed " << seed << " (replay with ./test.sh --seed " << seed
+                                  << "), faults: " << result.fault_list;
     EXPECT_GE(result.checkpoints, 50) << "seed " << seed;
     EXPECT_GE(result.faults, 5) << "seed " << seed << ": " << result.fault_list;
     if (!only.empty()) break;
@@ -45,17 +46,20 @@ TEST(ClusterSim, EveryRowIsCommittedOnceUnderFaults) {
     EXPECT_GT(narrowed, 0) << "no job went on with fewer slots";
   }
   RecordProperty("checkpoints", static_cast<int>(checkpoints));
-  std::printf("%llu seeds and one fresh (%llu): %lld checkpoints, %lld faults\n", static_cast<unsigned long long>(seeds),
-              static_cast<unsigned long long>(fresh), static_cast<long long>(checkpoints), static_cast<long long>(faults));
+  std::printf("%llu seeds and one fresh (%llu): %lld checkpoints, %lld faults\n",
+              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(fresh),
+              static_cast<long long>(checkpoints), static_cast<long long>(faults));
 }
 
 TEST(ClusterSim, OneSeedIsOneHistory) {
-  for (const std::uint64_t seed : {1, 2}) EXPECT_EQ(run_cluster_sim({seed, false}).trace, run_cluster_sim({seed, false}).trace) << seed;
+  for (const std::uint64_t seed : {1, 2})
+    EXPECT_EQ(run_cluster_sim({seed, false}).trace, run_cluster_sim({seed, false}).trace) << seed;
 }
 
 TEST(ClusterSim, ASinkThatCommitsEarlyIsCaught) {
   int caught = 0;
-  for (std::uint64_t seed = 1; seed <= kBrokenSeeds; ++seed) caught += run_cluster_sim({seed, true}).problem.empty() ? 0 : 1;
+  for (std::uint64_t seed = 1; seed <= kBrokenSeeds; ++seed)
+    caught += run_cluster_sim({seed, true}).problem.empty() ? 0 : 1;
   EXPECT_GE(caught, 1);
 }
 

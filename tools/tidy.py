@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""House rules that a tool can check, in a second. Prints what is wrong and exits 1.
+"""House rules that a tool can check, in some seconds. Prints what is wrong and exits 1.
 
     tools/tidy.py            the whole repository
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -22,10 +23,23 @@ BANNED = [
     (r"using namespace (?!drey::literals)[a-z:]+;.*", ("apps/", "bench/", "tests/", "include/drey/"), "names with their namespace"),
 ]
 
+FORMATTER = "clang-format-14"
+
 
 def tracked():
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     return [f for f in files if f and os.path.exists(os.path.join(ROOT, f))]
+
+
+def misformatted(files):
+    """Files that .clang-format would change. Another version would change others: only the one of Debian 12 is asked, where it is."""
+    if shutil.which(FORMATTER) is None:
+        print(f"tidy: the format is not checked, {FORMATTER} is missing; by hand: apt-get install {FORMATTER}")
+        return []
+    done = subprocess.run([FORMATTER, "--dry-run", *files], cwd=ROOT, capture_output=True, text=True, check=False)
+    at = re.findall(r"^([^:\s]+):(\d+):\d+: warning: code should be clang-formatted", done.stderr, re.M)
+    first = {path: line for path, line in reversed(at)}
+    return [f"{path}:{line}: {FORMATTER} would format it otherwise: {FORMATTER} -i {path}" for path, line in sorted(first.items())]
 
 
 def main():
@@ -67,6 +81,7 @@ def main():
             problems.append(f"src/{room}: lacks a README.md")
         elif sum(1 for _ in open(readme, encoding="utf-8")) > 60:
             problems.append(f"src/{room}/README.md: longer than 60 lines")
+    problems += misformatted([f for f in files if f.endswith((".h", ".cc"))])
     packages = [line.strip() for line in open(os.path.join(ROOT, "tools/packages.txt"), encoding="utf-8") if not line.startswith("#")]
     if packages != sorted(packages):
         problems.append("tools/packages.txt: not sorted")

@@ -107,17 +107,15 @@ Status run(const drey_test_job& job) {
   operators::add_builtin_kinds(registry);
   connectors::add_connector_kinds(registry);
   registry.add({"sink.collect", "Hands rows to the test that runs the job.",
-                [&collected](operators::OperatorContext& context)
-                    -> Result<std::unique_ptr<operators::Operator>> {
-                  return std::unique_ptr<operators::Operator>(std::make_unique<Collect>(
-                      collected, operators::Options(context.node()).text("name")));
+                [&collected](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Operator>> {
+                  return std::unique_ptr<operators::Operator>(
+                      std::make_unique<Collect>(collected, operators::Options(context.node()).text("name")));
                 },
                 nullptr});
   DREY_TRY_ASSIGN(auto code, runtime::build_job(*job.module, request));
   DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(code->graph.settings));
   options.parallelism = job.parallelism == 0 ? pipeline.parallelism : static_cast<std::int32_t>(job.parallelism);
-  DREY_TRY_ASSIGN(const runtime::LocalJobResult result,
-                  runtime::run_local_job(code, options, env::posix(), registry));
+  DREY_TRY_ASSIGN(const runtime::LocalJobResult result, runtime::run_local_job(code, options, env::posix(), registry));
   if (job.accumulator != nullptr) {
     for (const auto& [name, value] : result.accumulators) {
       job.accumulator(job.self, name.c_str(), value.whole, value.real);

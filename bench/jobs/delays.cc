@@ -43,8 +43,7 @@ DREY_JOB("delays", env, args) {
       .key_by(&Flight::origin)
       .window(drey::tumbling(1h))
       .aggregate<Delay>([](const drey::Text& origin, drey::Window w, const Delay& d) {
-        const double mean =
-            d.flown == 0 ? 0 : static_cast<double>(d.sum) / static_cast<double>(d.flown);
+        const double mean = d.flown == 0 ? 0 : static_cast<double>(d.sum) / static_cast<double>(d.flown);
         return HourlyDelay{origin, w.start, d.flown, mean};
       })
       .uid("hourly")

@@ -56,21 +56,17 @@ struct Hourly {
 // Running count by word; words are separated by single spaces.
 DREY_JOB("wordcount", env, args) {
   Case c(env, args);
-  auto words = env.from(drey::text_lines(args.path("path")))
-                   .flat_map([](const drey::Text& line, drey::Out<Word>& out) {
-                     const char* at = line.begin();
-                     const char* const end = line.end();
-                     while (at < end) {
-                       const auto* space = static_cast<const char*>(
-                           std::memchr(at, ' ', static_cast<std::size_t>(end - at)));
-                       if (space == nullptr) space = end;
-                       if (space > at)
-                         out.emit({std::string_view(at, static_cast<std::size_t>(space - at)), 1});
-                       at = space + 1;
-                     }
-                   });
-  c.discard(words.key_by(&Word::word).sum(&Word::n),
-            [](const Word& w) { return static_cast<std::uint64_t>(w.n); });
+  auto words = env.from(drey::text_lines(args.path("path"))).flat_map([](const drey::Text& line, drey::Out<Word>& out) {
+    const char* at = line.begin();
+    const char* const end = line.end();
+    while (at < end) {
+      const auto* space = static_cast<const char*>(std::memchr(at, ' ', static_cast<std::size_t>(end - at)));
+      if (space == nullptr) space = end;
+      if (space > at) out.emit({std::string_view(at, static_cast<std::size_t>(space - at)), 1});
+      at = space + 1;
+    }
+  });
+  c.discard(words.key_by(&Word::word).sum(&Word::n), [](const Word& w) { return static_cast<std::uint64_t>(w.n); });
 }
 
 // Count and mean departure delay by origin and hour; a day of disorder.
@@ -82,15 +78,14 @@ DREY_JOB("flights", env, args) {
           .key_by(&Flight::origin)
           .window(drey::tumbling(1h))
           .aggregate<Mean>([](const drey::Text& origin, drey::Window w, const Mean& m) {
-            return Hourly{origin, w.end, m.flights,
-                          m.delayed == 0 ? 0.0 : m.minutes / static_cast<double>(m.delayed)};
+            return Hourly{origin, w.end, m.flights, m.delayed == 0 ? 0.0 : m.minutes / static_cast<double>(m.delayed)};
           }),
       [](const Hourly& h) {
-        const auto group = static_cast<std::uint64_t>(h.origin[0]) * 1'000'003 +
-                           static_cast<std::uint64_t>(h.end.ms / 3'600'000);
+        const auto group =
+            static_cast<std::uint64_t>(h.origin[0]) * 1'000'003 + static_cast<std::uint64_t>(h.end.ms / 3'600'000);
         return mix(group) * static_cast<std::uint64_t>(h.flights) +
-               static_cast<std::uint64_t>(static_cast<std::int64_t>(
-                   std::floor(h.mean * static_cast<double>(h.flights) + 0.5)));
+               static_cast<std::uint64_t>(
+                   static_cast<std::int64_t>(std::floor(h.mean * static_cast<double>(h.flights) + 0.5)));
       });
 }
 

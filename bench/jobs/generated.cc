@@ -97,8 +97,7 @@ DREY_JOB("window", env, args) {
                   return PerSecond{key, w.end, n.n};
                 }),
             [](const PerSecond& r) {
-              return mix(static_cast<std::uint64_t>(r.key * 31 + r.end.ms)) *
-                     static_cast<std::uint64_t>(r.n);
+              return mix(static_cast<std::uint64_t>(r.key * 31 + r.end.ms)) * static_cast<std::uint64_t>(r.n);
             });
 }
 

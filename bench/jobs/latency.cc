@@ -15,8 +15,7 @@ Latencies& latencies() {
 namespace {
 
 std::int64_t now_nanos() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
@@ -39,8 +38,7 @@ struct MakeStamped {
     }
     ++rows;
     const auto h = mix(static_cast<std::uint64_t>(number));
-    return {static_cast<std::int64_t>((h >> 1) % static_cast<std::uint64_t>(keys)), now, due,
-            number};
+    return {static_cast<std::int64_t>((h >> 1) % static_cast<std::uint64_t>(keys)), now, due, number};
   }
 };
 
@@ -82,8 +80,7 @@ DREY_JOB("latency", env, args) {
   if (rows < 1 || rate < c.parallelism || keys < 1) {
     throw drey::ArgumentError("--rows, --rate and --keys must be at least 1, --rate one a subtask");
   }
-  env.from(drey::generator<Stamped>(rows, MakeStamped{keys, rate / c.parallelism})
-               .rate(static_cast<double>(rate)))
+  env.from(drey::generator<Stamped>(rows, MakeStamped{keys, rate / c.parallelism}).rate(static_cast<double>(rate)))
       .key_by(&Stamped::key)
       .process(CountRows{})
       .key_by([keys](const Stamped& r) {

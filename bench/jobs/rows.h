@@ -66,8 +66,7 @@ struct Case {
   Case(drey::Environment& e, drey::ProgramArgs& a)
       : env(e),
         args(a),
-        parallelism(
-            a.get<int>("parallelism", std::stoi(e.get("parallelism.default").value_or("1")))),
+        parallelism(a.get<int>("parallelism", std::stoi(e.get("parallelism.default").value_or("1")))),
         verify(a.flag("verify")) {
     env.parallelism(parallelism);
     if (args.has("checkpoint-interval")) env.checkpointing(args.duration("checkpoint-interval"));
@@ -80,15 +79,12 @@ struct Case {
     const auto keys = args.get<std::int64_t>("keys", default_keys);
     const auto per_second = args.get<std::int64_t>("rows-per-second", 1'000'000);
     if (count < parallelism || count % parallelism != 0) {
-      throw drey::ArgumentError("--rows (" + std::to_string(count) +
-                                ") must be a multiple of the parallelism");
+      throw drey::ArgumentError("--rows (" + std::to_string(count) + ") must be a multiple of the parallelism");
     }
-    if (keys < 1 || per_second < 1)
-      throw drey::ArgumentError("--keys and --rows-per-second must be at least 1");
+    if (keys < 1 || per_second < 1) throw drey::ArgumentError("--keys and --rows-per-second must be at least 1");
     const MakeRow make{Divisor(static_cast<std::uint64_t>(keys)),
                        Divisor(static_cast<std::uint64_t>(count / parallelism)),
-                       Divisor(static_cast<std::uint64_t>(per_second)),
-                       static_cast<std::uint64_t>(parallelism)};
+                       Divisor(static_cast<std::uint64_t>(per_second)), static_cast<std::uint64_t>(parallelism)};
     auto made = drey::generator<Row>(count, make);
     if (args.has("rate")) made.rate(static_cast<double>(args.get<std::int64_t>("rate")));
     return env.from(made);

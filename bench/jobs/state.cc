@@ -38,8 +38,8 @@ struct TouchKey {
   bool together;
   Key operator()(std::int64_t number) const {
     if (!together) {
-      return {static_cast<std::int64_t>((mix(static_cast<std::uint64_t>(number)) >> 1) %
-                                        static_cast<std::uint64_t>(keys))};
+      return {
+          static_cast<std::int64_t>((mix(static_cast<std::uint64_t>(number)) >> 1) % static_cast<std::uint64_t>(keys))};
     }
     const std::int64_t subtask = number >> 40;
     const std::int64_t row = number & ((std::int64_t{1} << 40) - 1);
@@ -57,16 +57,12 @@ DREY_JOB("state", env, args) {
   const auto touch = args.get<std::string>("touch", "random");
   if (keys < c.parallelism || rate < 0 || (touch != "together" && touch != "random"))
     throw drey::ArgumentError("--keys N, --rate N, --touch together|random");
-  auto load = env.from(drey::generator<Key>(keys, [](std::int64_t n) { return Key{n}; }))
-                  .name("load")
-                  .uid("load");
-  auto updates =
-      env.from(drey::generator<Key>(-1, TouchKey{keys, c.parallelism, touch == "together"})
-                   .rate(static_cast<double>(rate)))
-          .name("updates")
-          .uid("updates");
-  load.union_with(updates).key_by(&Key::key).process(Touch{}).name("touch").uid("touch").to(
-      drey::discard());
+  auto load = env.from(drey::generator<Key>(keys, [](std::int64_t n) { return Key{n}; })).name("load").uid("load");
+  auto updates = env.from(drey::generator<Key>(-1, TouchKey{keys, c.parallelism, touch == "together"})
+                              .rate(static_cast<double>(rate)))
+                     .name("updates")
+                     .uid("updates");
+  load.union_with(updates).key_by(&Key::key).process(Touch{}).name("touch").uid("touch").to(drey::discard());
   args.done();
 }
 

@@ -20,7 +20,8 @@ Status damaged(const std::string& path, std::string_view what) {
 
 class PlainStream final : public ByteStream {
  public:
-  PlainStream(std::unique_ptr<env::ReadableFile> file, std::uint64_t offset) : file_(std::move(file)), offset_(offset) {}
+  PlainStream(std::unique_ptr<env::ReadableFile> file, std::uint64_t offset)
+      : file_(std::move(file)), offset_(offset) {}
   Result<std::size_t> read(char* out, std::size_t bytes) override {
     DREY_TRY_ASSIGN(const std::size_t got, file_->read_at(offset_, out, bytes));
     offset_ += got;
@@ -123,19 +124,26 @@ Result<Compression> compression_of(env::FileSystem& files, const std::string& pa
   return Compression::kNone;
 }
 
-Result<std::unique_ptr<ByteStream>> open_stream(env::FileSystem& files, const std::string& path, Compression compression,
-                                                std::uint64_t offset) {
+Result<std::unique_ptr<ByteStream>> open_stream(env::FileSystem& files, const std::string& path,
+                                                Compression compression, std::uint64_t offset) {
   DREY_TRY_ASSIGN(auto file, files.open(path));
   std::unique_ptr<ByteStream> stream;
   switch (compression) {
-    case Compression::kNone: return std::unique_ptr<ByteStream>(std::make_unique<PlainStream>(std::move(file), offset));
-    case Compression::kZstd: stream = std::make_unique<ZstdStream>(std::move(file), path); break;
-    case Compression::kGzip: stream = std::make_unique<GzipStream>(std::move(file), path); break;
+    case Compression::kNone:
+      return std::unique_ptr<ByteStream>(std::make_unique<PlainStream>(std::move(file), offset));
+    case Compression::kZstd:
+      stream = std::make_unique<ZstdStream>(std::move(file), path);
+      break;
+    case Compression::kGzip:
+      stream = std::make_unique<GzipStream>(std::move(file), path);
+      break;
   }
   std::vector<char> skipped(64u << 10);
   while (offset > 0) {
-    DREY_TRY_ASSIGN(const std::size_t got, stream->read(skipped.data(), std::min<std::uint64_t>(offset, skipped.size())));
-    if (got == 0) return fail(Code::kCorrupt, fmt::format("The file is shorter than when it was read before: path={}", path));
+    DREY_TRY_ASSIGN(const std::size_t got,
+                    stream->read(skipped.data(), std::min<std::uint64_t>(offset, skipped.size())));
+    if (got == 0)
+      return fail(Code::kCorrupt, fmt::format("The file is shorter than when it was read before: path={}", path));
     offset -= got;
   }
   return stream;

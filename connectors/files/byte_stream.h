@@ -24,7 +24,7 @@ class ByteStream {
 // By content, not by name.
 Result<Compression> compression_of(env::FileSystem& files, const std::string& path);
 // `offset` counts decompressed bytes.
-Result<std::unique_ptr<ByteStream>> open_stream(env::FileSystem& files, const std::string& path, Compression compression,
-                                                std::uint64_t offset);
+Result<std::unique_ptr<ByteStream>> open_stream(env::FileSystem& files, const std::string& path,
+                                                Compression compression, std::uint64_t offset);
 
 }  // namespace drey::connectors::files

@@ -45,8 +45,8 @@ inline std::uint32_t lowest_bit(std::uint64_t bits) {
 #endif
 }
 
-// Writes at + (number of the bit) for each bit that is set, in order. Goes by eights, so `out` needs room for 64 numbers
-// whatever there are: how many there are is then a rare branch, not one a number.
+// Writes at + (number of the bit) for each bit that is set, in order. Goes by eights, so `out` needs room for 64
+// numbers whatever there are: how many there are is then a rare branch, not one a number.
 inline void write_positions(std::uint64_t bits, unsigned count, std::uint32_t at, std::uint32_t* out) {
   const auto eight = [&](unsigned from) {
 #pragma GCC unroll 8

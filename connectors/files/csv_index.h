@@ -1,8 +1,8 @@
 // CsvIndex: where the fields of plain rows of CSV lie.
 //
-// A row is plain when it has no quote and as many fields as expected. Separators are found 64 bytes at a time and written
-// down without a branch for each; what the caller does with a column then runs over all rows of the index at once.
-// Threading: one owner. Lifetime: spans point into the input of the last find().
+// A row is plain when it has no quote and as many fields as expected. Separators are found 64 bytes at a time and
+// written down without a branch for each; what the caller does with a column then runs over all rows of the index at
+// once. Threading: one owner. Lifetime: spans point into the input of the last find().
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ class FieldSpans {
     return {input_ + at[0], size};
   }
 
-  // For kernels: [0] is where the field begins in input(), [1] where the one behind its separator does. A '\r' before the
-  // end of a line is still part of the field.
+  // For kernels: [0] is where the field begins in input(), [1] where the one behind its separator does. A '\r' before
+  // the end of a line is still part of the field.
   const std::uint32_t* bounds(std::size_t row) const { return begins_ + row * stride_; }
   const char* input() const { return input_; }
 
@@ -44,8 +44,8 @@ class FieldSpans {
 
 class CsvIndex {
  public:
-  // Finds up to `rows_max` plain rows at the begin of `input`, and stops before the first that is not, and before the last
-  // bytes of the input. Returns how many. REQUIRES: fields > 0, input.size() < 4 GiB.
+  // Finds up to `rows_max` plain rows at the begin of `input`, and stops before the first that is not, and before the
+  // last bytes of the input. Returns how many. REQUIRES: fields > 0, input.size() < 4 GiB.
   std::size_t find(std::string_view input, std::size_t fields, std::size_t rows_max);
   // Bytes of the first `rows` rows, line ends included.
   std::size_t bytes(std::size_t rows) const { return begins_[rows * fields_]; }

@@ -22,7 +22,8 @@ Status CsvParser::set_header(std::string_view header) {
   const char* problem = nullptr;
   const std::string line(header);
   if (split_row(line.data(), line.data() + line.size(), true, &problem) == nullptr || problem != nullptr) {
-    return fail(Code::kInvalidArgument, fmt::format("Cannot read the header line: {}", problem ? problem : "it is empty"));
+    return fail(Code::kInvalidArgument,
+                fmt::format("Cannot read the header line: {}", problem ? problem : "it is empty"));
   }
   for (const FieldSpan& f : fields_) names.emplace_back(f.begin, f.end);
   field_count_ = names.size();

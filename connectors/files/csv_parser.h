@@ -1,10 +1,10 @@
 // CsvParser: rows of CSV (RFC 4180) into columns.
 //
 // Plain rows go the fast way: CsvIndex finds their fields, and the columns that the schema names are parsed one after
-// the other, each for many rows at once. A row that is not plain, or has a value that the fast way does not take, goes the
-// slow way alone, which knows all cases and all errors. Text becomes views into the input, unless a doubled quote makes a
-// copy necessary. "\r\n" ends a line as "\n" does.
-// Threading: one owner. Errors: a bad row is described by CsvError; the caller decides to fail or to skip.
+// the other, each for many rows at once. A row that is not plain, or has a value that the fast way does not take, goes
+// the slow way alone, which knows all cases and all errors. Text becomes views into the input, unless a doubled quote
+// makes a copy necessary. "\r\n" ends a line as "\n" does. Threading: one owner. Errors: a bad row is described by
+// CsvError; the caller decides to fail or to skip.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@
 namespace drey::connectors::files {
 
 struct CsvError {
-  std::uint64_t offset = 0;      // of the row's first byte within the input
-  std::string column;            // name or number of the field; empty: the whole row
-  std::string what;              // "is not a whole number: value=x1"
+  std::uint64_t offset = 0;  // of the row's first byte within the input
+  std::string column;        // name or number of the field; empty: the whole row
+  std::string what;          // "is not a whole number: value=x1"
 };
 
 struct CsvOptions {
@@ -42,8 +42,8 @@ class CsvParser {
   void set_header_by_position();
 
   struct Outcome {
-    std::size_t consumed = 0;  // bytes of complete rows
-    bool needs_more = false;   // the input ends within a row
+    std::size_t consumed = 0;       // bytes of complete rows
+    bool needs_more = false;        // the input ends within a row
     std::optional<CsvError> error;  // of the row that ends at `consumed`
   };
   // Parses rows from `input` into the builder until it is full, the input ends, or a row is bad. With

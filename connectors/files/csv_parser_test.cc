@@ -63,8 +63,7 @@ Parsed parse(const std::string& schema_text, const std::string& header, const st
 }
 
 TEST(CsvParser, TakesTheColumnsOfTheSchemaByTheirNames) {
-  EXPECT_THAT(parse("b:l;a:vu", "a,x,b", "one,2,3\nfour,,6\n").rows,
-              ElementsAre("3|one", "6|four"));
+  EXPECT_THAT(parse("b:l;a:vu", "a,x,b", "one,2,3\nfour,,6\n").rows, ElementsAre("3|one", "6|four"));
   EXPECT_THAT(parse("a:vu", "\xEF\xBB\xBF\"a\",b\r", "1,2\r\n3,4").rows, ElementsAre("1", "3"));
 }
 
@@ -106,8 +105,7 @@ TEST(CsvParser, PiecesOfAnySizeGiveTheSameRows) {
 }
 
 TEST(CsvParser, NullIsTheEmptyFieldOrTheTextThatStandsForIt) {
-  EXPECT_THAT(parse("a:l?;b:vu?", "a,b", "1,x\n,\n\"2\",\"\"\n").rows,
-              ElementsAre("1|x", "<null>|<null>", "2|"));
+  EXPECT_THAT(parse("a:l?;b:vu?", "a,b", "1,x\n,\n\"2\",\"\"\n").rows, ElementsAre("1|x", "<null>|<null>", "2|"));
   EXPECT_THAT(parse("a:l?;b:vu?", "a,b", "NA,NA\n1,\"NA\"\n", {.null_text = "NA"}).rows,
               ElementsAre("<null>|<null>", "1|NA"));
   const Parsed required = parse("a:l", "a,b", "NA,1\n", {.null_text = "NA"});
@@ -120,10 +118,9 @@ TEST(CsvParser, ABadRowIsNamedByItsFirstByteAndColumnAndTheNextOneIsRead) {
   struct Case {
     std::string bad, column, what;
   };
-  for (const Case& c :
-       {Case{"1,2,3\n", "", "3 fields where 2"}, Case{"1\n", "", "1 fields where 2"},
-        Case{"x1,2\n", "a", "value=x1"}, Case{"1,E\xffR\n", "b", "UTF-8"},
-        Case{"1,\"open\n", "2", "not closed"}, Case{"1,\"a\"b\n", "2", "closing quote"}}) {
+  for (const Case& c : {Case{"1,2,3\n", "", "3 fields where 2"}, Case{"1\n", "", "1 fields where 2"},
+                        Case{"x1,2\n", "a", "value=x1"}, Case{"1,E\xffR\n", "b", "UTF-8"},
+                        Case{"1,\"open\n", "2", "not closed"}, Case{"1,\"a\"b\n", "2", "closing quote"}}) {
     const Parsed parsed = parse("a:l;b:vu", "a,b", "7,good\n" + c.bad + "8,good\n");
     EXPECT_THAT(parsed.rows, ElementsAre("7|good", "8|good")) << c.bad;
     ASSERT_EQ(parsed.errors.size(), 1u) << c.bad;
@@ -187,8 +184,7 @@ Dumped parse_all(const data::Schema& schema, const std::string& header, const st
     const CsvParser::Outcome outcome = parser.parse(copy, true, builder);
     for (std::string& row : dump(builder, schema)) out.rows.push_back(std::move(row));
     if (outcome.error)
-      out.errors.emplace_back(begin + outcome.error->offset,
-                              outcome.error->column + " " + outcome.error->what);
+      out.errors.emplace_back(begin + outcome.error->offset, outcome.error->column + " " + outcome.error->what);
     begin += outcome.consumed;
   }
   return out;
@@ -197,11 +193,9 @@ Dumped parse_all(const data::Schema& schema, const std::string& header, const st
 TEST(CsvParser, ManyRowsAtOnceGiveWhatOneRowAtATimeGives) {
   Prng random(11);
   const std::string header = "i8,skipped,i16,i32,i64,f32,f64,t,n,b,at";
-  const auto schema =
-      *data::Schema::parse("i64:l;i8:c?;i16:s;i32:i?;f32:f?;f64:g;t:vu;n:vu?;b:b;at:tsm:UTC?");
+  const auto schema = *data::Schema::parse("i64:l;i8:c?;i16:s;i32:i?;f32:f?;f64:g;t:vu;n:vu?;b:b;at:tsm:UTC?");
   const auto pick = [&](std::initializer_list<const char*> values) {
-    return std::string(
-        *(values.begin() + static_cast<std::ptrdiff_t>(random.below(values.size()))));
+    return std::string(*(values.begin() + static_cast<std::ptrdiff_t>(random.below(values.size()))));
   };
   for (int round = 0; round < 60; ++round) {
     // One value in `odd` is a rare one; the first rounds have few, so that long runs of plain rows
@@ -209,14 +203,10 @@ TEST(CsvParser, ManyRowsAtOnceGiveWhatOneRowAtATimeGives) {
     const std::uint64_t odd = round < 20 ? 2000 : round < 40 ? 100 : 6;
     const auto whole = [&](std::uint64_t below) {
       if (random.below(odd) == 0) {
-        return pick({"",          "-",          "+5",
-                     "-0",        "007",        "12345678",
-                     "123456789", "-12345678",  "99999999999999999999",
-                     "1x",        " 1",         "NA",
-                     "\"3\"",     "128",        "-129",
-                     "40000",     "2147483648", "1.0",
-                     "0x1",       "12/4",       "1:2",
-                     "\xff"});
+        return pick(
+            {"",    "-",    "+5",  "-0",    "007", "12345678", "123456789", "-12345678",  "99999999999999999999",
+             "1x",  " 1",   "NA",  "\"3\"", "128", "-129",     "40000",     "2147483648", "1.0",
+             "0x1", "12/4", "1:2", "\xff"});
       }
       return fmt::format("{}{}", random.chance(0.3) ? "-" : "", random.below(below));
     };
@@ -235,8 +225,8 @@ TEST(CsvParser, ManyRowsAtOnceGiveWhatOneRowAtATimeGives) {
     const auto words = [&] {
       if (random.below(odd) == 0) {
         return pick({"", "NA", "\xc3\xa9t\xc3\xa9", "\xff", "exactly twelv", "twelve bytes",
-                     "a text of more than thirty-two bytes, no", "\"quo,ted\"", "un\"quoted",
-                     "\"\"", "long with \xc3\xa9 in it somewhere"});
+                     "a text of more than thirty-two bytes, no", "\"quo,ted\"", "un\"quoted", "\"\"",
+                     "long with \xc3\xa9 in it somewhere"});
       }
       return std::string(random.below(20), static_cast<char>('a' + random.below(26)));
     };
@@ -245,12 +235,12 @@ TEST(CsvParser, ManyRowsAtOnceGiveWhatOneRowAtATimeGives) {
     if (round % 3 == 2) options.null_text = pick({"0", "-", "a null of many bytes", ""});
     std::string text;
     for (int row = 0; row < 700; ++row) {
-      text += whole(100) + ',' + words() + ',' + whole(30'000) + ',' + whole(100'000'000) + ',' +
-              whole(1'000'000'000'000) + ',' + real() + ',' + real() + ',' + words() + ',' +
-              words() + ',' + (random.below(odd) == 0 ? "maybe" : pick({"true", "false"})) + ',' +
-              (random.below(odd) == 0 ? whole(10)
-                                      : fmt::format("2013-01-{:02}T10:00:{:02}Z",
-                                                    random.below(28) + 1, random.below(60)));
+      text +=
+          whole(100) + ',' + words() + ',' + whole(30'000) + ',' + whole(100'000'000) + ',' + whole(1'000'000'000'000) +
+          ',' + real() + ',' + real() + ',' + words() + ',' + words() + ',' +
+          (random.below(odd) == 0 ? "maybe" : pick({"true", "false"})) + ',' +
+          (random.below(odd) == 0 ? whole(10)
+                                  : fmt::format("2013-01-{:02}T10:00:{:02}Z", random.below(28) + 1, random.below(60)));
       if (random.below(odd) == 0) text += pick({",one more", "\n", "\r", "\n\r\n"});
       text += random.chance(0.2) ? "\r\n" : "\n";
     }
@@ -338,8 +328,7 @@ TEST(CsvParser, TextOfAnyLengthIsCutOutAndChecked) {
       for (std::size_t row = 0; row < 40; ++row) {
         const std::string text(row + 1, 'q');
         const std::string special = row == bad_row ? tail : "";
-        all += text + special + ',' + text + special + ',' + text + special +
-               (row % 2 == 0 ? "\n" : "\r\n");
+        all += text + special + ',' + text + special + ',' + text + special + (row % 2 == 0 ? "\n" : "\r\n");
       }
       all += std::string(200, 'x') + '\n';
       const Dumped fast = parse_all(schema, "a,b,c", all, {}, false);

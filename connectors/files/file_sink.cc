@@ -31,7 +31,8 @@ struct Pending {
   std::string directory;  // a job that goes on from a savepoint may write elsewhere
   std::string name;       // visible
   static constexpr auto fields() {
-    return std::tuple{field("checkpoint", &Pending::checkpoint), field("directory", &Pending::directory), field("name", &Pending::name)};
+    return std::tuple{field("checkpoint", &Pending::checkpoint), field("directory", &Pending::directory),
+                      field("name", &Pending::name)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Pending>);
@@ -159,7 +160,8 @@ class FileSink final : public operators::Operator {
       std::uint32_t subtask = 0;
       if (context_.subtask() != 0 || !name.starts_with("." + ours)) return false;
       const char* first = name.data() + 1 + ours.size();
-      return std::from_chars(first, name.data() + name.size(), subtask).ec == std::errc() && subtask >= context_.parallelism();
+      return std::from_chars(first, name.data() + name.size(), subtask).ec == std::errc() &&
+             subtask >= context_.parallelism();
     };
     for (const std::string& name : names) {
       const std::string shown = name.starts_with('.') ? name.substr(1) : name;
@@ -167,7 +169,8 @@ class FileSink final : public operators::Operator {
         if (!keep.contains(shown)) DREY_TRY(remove(name));
       } else if (shown.starts_with("part-") && !shown.starts_with(ours)) {
         ++others;
-        if (overwrite && !context_.state().is_restored() && context_.subtask() == 0 && context_.attempt() == 0) DREY_TRY(remove(name));
+        if (overwrite && !context_.state().is_restored() && context_.subtask() == 0 && context_.attempt() == 0)
+          DREY_TRY(remove(name));
       }
     }
     if (others > 0 && !overwrite && context_.subtask() == 0) {
@@ -202,8 +205,8 @@ class FileSink final : public operators::Operator {
       const TypeKind kind = schema[c].type.kind;
       if (!data::append_text(value_, schema[c].type, batch.column(c), row)) {
         buffer_ += "null";
-      } else if (kind == TypeKind::kText || kind == TypeKind::kBytes || kind == TypeKind::kTimestamp || kind == TypeKind::kDate ||
-                 kind == TypeKind::kStruct || kind == TypeKind::kList) {
+      } else if (kind == TypeKind::kText || kind == TypeKind::kBytes || kind == TypeKind::kTimestamp ||
+                 kind == TypeKind::kDate || kind == TypeKind::kStruct || kind == TypeKind::kList) {
         append_json_text(buffer_, value_);
       } else {
         buffer_ += value_;

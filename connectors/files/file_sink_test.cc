@@ -22,33 +22,23 @@ class FullDisk final : public env::FileSystem {
  public:
   FullDisk(env::FileSystem& real, std::string directory, std::uint64_t bytes)
       : real_(real), directory_(std::move(directory)), left_(bytes) {}
-  Result<std::unique_ptr<env::ReadableFile>> open(const std::string& path) override {
-    return real_.open(path);
-  }
+  Result<std::unique_ptr<env::ReadableFile>> open(const std::string& path) override { return real_.open(path); }
   Result<std::unique_ptr<env::WritableFile>> create(const std::string& path, bool append) override {
     DREY_TRY_ASSIGN(auto file, real_.create(path, append));
     if (!path.starts_with(directory_)) return file;
     return std::unique_ptr<env::WritableFile>(std::make_unique<File>(std::move(file), path, left_));
   }
-  Status rename(const std::string& from, const std::string& to) override {
-    return real_.rename(from, to);
-  }
+  Status rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
   Status remove(const std::string& path) override { return real_.remove(path); }
   Status remove_tree(const std::string& path) override { return real_.remove_tree(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override {
-    return real_.list(directory);
-  }
+  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
   Status make_directories(const std::string& path, std::uint32_t mode) override {
     return real_.make_directories(path, mode);
   }
   Result<env::FileStat> stat(const std::string& path) override { return real_.stat(path); }
   Status sync_directory(const std::string& path) override { return real_.sync_directory(path); }
-  Status hard_link(const std::string& from, const std::string& to) override {
-    return real_.hard_link(from, to);
-  }
-  Result<std::uint64_t> free_bytes(const std::string& path) override {
-    return real_.free_bytes(path);
-  }
+  Status hard_link(const std::string& from, const std::string& to) override { return real_.hard_link(from, to); }
+  Result<std::uint64_t> free_bytes(const std::string& path) override { return real_.free_bytes(path); }
 
  private:
   class File final : public env::WritableFile {
@@ -59,8 +49,7 @@ class FullDisk final : public env::FileSystem {
       const std::uint64_t fits = std::min<std::uint64_t>(bytes.size(), left_);
       left_ -= fits;
       DREY_TRY(real_->append(bytes.substr(0, fits)));
-      return fits == bytes.size() ? Status()
-                                  : fail(Code::kResourceExhausted, "No space left: path=" + path_);
+      return fits == bytes.size() ? Status() : fail(Code::kResourceExhausted, "No space left: path=" + path_);
     }
     Status sync() override { return real_->sync(); }
     Status close() override { return real_->close(); }
@@ -76,11 +65,9 @@ class FullDisk final : public env::FileSystem {
 };
 
 TEST_F(FileSinkTest, WritesWhatCsvNeeds) {
-  const std::string path =
-      write("in.csv", "a,b,c\n1,\"x,y\",2013-01-01T10:00:00Z\n,plain,2013-01-02T00:00:00Z\n");
+  const std::string path = write("in.csv", "a,b,c\n1,\"x,y\",2013-01-01T10:00:00Z\n,plain,2013-01-02T00:00:00Z\n");
   ASSERT_TRUE(run("a:l?;b:vu;c:tsm:UTC", {{"path", path}}).ok());
-  EXPECT_THAT(lines(),
-              ElementsAre(",plain,2013-01-02T00:00:00Z", "1,\"x,y\",2013-01-01T10:00:00Z"));
+  EXPECT_THAT(lines(), ElementsAre(",plain,2013-01-02T00:00:00Z", "1,\"x,y\",2013-01-01T10:00:00Z"));
 }
 
 TEST_F(FileSinkTest, WritesJsonLines) {
@@ -116,12 +103,10 @@ TEST_F(FileSinkTest, AFullDiskFailsTheJobAndShowsNoFile) {
   std::string text = "n\n";
   for (int i = 0; i < 50'000; ++i) text += fmt::format("{}\n", 1'000'000 + i);
   const std::string path = write("in.csv", text);
-  for (const std::uint64_t bytes :
-       {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{300'000}}) {
+  for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{300'000}}) {
     FullDisk files(disk_, directory_ + "/out", bytes);
     env::Env& real = env::posix();
-    env::Env env{real.clock,     real.random, files,       real.network,
-                 real.processes, real.io,     real.threads};
+    env::Env env{real.clock, real.random, files, real.network, real.processes, real.io, real.threads};
     const auto result = run("n:l", {{"path", path}}, {}, 1, env);
     ASSERT_FALSE(result.ok()) << bytes;
     EXPECT_EQ(result.status().code(), Code::kResourceExhausted);
@@ -137,8 +122,7 @@ TEST_F(FileSinkTest, FilesOfOtherJobsStayUnlessTheyAreToBeOverwritten) {
   const std::string path = write("in.csv", "n\n1\n");
   ASSERT_TRUE(disk_.make_directories(directory_ + "/out").ok());
   const auto leave = [&] {
-    for (const char* name :
-         {"out/part-0badf00d-0-0.csv", "out/.part-0badf00d-0-1.csv", "out/notes.txt"})
+    for (const char* name : {"out/part-0badf00d-0-0.csv", "out/.part-0badf00d-0-1.csv", "out/notes.txt"})
       write(name, "7\n");
   };
   leave();
@@ -159,8 +143,7 @@ TEST_F(FileSinkTest, AFailedJobLeavesOnlyHiddenFiles) {
 
 TEST_F(FileSinkTest, ADirectoryThatCannotBeMadeIsNamed) {
   write("file", "");
-  const auto result =
-      run("n:l", {{"path", write("in.csv", "n\n1\n")}}, {{"path", directory_ + "/file/out"}});
+  const auto result = run("n:l", {{"path", write("in.csv", "n\n1\n")}}, {{"path", directory_ + "/file/out"}});
   ASSERT_FALSE(result.ok());
   EXPECT_THAT(result.status().to_string(), HasSubstr(directory_ + "/file"));
 }

@@ -40,21 +40,21 @@ struct Lane {
   std::uint32_t lanes = 1;
   std::uint32_t turn = 0;
   std::int64_t pass = 0;
-  std::uint64_t file = 0;      // index into files
+  std::uint64_t file = 0;  // index into files
   // Of the file's range (decompressed bytes) what is left, once it has begun.
   bool has_begun = false;
-  bool is_cut = false;         // the file is one that can be cut
-  bool in_row = false;         // a row may be under way at `offset`: it is the neighbour's
+  bool is_cut = false;  // the file is one that can be cut
+  bool in_row = false;  // a row may be under way at `offset`: it is the neighbour's
   std::uint64_t offset = 0;
   std::uint64_t end = 0;
   std::vector<std::string> files;
   std::vector<std::uint64_t> sizes;  // of the files when they were found: ranges follow from them, also after a restore
   static constexpr auto fields() {
     using M = Lane;
-    return std::tuple{field("lane", &M::lane), field("lanes", &M::lanes), field("turn", &M::turn), field("pass", &M::pass),
-                      field("file", &M::file), field("has-begun", &M::has_begun), field("is-cut", &M::is_cut),
-                      field("in-row", &M::in_row), field("offset", &M::offset), field("end", &M::end), field("files", &M::files),
-                      field("sizes", &M::sizes)};
+    return std::tuple{field("lane", &M::lane),     field("lanes", &M::lanes),   field("turn", &M::turn),
+                      field("pass", &M::pass),     field("file", &M::file),     field("has-begun", &M::has_begun),
+                      field("is-cut", &M::is_cut), field("in-row", &M::in_row), field("offset", &M::offset),
+                      field("end", &M::end),       field("files", &M::files),   field("sizes", &M::sizes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Lane>);
@@ -157,7 +157,8 @@ class FileSource final : public operators::Source {
       for (const std::string& element : positions_->elements()) {
         DREY_TRY_ASSIGN(Position position, wire::decode<Position>(element));
         if (position.lane.sizes.size() != position.lane.files.size() || position.lane.lanes == 0) {
-          return fail(Code::kCorrupt, fmt::format("A stored position of source '{}' contradicts itself", context.node().name));
+          return fail(Code::kCorrupt,
+                      fmt::format("A stored position of source '{}' contradicts itself", context.node().name));
         }
         positions.push_back(std::move(position));
       }
@@ -237,7 +238,8 @@ class FileSource final : public operators::Source {
 
   Status snapshot(std::int64_t) override {
     std::vector<std::string> elements;
-    for (const Lane& lane : lanes_) elements.push_back(wire::encode(Position{context_.subtask(), context_.parallelism(), lane}));
+    for (const Lane& lane : lanes_)
+      elements.push_back(wire::encode(Position{context_.subtask(), context_.parallelism(), lane}));
     positions_->assign(std::move(elements));
     return {};
   }
@@ -291,7 +293,8 @@ class FileSource final : public operators::Source {
         }
         lane.has_begun = true;
         lane.offset = lane.is_cut ? bound(found_size, lane.lane, lane.lanes) : 0;
-        lane.end = lane.is_cut && lane.lane + 1 < lane.lanes ? bound(found_size, lane.lane + 1, lane.lanes) : UINT64_MAX;
+        lane.end =
+            lane.is_cut && lane.lane + 1 < lane.lanes ? bound(found_size, lane.lane + 1, lane.lanes) : UINT64_MAX;
         lane.in_row = lane.offset > 0;
       }
       // The neighbours' ranges follow from the size, too: with another one rows would be read twice or not at all.
@@ -328,7 +331,8 @@ class FileSource final : public operators::Source {
   // Reads the next block; what is left of the last one goes in front of it.
   Status read_block() {
     const std::size_t left = filled_ - at_;
-    if (left > csv_.row_bytes_max) return row_error({offset_, "", fmt::format("the row is longer than {} bytes", csv_.row_bytes_max)});
+    if (left > csv_.row_bytes_max)
+      return row_error({offset_, "", fmt::format("the row is longer than {} bytes", csv_.row_bytes_max)});
     data::BlockRef next = context_.pool().allocate(left + kBlockBytes);
     if (left > 0) std::memcpy(next->data(), block_->data() + at_, left);
     block_ = std::move(next);
@@ -352,7 +356,8 @@ class FileSource final : public operators::Source {
   }
 
   static Status changed(const std::string& path, std::uint64_t before, std::uint64_t now) {
-    return fail(Code::kIo, fmt::format("The file changed while it was read: path={}, it had {} bytes, now {}", path, before, now));
+    return fail(Code::kIo,
+                fmt::format("The file changed while it was read: path={}, it had {} bytes, now {}", path, before, now));
   }
 
   Status fill(data::BatchBuilder& builder) {
@@ -390,7 +395,8 @@ class FileSource final : public operators::Source {
       }
       const bool is_last = ended_ && input.size() == filled_ - at_;
       builder.share_arena(block_);
-      const CsvParser::Outcome outcome = format_ == "csv" ? parser_->parse(input, is_last, builder) : parse_lines(input, is_last, builder);
+      const CsvParser::Outcome outcome =
+          format_ == "csv" ? parser_->parse(input, is_last, builder) : parse_lines(input, is_last, builder);
       const std::uint64_t row_begin = offset_;
       advance(outcome.consumed);
       lane.offset = offset_;
@@ -442,7 +448,8 @@ class FileSource final : public operators::Source {
   }
 
   bool store_text(std::string_view line, data::BatchBuilder& builder, CsvError& error) {
-    if (const char* problem = json_.values().parse(line, context_.output_schema(0)[0].type, builder.abi().columns[0], builder.rows())) {
+    if (const char* problem =
+            json_.values().parse(line, context_.output_schema(0)[0].type, builder.abi().columns[0], builder.rows())) {
       error.what = problem;
       return false;
     }
@@ -486,12 +493,14 @@ class FileSource final : public operators::Source {
       for (std::uint64_t left = error.offset; stream.ok() && left > 0;) {
         auto got = (*stream)->read(buffer.data(), std::min<std::uint64_t>(left, buffer.size()));
         if (!got.ok() || *got == 0) break;
-        line += static_cast<std::uint64_t>(std::count(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*got), '\n'));
+        line += static_cast<std::uint64_t>(
+            std::count(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*got), '\n'));
         left -= *got;
       }
     }
     const std::string column = error.column.empty() ? "" : fmt::format(", column '{}'", error.column);
-    return fail(Code::kInvalidArgument, fmt::format("Cannot read a row: file={}, line={}{}: {}", path, line, column, error.what));
+    return fail(Code::kInvalidArgument,
+                fmt::format("Cannot read a row: file={}, line={}{}: {}", path, line, column, error.what));
   }
 
   Result<Progress> watch() {
@@ -528,7 +537,7 @@ class FileSource final : public operators::Source {
   operators::Pacer pacer_;
   std::int64_t* errors_ = nullptr;
   state::OperatorList* positions_ = nullptr;
-  std::vector<Lane> lanes_;  // the last one is read first
+  std::vector<Lane> lanes_;              // the last one is read first
   std::vector<std::uint32_t> split_of_;  // which of the task's splits a lane is
   std::size_t lanes_at_end_ = 0;         // one after another, of a directory that is watched
   std::optional<CsvParser> parser_;
@@ -537,7 +546,7 @@ class FileSource final : public operators::Source {
   bool reading_ = false;
   std::unique_ptr<ByteStream> stream_;
   std::uint64_t size_ = 0;
-  std::uint64_t offset_ = 0;   // of block_[at_] in the (decompressed) file
+  std::uint64_t offset_ = 0;  // of block_[at_] in the (decompressed) file
   bool skip_line_ = false;
   bool ended_ = false;
   data::BlockRef block_;

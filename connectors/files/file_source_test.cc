@@ -46,8 +46,8 @@ TEST_F(FileSourceTest, EveryRowIsReadOnceAtAnyParallelism) {
   }
 }
 
-// After a failure the job goes on at another parallelism: what is unread is dealt out anew, cut further where that gives
-// every subtask something, and each row is read once all the same.
+// After a failure the job goes on at another parallelism: what is unread is dealt out anew, cut further where that
+// gives every subtask something, and each row is read once all the same.
 TEST_F(FileSourceTest, WhatIsUnreadIsSharedByAllAtAnotherParallelism) {
   ASSERT_TRUE(disk_.make_directories(directory_ + "/small").ok());
   constexpr int kRows = 14'000;
@@ -87,7 +87,8 @@ TEST_F(FileSourceTest, WhatIsUnreadIsSharedByAllAtAnotherParallelism) {
         ASSERT_EQ(std::sscanf(name.c_str(), "part-%*8c-%d", &subtask), 1) << name;
         bytes_of[subtask] += disk_.stat(directory_ + "/out/" + name)->size;
       }
-      for (int s = before; s < after; ++s) EXPECT_GT(bytes_of[s], 1000u) << what << ": subtask " << s << " had nothing to read";
+      for (int s = before; s < after; ++s)
+        EXPECT_GT(bytes_of[s], 1000u) << what << ": subtask " << s << " had nothing to read";
     }
   }
 }
@@ -130,8 +131,7 @@ TEST_F(FileSourceTest, CompressionIsToldByContent) {
   zstd.resize(ZSTD_compress(zstd.data(), zstd.size(), plain.data(), plain.size(), 1));
   const std::string gzip_path = directory_ + "/gzip";
   gzFile gzip = gzopen(gzip_path.c_str(), "wb");
-  ASSERT_EQ(gzwrite(gzip, plain.data(), static_cast<unsigned>(plain.size())),
-            static_cast<int>(plain.size()));
+  ASSERT_EQ(gzwrite(gzip, plain.data(), static_cast<unsigned>(plain.size())), static_cast<int>(plain.size()));
   gzclose(gzip);
   for (const std::string& path : {write("zstd", zstd), gzip_path}) {
     ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
@@ -161,8 +161,7 @@ TEST_F(FileSourceTest, BadRowsFailTheJobByFileLineAndColumn) {
   const auto result = run("n:l;m:l", {{"path", path}});
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().code(), Code::kInvalidArgument);
-  for (const std::string& word :
-       {path, std::string("line=3"), std::string("column 'm'"), std::string("value=x")}) {
+  for (const std::string& word : {path, std::string("line=3"), std::string("column 'm'"), std::string("value=x")}) {
     EXPECT_THAT(result.status().to_string(), HasSubstr(word));
   }
 }
@@ -186,8 +185,7 @@ TEST_F(FileSourceTest, JsonLinesAndText) {
   ASSERT_TRUE(run("n:l;t:vu", {{"path", json}, {"format", "json"}, {"on_error", "skip"}}).ok());
   EXPECT_THAT(lines(), ElementsAre("1,caf\xC3\xA9", "2,b"));
   ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
-  ASSERT_TRUE(
-      run("line:vu", {{"path", write("in.txt", "one\r\n\nlast")}, {"format", "text"}}).ok());
+  ASSERT_TRUE(run("line:vu", {{"path", write("in.txt", "one\r\n\nlast")}, {"format", "text"}}).ok());
   EXPECT_THAT(lines(), ElementsAre("", "last", "one"));
 }
 
@@ -223,10 +221,8 @@ TEST_F(FileSourceTest, AFileWithoutPermissionIsNamed) {
 
 TEST_F(FileSourceTest, PassesMoveTheirTimestampsByYears) {
   const std::string path = write("in.csv", "t\n2013-03-01T00:00:00Z\n");
-  ASSERT_TRUE(
-      run("t:tsm:UTC", {{"path", path}, {"passes", "3"}, {"pass_shift_years_column", "0"}}).ok());
-  EXPECT_THAT(lines(),
-              ElementsAre("2013-03-01T00:00:00Z", "2014-03-01T00:00:00Z", "2015-03-01T00:00:00Z"));
+  ASSERT_TRUE(run("t:tsm:UTC", {{"path", path}, {"passes", "3"}, {"pass_shift_years_column", "0"}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("2013-03-01T00:00:00Z", "2014-03-01T00:00:00Z", "2015-03-01T00:00:00Z"));
 }
 
 }  // namespace

@@ -36,8 +36,7 @@ struct FourNumbers {
 
  private:
   static __m128i low_halves(__m256i four) {
-    return _mm256_castsi256_si128(
-        _mm256_permutevar8x32_epi32(four, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6)));
+    return _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(four, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6)));
   }
 };
 
@@ -59,8 +58,7 @@ inline bool read_four(const FieldSpans& fields, std::size_t row, FourNumbers* ou
   const __m256i text = four(input + *b[0], input + *b[1], input + *b[2], input + *b[3]);
   const __m256i low_word = _mm256_set1_epi64x(0xFFFFFFFF);
   // From begin to begin of the next field, which is one more than the size.
-  __m256i size =
-      _mm256_sub_epi64(_mm256_srli_epi64(bounds, 32), _mm256_and_si256(bounds, low_word));
+  __m256i size = _mm256_sub_epi64(_mm256_srli_epi64(bounds, 32), _mm256_and_si256(bounds, low_word));
   const __m256i first = _mm256_and_si256(text, _mm256_set1_epi64x(0xFF));
   const __m256i minus = _mm256_cmpeq_epi64(first, _mm256_set1_epi64x('-'));
   size = _mm256_add_epi64(size, minus);
@@ -106,9 +104,7 @@ class ViewMaker {
       constexpr const Mask& operator[](std::size_t size) const { return of_size[size]; }
     } masks{};
     for (unsigned size = 0; size <= DREY_VIEW_INLINE_MAX; ++size) {
-      const auto bytes = [](unsigned n) {
-        return n >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (n * 8)) - 1;
-      };
+      const auto bytes = [](unsigned n) { return n >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (n * 8)) - 1; };
       masks.of_size[size] = {bytes(size), size > 8 ? bytes(size - 8) : 0};
     }
     return masks;

@@ -12,10 +12,12 @@ struct JsonParser::Parser {
 JsonParser::JsonParser() : parser_(std::make_unique<Parser>()) {}
 JsonParser::~JsonParser() = default;
 
-bool JsonParser::parse(std::string_view line, const data::Schema& schema, data::BatchBuilder& builder, CsvError& error) {
+bool JsonParser::parse(std::string_view line, const data::Schema& schema, data::BatchBuilder& builder,
+                       CsvError& error) {
   simdjson::dom::element root;
   simdjson::dom::object object;
-  if (parser_->parser.parse(line.data(), line.size()).get(root) != simdjson::SUCCESS || root.get(object) != simdjson::SUCCESS) {
+  if (parser_->parser.parse(line.data(), line.size()).get(root) != simdjson::SUCCESS ||
+      root.get(object) != simdjson::SUCCESS) {
     error = {0, "", "the line is not a JSON object"};
     return false;
   }

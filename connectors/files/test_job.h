@@ -23,9 +23,8 @@ namespace drey::connectors::files {
 class FilesTest : public testing::Test {
  protected:
   void SetUp() override {
-    directory_ =
-        fmt::format("{}/scratch/{}-{}", DREY_BINARY_DIR,
-                    testing::UnitTest::GetInstance()->current_test_info()->name(), getpid());
+    directory_ = fmt::format("{}/scratch/{}-{}", DREY_BINARY_DIR,
+                             testing::UnitTest::GetInstance()->current_test_info()->name(), getpid());
     ASSERT_TRUE(disk_.remove_tree(directory_).ok());
     ASSERT_TRUE(disk_.make_directories(directory_ + "/state").ok());
     operators::add_builtin_kinds(registry_);
@@ -35,8 +34,8 @@ class FilesTest : public testing::Test {
 
   using Options = std::map<std::string, std::string>;
 
-  // Sees the first column of what passes between source and sink, and the checkpoints that are complete. A status that is
-  // not ok fails the job. Called by all subtasks.
+  // Sees the first column of what passes between source and sink, and the checkpoints that are complete. A status that
+  // is not ok fails the job. Called by all subtasks.
   struct Tap {
     std::function<Status(std::int64_t value)> on_row;
     std::atomic<int> checkpoints{0};
@@ -49,8 +48,7 @@ class FilesTest : public testing::Test {
     return run(schema, std::move(source), std::move(sink), std::move(options), nullptr, env);
   }
   Result<runtime::LocalJobResult> run(const std::string& schema, Options source, Options sink,
-                                      runtime::LocalJobOptions options, Tap* tap,
-                                      env::Env& env = env::posix()) {
+                                      runtime::LocalJobOptions options, Tap* tap, env::Env& env = env::posix()) {
     auto code = std::make_shared<runtime::JobCode>();
     graph::OperatorNode from;
     from.kind = "source.files";

@@ -1,6 +1,6 @@
-// ValueParser::parse_column: one column of many rows at once. Whole numbers are read four at a time and short text is made
-// into views by the kernels of four_fields.h; a field that these refuse is read alone, without a branch that depends on the
-// text where that can be; what is rare (long numbers, exponents) goes to parse().
+// ValueParser::parse_column: one column of many rows at once. Whole numbers are read four at a time and short text is
+// made into views by the kernels of four_fields.h; a field that these refuse is read alone, without a branch that
+// depends on the text where that can be; what is rare (long numbers, exponents) goes to parse().
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -37,13 +37,15 @@ bool digits(const char* p, std::size_t size, std::uint64_t* value) {
   const std::size_t missing = (8 - size) * 8;
   // Zeros in front make it eight digits, the first one in the lowest byte.
   std::uint64_t word = missing == 0 ? load8(p) : load8(p) << missing | kZeros >> (64 - missing);
-  if (((word & 0xF0F0F0F0F0F0F0F0ULL) | ((word + 0x0606060606060606ULL) & 0xF0F0F0F0F0F0F0F0ULL) >> 4) != (kZeros | kZeros >> 4)) {
+  if (((word & 0xF0F0F0F0F0F0F0F0ULL) | ((word + 0x0606060606060606ULL) & 0xF0F0F0F0F0F0F0F0ULL) >> 4) !=
+      (kZeros | kZeros >> 4)) {
     return false;
   }
   word -= kZeros;
   word = word * 10 + (word >> 8);  // pairs in bytes 0, 2, 4, 6
   *value = ((word & 0x000000FF000000FFULL) * 0x000F424000000064ULL +
-            ((word >> 16) & 0x000000FF000000FFULL) * 0x0000271000000001ULL) >> 32;
+            ((word >> 16) & 0x000000FF000000FFULL) * 0x0000271000000001ULL) >>
+           32;
   return true;
 }
 
@@ -100,14 +102,17 @@ bool put_real(Span field, void* values, std::uint32_t row) {
 // The text that means null, compared eight bytes at a time.
 class NullText {
  public:
-  explicit NullText(const std::optional<std::string>& text) : text_(text ? std::string_view(*text) : ""), is_set_(text) {
+  explicit NullText(const std::optional<std::string>& text)
+      : text_(text ? std::string_view(*text) : ""), is_set_(text) {
     char bytes[8] = {};
     std::memcpy(bytes, text_.data(), std::min<std::size_t>(text_.size(), 8));
     word_ = load8(bytes);
   }
   bool is_set() const { return is_set_; }
   // Whether it begins as a whole number may.
-  bool is_like_a_number() const { return !text_.empty() && (text_[0] == '-' || text_[0] == '+' || (text_[0] >= '0' && text_[0] <= '9')); }
+  bool is_like_a_number() const {
+    return !text_.empty() && (text_[0] == '-' || text_[0] == '+' || (text_[0] >= '0' && text_[0] <= '9'));
+  }
   bool is(Span field) const {
     if (field.size != text_.size() || !is_set_) return false;
     if (first_bytes(load8(field.begin), field.size) != word_) return false;
@@ -122,7 +127,8 @@ class NullText {
 
 #if defined(__AVX2__)
 template <typename T>
-constexpr bool kReadsFour = std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> || std::is_same_v<T, double>;
+constexpr bool kReadsFour =
+    std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> || std::is_same_v<T, double>;
 
 // Four whole numbers from row `row` of the fields on; false: see read_four().
 template <typename T>
@@ -149,7 +155,9 @@ constexpr bool kReadsFour = false;
 class Nulls {
  public:
   Nulls(const data::Field& declared, const std::optional<std::string>& text)
-      : text_(text), allowed_(declared.nullable), empty_is_null_(declared.nullable || (!text && !is_text(declared))),
+      : text_(text),
+        allowed_(declared.nullable),
+        empty_is_null_(declared.nullable || (!text && !is_text(declared))),
         none_(!text_.is_set() && !empty_is_null_) {}
   static bool is_text(const data::Field& declared) { return declared.type.kind == data::TypeKind::kText; }
   bool allowed() const { return allowed_; }
@@ -175,9 +183,11 @@ struct Target {
   }
 };
 
-// put(field, row) writes a value or returns false; put_group(r) writes four or returns false, having written none that counts.
+// put(field, row) writes a value or returns false; put_group(r) writes four or returns false, having written none that
+// counts.
 template <typename Put, typename PutGroup>
-std::size_t for_fields(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to, Put&& put, PutGroup&& put_group) {
+std::size_t for_fields(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to, Put&& put,
+                       PutGroup&& put_group) {
   for (std::size_t r = 0; r < rows;) {
     if (r + 4 <= rows && put_group(r)) {
       r += 4;
@@ -209,7 +219,8 @@ std::size_t put_numbers(const FieldSpans& fields, std::size_t rows, const Nulls&
   return for_fields(fields, rows, nulls, to, put, kNoGroups);
 }
 
-std::size_t put_views(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to, bool checks_utf8) {
+std::size_t put_views(const FieldSpans& fields, std::size_t rows, const Nulls& nulls, const Target& to,
+                      bool checks_utf8) {
   auto* const views = static_cast<data::View*>(to.column.values) + to.at;
   ViewMaker maker;
   std::size_t done = 0;
@@ -243,23 +254,36 @@ std::size_t ValueParser::parse_column(const FieldSpans& fields, std::size_t rows
   const Nulls nulls(declared, null_text);
   const Target to{column, at};
   void* const values = column.values;
-  const auto slowly = [&](Span f, std::uint32_t row) { return parse({f.begin, f.size}, declared.type, column, row) == nullptr; };
+  const auto slowly = [&](Span f, std::uint32_t row) {
+    return parse({f.begin, f.size}, declared.type, column, row) == nullptr;
+  };
   const auto integers = [&]<typename T>(T) {
-    return put_numbers<T>(fields, rows, nulls, to, [&](Span f, std::uint32_t row) { return put_integer<T>(f, values, row) || slowly(f, row); });
+    return put_numbers<T>(fields, rows, nulls, to,
+                          [&](Span f, std::uint32_t row) { return put_integer<T>(f, values, row) || slowly(f, row); });
   };
   const auto reals = [&]<typename T>(T) {
-    return put_numbers<T>(fields, rows, nulls, to, [&](Span f, std::uint32_t row) { return put_real<T>(f, values, row) || slowly(f, row); });
+    return put_numbers<T>(fields, rows, nulls, to,
+                          [&](Span f, std::uint32_t row) { return put_real<T>(f, values, row) || slowly(f, row); });
   };
   switch (declared.type.kind) {
-    case TypeKind::kText: return put_views(fields, rows, nulls, to, true);
-    case TypeKind::kBytes: return put_views(fields, rows, nulls, to, false);
-    case TypeKind::kInt8: return integers(std::int8_t{});
-    case TypeKind::kInt16: return integers(std::int16_t{});
-    case TypeKind::kInt32: return integers(std::int32_t{});
-    case TypeKind::kInt64: return integers(std::int64_t{});
-    case TypeKind::kFloat: return reals(float{});
-    case TypeKind::kDouble: return reals(double{});
-    default: return for_fields(fields, rows, nulls, to, slowly, kNoGroups);
+    case TypeKind::kText:
+      return put_views(fields, rows, nulls, to, true);
+    case TypeKind::kBytes:
+      return put_views(fields, rows, nulls, to, false);
+    case TypeKind::kInt8:
+      return integers(std::int8_t{});
+    case TypeKind::kInt16:
+      return integers(std::int16_t{});
+    case TypeKind::kInt32:
+      return integers(std::int32_t{});
+    case TypeKind::kInt64:
+      return integers(std::int64_t{});
+    case TypeKind::kFloat:
+      return reals(float{});
+    case TypeKind::kDouble:
+      return reals(double{});
+    default:
+      return for_fields(fields, rows, nulls, to, slowly, kNoGroups);
   }
 }
 

@@ -146,14 +146,22 @@ const char* ValueParser::parse(std::string_view text, const data::Type& type, dr
     case TypeKind::kBytes:
       static_cast<data::View*>(column.values)[row] = data::make_view(text);
       return nullptr;
-    case TypeKind::kInt8: return put_integer<std::int8_t>(text, column.values, row);
-    case TypeKind::kInt16: return put_integer<std::int16_t>(text, column.values, row);
-    case TypeKind::kInt32: return put_integer<std::int32_t>(text, column.values, row);
-    case TypeKind::kInt64: return put_integer<std::int64_t>(text, column.values, row);
-    case TypeKind::kFloat: return put_real<float>(text, column.values, row);
-    case TypeKind::kDouble: return put_real<double>(text, column.values, row);
-    case TypeKind::kDecimal: return put_decimal(text, type, column.values, row);
-    case TypeKind::kTimestamp: return parse_timestamp(text, static_cast<std::int64_t*>(column.values) + row);
+    case TypeKind::kInt8:
+      return put_integer<std::int8_t>(text, column.values, row);
+    case TypeKind::kInt16:
+      return put_integer<std::int16_t>(text, column.values, row);
+    case TypeKind::kInt32:
+      return put_integer<std::int32_t>(text, column.values, row);
+    case TypeKind::kInt64:
+      return put_integer<std::int64_t>(text, column.values, row);
+    case TypeKind::kFloat:
+      return put_real<float>(text, column.values, row);
+    case TypeKind::kDouble:
+      return put_real<double>(text, column.values, row);
+    case TypeKind::kDecimal:
+      return put_decimal(text, type, column.values, row);
+    case TypeKind::kTimestamp:
+      return parse_timestamp(text, static_cast<std::int64_t*>(column.values) + row);
     case TypeKind::kDate: {
       std::int64_t millis = 0;
       if (text.size() != 10 || parse_timestamp(text, &millis) != nullptr) return "is not a date like 2013-01-01";
@@ -168,7 +176,8 @@ const char* ValueParser::parse(std::string_view text, const data::Type& type, dr
       return nullptr;
     }
     case TypeKind::kStruct:
-    case TypeKind::kList: return "cannot be read into a nested record or a list";
+    case TypeKind::kList:
+      return "cannot be read into a nested record or a list";
   }
   return "has an unknown type";
 }

@@ -19,9 +19,9 @@ class ValueParser {
   // arena of the batch. Returns null on success, else what is wrong ("is not a whole number").
   const char* parse(std::string_view text, const data::Type& type, drey_builder_column& column, std::uint32_t row);
 
-  // The same for the unquoted fields of one column in `rows` rows, written from row `at` on, with nulls: a field that is
-  // `null_text`, or an empty one (see CsvOptions). Stops before the first row that is wrong or takes too long to tell, and
-  // returns how many it has done: parse() then has the last word on the next one.
+  // The same for the unquoted fields of one column in `rows` rows, written from row `at` on, with nulls: a field that
+  // is `null_text`, or an empty one (see CsvOptions). Stops before the first row that is wrong or takes too long to
+  // tell, and returns how many it has done: parse() then has the last word on the next one.
   std::size_t parse_column(const FieldSpans& fields, std::size_t rows, const data::Field& declared,
                            const std::optional<std::string>& null_text, drey_builder_column& column, std::uint32_t at);
 

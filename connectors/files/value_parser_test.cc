@@ -28,13 +28,10 @@ Answer<T> parse(std::string_view text, const std::string& type) {
 }
 
 TEST(ValueParser, WholeNumbersHaveTheirBounds) {
-  EXPECT_EQ(parse<std::int64_t>("-9223372036854775808", "l").value,
-            std::numeric_limits<std::int64_t>::min());
-  EXPECT_EQ(parse<std::int64_t>("9223372036854775807", "l").value,
-            std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(parse<std::int64_t>("-9223372036854775808", "l").value, std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(parse<std::int64_t>("9223372036854775807", "l").value, std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(parse<std::int64_t>("+12", "l").value, 12);
-  EXPECT_EQ(parse<std::int32_t>("-2147483648", "i").value,
-            std::numeric_limits<std::int32_t>::min());
+  EXPECT_EQ(parse<std::int32_t>("-2147483648", "i").value, std::numeric_limits<std::int32_t>::min());
   EXPECT_EQ(parse<std::int8_t>("127", "c").value, 127);
   EXPECT_EQ(parse<std::int8_t>("128", "c").problem, "is out of range");
   EXPECT_EQ(parse<std::int32_t>("2147483648", "i").problem, "is out of range");
@@ -56,8 +53,7 @@ TEST(ValueParser, DecimalsAreExact) {
   EXPECT_EQ(parse<std::int64_t>("-0.5", "d:10,2").value, -50);
   EXPECT_EQ(parse<std::int64_t>("7", "d:10,2").value, 700);
   EXPECT_EQ(parse<std::int64_t>("1.500", "d:10,2").value, 150);
-  EXPECT_EQ(parse<std::int64_t>("1.005", "d:10,2").problem,
-            "has more digits after the point than the column");
+  EXPECT_EQ(parse<std::int64_t>("1.005", "d:10,2").problem, "has more digits after the point than the column");
   EXPECT_EQ(parse<std::int64_t>("123456789", "d:10,2").problem, "has more digits than the column");
   for (const char* bad : {"", "-", "+", ".", "-.", "1.2.3", "1e3"}) {
     EXPECT_EQ(parse<std::int64_t>(bad, "d:10,2").problem, "is not a decimal number") << bad;
@@ -68,8 +64,7 @@ TEST(ValueParser, TimestampsAndDates) {
   EXPECT_EQ(parse<std::int64_t>("2013-01-01T10:00:00Z", "tsm:UTC").value, 1'357'034'400'000);
   EXPECT_EQ(parse<std::int32_t>("1969-12-31", "tdD").value, -1);
   EXPECT_EQ(parse<std::int32_t>("2016-02-29", "tdD").value, 16'860);
-  for (const char* bad :
-       {"", "2013-13-01T10:00:00Z", "2013-02-29T10:00:00Z", "2013-01-01T24:00:01Z", "yesterday"}) {
+  for (const char* bad : {"", "2013-13-01T10:00:00Z", "2013-02-29T10:00:00Z", "2013-01-01T24:00:01Z", "yesterday"}) {
     EXPECT_NE(parse<std::int64_t>(bad, "tsm:UTC").problem, "") << bad;
   }
   EXPECT_NE(parse<std::int32_t>("2015-02-29", "tdD").problem, "");
@@ -101,8 +96,7 @@ TEST(ValueParser, TextIsUtf8AndBytesAreAnything) {
 }
 
 TEST(ValueParser, TruthHasTwoWords) {
-  for (const auto& [text, bit] :
-       {std::pair{"true", true}, {"FALSE", false}, {"1", true}, {"0", false}}) {
+  for (const auto& [text, bit] : {std::pair{"true", true}, {"FALSE", false}, {"1", true}, {"0", false}}) {
     const Answer<std::uint64_t> answer = parse<std::uint64_t>(text, "b");
     EXPECT_EQ(answer.problem, "") << text;
   }

@@ -59,7 +59,8 @@ class SocketSource final : public operators::Source {
     }
     if (!has_line()) {
       if (buffer_.size() > kLineBytesMax) {
-        return fail(Code::kInvalidArgument, fmt::format("A line from {}:{} is longer than {} bytes", host_, port_, kLineBytesMax));
+        return fail(Code::kInvalidArgument,
+                    fmt::format("A line from {}:{} is longer than {} bytes", host_, port_, kLineBytesMax));
       }
       searched_ = buffer_.size() - std::min(buffer_.size(), delimiter_.size() - 1);
       const std::size_t before = buffer_.size();
@@ -111,14 +112,16 @@ class SocketSource final : public operators::Source {
       if (delimiter_ == "\n" && line.ends_with('\r')) line.remove_suffix(1);
       char* text = builder.text(line.size());
       if (!line.empty()) std::memcpy(text, line.data(), line.size());
-      const char* problem = values_.parse({text, line.size()}, context_.output_schema(0)[0].type, builder.abi().columns[0], builder.rows());
+      const char* problem = values_.parse({text, line.size()}, context_.output_schema(0)[0].type,
+                                          builder.abi().columns[0], builder.rows());
       if (problem == nullptr) {
         ++builder.abi().rows;
       } else if (skips_) {
         ++*errors_;
         context_.accumulate("numRecordsInErrors", DREY_LONG_COUNTER, 1, 0);
       } else {
-        return fail(Code::kInvalidArgument, fmt::format("Cannot read a row: {}:{}, line={}: {}", host_, port_, line_, problem));
+        return fail(Code::kInvalidArgument,
+                    fmt::format("Cannot read a row: {}:{}, line={}: {}", host_, port_, line_, problem));
       }
     }
     buffer_.erase(0, at);
@@ -149,7 +152,8 @@ operators::OperatorKind socket_source_kind() {
   return {"source.socket", "Lines of text from a TCP server.", nullptr,
           [](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
             if (context.parallelism() != 1) {
-              return fail(Code::kInvalidArgument, fmt::format("Socket source '{}' has parallelism 1", context.node().name));
+              return fail(Code::kInvalidArgument,
+                          fmt::format("Socket source '{}' has parallelism 1", context.node().name));
             }
             return std::unique_ptr<operators::Source>(std::make_unique<SocketSource>(context));
           }};

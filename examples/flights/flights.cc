@@ -34,9 +34,7 @@ std::string three_digits(double value) {
   std::snprintf(text, sizeof text, "%.3f", value);
   return text;
 }
-double quotient(std::int64_t a, std::int64_t b) {
-  return static_cast<double>(a) / static_cast<double>(b);
-}
+double quotient(std::int64_t a, std::int64_t b) { return static_cast<double>(a) / static_cast<double>(b); }
 
 // --- Late rows
 // ----------------------------------------------------------------------------------------------
@@ -197,9 +195,8 @@ struct Streaks : drey::KeyedProcess<Flight, Streak> {
 
   void on_timer(drey::Timestamp at, Context& ctx, Out& out) {
     std::vector<Leg> all = legs.get();
-    std::sort(all.begin(), all.end(), [](const Leg& a, const Leg& b) {
-      return std::tie(a.time, a.flight) < std::tie(b.time, b.flight);
-    });
+    std::sort(all.begin(), all.end(),
+              [](const Leg& a, const Leg& b) { return std::tie(a.time, a.flight) < std::tie(b.time, b.flight); });
     auto run = all.begin();
     while (run != all.end()) {
       auto end = run + 1;
@@ -217,8 +214,7 @@ struct Streaks : drey::KeyedProcess<Flight, Streak> {
     for (const Leg& leg : run) {
       route.append(route.empty() ? "" : " ").append(leg.origin).append(">").append(leg.dest);
     }
-    out.emit({ctx.key<drey::Text>(), run.front().time, run.back().time,
-              static_cast<std::int64_t>(run.size()), route});
+    out.emit({ctx.key<drey::Text>(), run.front().time, run.back().time, static_cast<std::int64_t>(run.size()), route});
   }
 };
 
@@ -229,22 +225,20 @@ DREY_JOB("flights", env, args) {
   const bool overwrite = args.flag("overwrite");
   if (args.has("parallelism")) env.parallelism(args.get<int>("parallelism"));
   env.checkpointing(args.duration("checkpoint-interval", 1s));
-  auto files = [&](const char* name) {
-    return drey::csv_files(output + "/" + name).overwrite(overwrite);
-  };
+  auto files = [&](const char* name) { return drey::csv_files(output + "/" + name).overwrite(overwrite); };
 
   auto airlines = env.from(drey::csv<Airline>(args.path("airlines"))).uid("airlines");
 
-  auto flights = env.from(drey::csv<Flight>(args.path("input"))
-                              .null("NA")
-                              .passes(args.get<std::int64_t>("years", 1), &Flight::time_hour)
-                              .rate(args.get<double>("rate", 0)))
-                     .uid("flights")
-                     .watermarks(drey::bounded_out_of_orderness(
-                         &Flight::time_hour, args.duration("out-of-orderness", 24h)))
-                     .process(OnTime{})
-                     .name("on time")
-                     .uid("on-time");
+  auto flights =
+      env.from(drey::csv<Flight>(args.path("input"))
+                   .null("NA")
+                   .passes(args.get<std::int64_t>("years", 1), &Flight::time_hour)
+                   .rate(args.get<double>("rate", 0)))
+          .uid("flights")
+          .watermarks(drey::bounded_out_of_orderness(&Flight::time_hour, args.duration("out-of-orderness", 24h)))
+          .process(OnTime{})
+          .name("on time")
+          .uid("on-time");
   flights.side_output(kLate).to(drey::discard()).name("late rows").uid("late-rows");
   auto left = flights.filter([](const Flight& f) { return f.left(); }).name("left");
 

@@ -43,8 +43,7 @@ class ProgramArgs {
         std::string value = key.substr(eq + 1);
         key.resize(eq);
         add(key, std::move(value), true);
-      } else if (i + 1 < words.size() &&
-                 (words[i + 1].empty() || words[i + 1][0] != '-' || is_number(words[i + 1]))) {
+      } else if (i + 1 < words.size() && (words[i + 1].empty() || words[i + 1][0] != '-' || is_number(words[i + 1]))) {
         add(key, words[i + 1], true);
         ++i;
       } else {
@@ -80,9 +79,7 @@ class ProgramArgs {
   T get(std::string_view key, T otherwise) const {
     return find(key) == nullptr ? otherwise : get<T>(key);
   }
-  std::string get(std::string_view key, const char* otherwise) const {
-    return get<std::string>(key, otherwise);
-  }
+  std::string get(std::string_view key, const char* otherwise) const { return get<std::string>(key, otherwise); }
 
   // An absolute path: /p, file:/p or file:///p. The job runs elsewhere than it is submitted, so a
   // relative one is refused; the message has the absolute form.
@@ -91,11 +88,8 @@ class ProgramArgs {
     return find(key) == nullptr ? otherwise : path(key);
   }
 
-  std::chrono::milliseconds duration(std::string_view key) const {
-    return to_duration(key, required(key));
-  }
-  std::chrono::milliseconds duration(std::string_view key,
-                                     std::chrono::milliseconds otherwise) const {
+  std::chrono::milliseconds duration(std::string_view key) const { return to_duration(key, required(key)); }
+  std::chrono::milliseconds duration(std::string_view key, std::chrono::milliseconds otherwise) const {
     return find(key) == nullptr ? otherwise : duration(key);
   }
 
@@ -105,8 +99,7 @@ class ProgramArgs {
       if (!asked_.contains(o.key)) {
         std::string known;
         for (const auto& k : asked_) known += (known.empty() ? "--" : ", --") + k;
-        throw ArgumentError("unknown option --" + o.key + "; this job knows " +
-                            (known.empty() ? "none" : known));
+        throw ArgumentError("unknown option --" + o.key + "; this job knows " + (known.empty() ? "none" : known));
       }
     }
   }
@@ -155,8 +148,7 @@ class ProgramArgs {
       if (errno != 0 || !std::in_range<T>(v)) throw wrong(key, s, "in range");
       return static_cast<T>(v);
     } else {
-      static_assert(std::is_floating_point_v<T>,
-                    "drey: args.get<T>: an integer, double, bool or std::string");
+      static_assert(std::is_floating_point_v<T>, "drey: args.get<T>: an integer, double, bool or std::string");
       char* end = nullptr;
       const double v = std::strtod(s.c_str(), &end);
       if (s.empty() || *end != 0) throw wrong(key, s, "a number");
@@ -174,8 +166,8 @@ class ProgramArgs {
       char here[4096];
       std::string base = ::getcwd(here, sizeof here) != nullptr ? here : "";
       while (p.starts_with("./")) p = p.substr(2);
-      throw ArgumentError("option --" + std::string(key) + ": the path '" + p +
-                          "' is relative; give it as " + base + "/" + p);
+      throw ArgumentError("option --" + std::string(key) + ": the path '" + p + "' is relative; give it as " + base +
+                          "/" + p);
     }
     while (p.starts_with("//")) p = p.substr(1);
     return p;
@@ -187,13 +179,12 @@ class ProgramArgs {
     const long long n = std::strtoll(s.c_str(), &end, 10);
     std::string unit(end);
     while (!unit.empty() && unit.front() == ' ') unit.erase(0, 1);
-    const std::pair<const char*, long long> units[] = {
-        {"", 1},           {"ms", 1},           {"milli", 1},
-        {"millis", 1},     {"s", 1000},         {"sec", 1000},
-        {"second", 1000},  {"seconds", 1000},   {"m", 60'000},
-        {"min", 60'000},   {"minute", 60'000},  {"minutes", 60'000},
-        {"h", 3'600'000},  {"hour", 3'600'000}, {"hours", 3'600'000},
-        {"d", 86'400'000}, {"day", 86'400'000}, {"days", 86'400'000}};
+    const std::pair<const char*, long long> units[] = {{"", 1},           {"ms", 1},           {"milli", 1},
+                                                       {"millis", 1},     {"s", 1000},         {"sec", 1000},
+                                                       {"second", 1000},  {"seconds", 1000},   {"m", 60'000},
+                                                       {"min", 60'000},   {"minute", 60'000},  {"minutes", 60'000},
+                                                       {"h", 3'600'000},  {"hour", 3'600'000}, {"hours", 3'600'000},
+                                                       {"d", 86'400'000}, {"day", 86'400'000}, {"days", 86'400'000}};
     for (const auto& [name, ms] : units) {
       if (end == s.c_str() || errno != 0 || n < 0 || n > INT64_MAX / 86'400'000) break;
       if (unit == name) return std::chrono::milliseconds(n * ms);
@@ -205,5 +196,5 @@ class ProgramArgs {
   mutable std::set<std::string, std::less<>> asked_;
 };
 
-}
+}  // namespace api
 }  // namespace drey

@@ -110,9 +110,7 @@ void encode(Buffer& to, const T& v) {
   } else if constexpr (HasFields<T> || kIsTuple<T>) {
     for_columns<T>([&](auto i) { encode(to, Shape<T>::template get<i>(v)); });
   } else {
-    static_assert(
-        kFixed<T>,
-        "drey: this type cannot be kept in state: give it a table (DREY_FIELDS or fields())");
+    static_assert(kFixed<T>, "drey: this type cannot be kept in state: give it a table (DREY_FIELDS or fields())");
     put_raw(to, v);
   }
 }
@@ -122,8 +120,7 @@ class Decoder {
   Decoder(std::string_view bytes, Scratch* scratch)
       : at_(bytes.data()), end_(bytes.data() + bytes.size()), scratch_(scratch) {}
   std::string_view take(std::size_t n) {
-    if (static_cast<std::size_t>(end_ - at_) < n)
-      throw std::runtime_error("state is shorter than its type");
+    if (static_cast<std::size_t>(end_ - at_) < n) throw std::runtime_error("state is shorter than its type");
     const char* p = at_;
     at_ += n;
     return {p, n};
@@ -156,17 +153,14 @@ class Decoder {
       return v;
     } else if constexpr (kIsList<T>) {
       using V = typename T::value_type;
-      static_assert(std::is_trivially_copyable_v<V>,
-                    "drey: List<T> in state needs a T that is trivially copyable");
+      static_assert(std::is_trivially_copyable_v<V>, "drey: List<T> in state needs a T that is trivially copyable");
       const auto n = raw<std::uint32_t>();
       V* items = reinterpret_cast<V*>(scratch_->take(n * sizeof(V)));
       for (std::uint32_t i = 0; i < n; ++i) new (items + i) V(get<V>());
       return T(std::span<const V>(items, n));
     } else if constexpr (HasFields<T> || kIsTuple<T>) {
       T v{};
-      for_columns<T>([&](auto i) {
-        Shape<T>::template get<i>(v) = get<typename Shape<T>::template Column<i>>();
-      });
+      for_columns<T>([&](auto i) { Shape<T>::template get<i>(v) = get<typename Shape<T>::template Column<i>>(); });
       return v;
     } else {
       return raw<T>();
@@ -216,9 +210,7 @@ inline std::string_view view(drey_span s) { return {s.data, s.size}; }
 
 // --- Keys as the engine hands them over (abi.h) ---
 
-inline const char* bytes_of(const drey_view& v) {
-  return v.size <= DREY_VIEW_INLINE_MAX ? v.u.inlined : v.u.far.data;
-}
+inline const char* bytes_of(const drey_view& v) { return v.size <= DREY_VIEW_INLINE_MAX ? v.u.inlined : v.u.far.data; }
 
 template <class K>
 K key_column(const drey_view& v) {  // the only column of a key
@@ -264,13 +256,11 @@ K decode_key(const drey_view& v) {
   } else {
     Decoder d({bytes_of(v), v.size}, nullptr);
     K k{};
-    for_columns<K>([&](auto i) {
-      Shape<K>::template get<i>(k) = key_part<typename Shape<K>::template Column<i>>(d);
-    });
+    for_columns<K>([&](auto i) { Shape<K>::template get<i>(k) = key_part<typename Shape<K>::template Column<i>>(d); });
     return k;
   }
 }
 
-}
+}  // namespace detail
 }  // namespace api
 }  // namespace drey

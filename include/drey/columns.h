@@ -159,9 +159,7 @@ class Output {
     has_time_ = b.row_times != nullptr;
   }
   DREY_INLINE_ void row(std::uint32_t physical) { at_ = physical; }
-  DREY_INLINE_ drey_view keep(const drey_view& v) {
-    return v.size <= DREY_VIEW_INLINE_MAX ? v : keep_far(v);
-  }
+  DREY_INLINE_ drey_view keep(const drey_view& v) { return v.size <= DREY_VIEW_INLINE_MAX ? v : keep_far(v); }
   drey_task* task() const { return task_; }
   const drey_host* host() const { return host_; }
   drey_builder* builder() const { return builder_; }
@@ -260,15 +258,11 @@ template <Viewlike M>
 struct ColumnWriter<M> {
   drey_view* values = nullptr;
   void bind(drey_builder_column& c) { values = static_cast<drey_view*>(c.values); }
-  DREY_INLINE_ void put(std::uint32_t row, const M& v, Output& out) {
-    values[row] = out.keep(v.raw());
-  }
+  DREY_INLINE_ void put(std::uint32_t row, const M& v, Output& out) { values[row] = out.keep(v.raw()); }
 };
 template <>
 struct ColumnWriter<std::string> : ColumnWriter<Text> {
-  void put(std::uint32_t row, const std::string& v, Output& out) {
-    ColumnWriter<Text>::put(row, Text(v), out);
-  }
+  void put(std::uint32_t row, const std::string& v, Output& out) { ColumnWriter<Text>::put(row, Text(v), out); }
 };
 template <class M>
 struct ColumnWriter<std::optional<M>> {
@@ -393,9 +387,7 @@ template <class T>
 class Out final : public detail::Output {
  public:
   // Emits with the time of the row (or timer, or window) that is being processed.
-  DREY_INLINE_ void emit(const T& value) {
-    emit_at(value, has_time_, from_ != nullptr ? from_[at_] : time_);
-  }
+  DREY_INLINE_ void emit(const T& value) { emit_at(value, has_time_, from_ != nullptr ? from_[at_] : time_); }
   DREY_INLINE_ void emit(const T& value, Timestamp at) { emit_at(value, true, at.ms); }
   void operator()(const T& value) { emit(value); }
   // Emits the row that is being processed as it is: without copying, where its columns are those of
@@ -478,8 +470,7 @@ class Out final : public detail::Output {
     begin(kCapacity);
   }
   void pass_on() {
-    const int rc = host_->emit_rows(task_, output_, input_, passed_.data(),
-                                    static_cast<std::uint32_t>(passed_.size()));
+    const int rc = host_->emit_rows(task_, output_, input_, passed_.data(), static_cast<std::uint32_t>(passed_.size()));
     passed_.clear();
     detail::check(rc);
   }

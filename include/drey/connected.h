@@ -103,8 +103,7 @@ class IntervalJoin {
   template <class Given = void, class F>
   auto process(F fn) const {
     if constexpr (std::is_invocable_v<F&, const A&, const B&>) {
-      return build<std::remove_cvref_t<std::invoke_result_t<F&, const A&, const B&>>>(
-          std::move(fn));
+      return build<std::remove_cvref_t<std::invoke_result_t<F&, const A&, const B&>>>(std::move(fn));
     } else {
       return build<detail::Emitted<Given, F>>(std::move(fn));
     }
@@ -127,5 +126,5 @@ class IntervalJoin {
   Millis low_{0}, high_{0};
 };
 
-}
+}  // namespace api
 }  // namespace drey

@@ -31,9 +31,7 @@ template <class T>
 class FileSource {
  public:
   using Row = T;
-  FileSource(const char* format, std::string path) : format_(format), path_(std::move(path)) {
-    set("path", path_);
-  }
+  FileSource(const char* format, std::string path) : format_(format), path_(std::move(path)) { set("path", path_); }
 
   // Text that is read as null. Default: an empty field without quotes.
   FileSource& null(std::string text) { return set("null", std::move(text)); }
@@ -120,8 +118,7 @@ template <class T>
 class CollectionSource {
  public:
   using Row = T;
-  explicit CollectionSource(std::vector<T> rows)
-      : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
+  explicit CollectionSource(std::vector<T> rows) : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
   detail::Node& build(detail::Graph& g) const {
     detail::Node& n = g.add("source.generator", "collection");
     n.set("rows", std::to_string(rows_->size()));
@@ -150,8 +147,7 @@ class SocketSource {
  public:
   using Row = Text;
   SocketSource(std::string host, int port) : host_(std::move(host)), port_(port) {
-    if (port < 1 || port > 65535)
-      throw JobError("drey::socket_text: no such port: " + std::to_string(port));
+    if (port < 1 || port > 65535) throw JobError("drey::socket_text: no such port: " + std::to_string(port));
   }
   // What is between two rows. Default: a newline, with or without a carriage return before it.
   SocketSource& delimiter(std::string text) {

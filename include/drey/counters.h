@@ -76,9 +76,7 @@ class MetricCell : public detail::Bound {
     cell_ = detail::check(rt.host->metric(rt.task, name_, Kind));
   }
   void add(std::int64_t n = 1) { set(value() + n); }
-  void set(std::int64_t n) {
-    __atomic_store_n(rt_ == nullptr ? &own_ : cell_, n, __ATOMIC_RELAXED);
-  }
+  void set(std::int64_t n) { __atomic_store_n(rt_ == nullptr ? &own_ : cell_, n, __ATOMIC_RELAXED); }
   std::int64_t value() const { return rt_ == nullptr ? own_ : *cell_; }
 
  private:
@@ -136,13 +134,17 @@ class Histogram : public detail::Bound {
       const double d = static_cast<double>(x) - mean;
       squares += d * d;
     }
-    const auto at = [&](double q) {
-      return v[std::min(v.size() - 1, static_cast<std::size_t>(q * n))];
-    };
-    const std::int64_t values[kCells] = {
-        count_,  v.front(), v.back(), static_cast<std::int64_t>(mean),
-        static_cast<std::int64_t>(std::sqrt(squares / n)),
-        at(0.5), at(0.75),  at(0.95), at(0.99), at(0.999)};
+    const auto at = [&](double q) { return v[std::min(v.size() - 1, static_cast<std::size_t>(q * n))]; };
+    const std::int64_t values[kCells] = {count_,
+                                         v.front(),
+                                         v.back(),
+                                         static_cast<std::int64_t>(mean),
+                                         static_cast<std::int64_t>(std::sqrt(squares / n)),
+                                         at(0.5),
+                                         at(0.75),
+                                         at(0.95),
+                                         at(0.99),
+                                         at(0.999)};
     for (std::size_t i = 0; i < kCells; ++i) __atomic_store_n(cells_[i], values[i], __ATOMIC_RELAXED);
   }
 

@@ -61,8 +61,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
   // fn(const T&) -> O, one row for each row.
   template <class F>
   auto map(F fn) const {
-    static_assert(std::is_invocable_v<F&, const T&>,
-                  "drey: map(fn): fn is called with (const T& row) of this stream");
+    static_assert(std::is_invocable_v<F&, const T&>, "drey: map(fn): fn is called with (const T& row) of this stream");
     using O = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
     static_assert(!std::is_void_v<O>, "drey: map(fn): fn must return the new row");
     return add<detail::MapOp<F, T, O>, O>("Map", std::move(fn));
@@ -70,8 +69,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
   // fn(const T&) -> bool: rows that stay.
   template <class F>
   DataStream filter(F fn) const {
-    static_assert(std::is_invocable_r_v<bool, F&, const T&>,
-                  "drey: filter(fn): fn(const T& row) -> bool");
+    static_assert(std::is_invocable_r_v<bool, F&, const T&>, "drey: filter(fn): fn(const T& row) -> bool");
     detail::Node& n = same_rows("user", "Filter");
     n.code<detail::FilterOp<F, T>>(std::move(fn));
     return DataStream(detail::streams_of(*streams_.graph, n));
@@ -117,8 +115,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
     return KeyedStream<T, M>(keyed({detail::column_of<T>(member)}), {detail::column_of<T>(member)});
   }
   template <class M, class N, class... More>
-  KeyedStream<T, std::tuple<M, N, More...>> key_by(M detail::ClassOf<T>::*first,
-                                                   N detail::ClassOf<T>::*second,
+  KeyedStream<T, std::tuple<M, N, More...>> key_by(M detail::ClassOf<T>::*first, N detail::ClassOf<T>::*second,
                                                    More detail::ClassOf<T>::*... more) const {
     std::vector<std::uint32_t> columns{detail::column_of<T>(first), detail::column_of<T>(second),
                                        detail::column_of<T>(more)...};
@@ -128,12 +125,9 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
   requires std::is_invocable_v<F&, const T&>
   auto key_by(F fn) const {
     using K = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
-    static_assert(
-        detail::Scalar<K> || detail::kIsTuple<K> || detail::kIsOptional<K> || HasFields<K>,
-        "drey: key_by(fn): a key is a scalar, text, or a record or tuple of them");
-    auto with = [fn = std::move(fn)](const T& row) mutable {
-      return detail::WithKey<T, K>{row, fn(row)};
-    };
+    static_assert(detail::Scalar<K> || detail::kIsTuple<K> || detail::kIsOptional<K> || HasFields<K>,
+                  "drey: key_by(fn): a key is a scalar, text, or a record or tuple of them");
+    auto with = [fn = std::move(fn)](const T& row) mutable { return detail::WithKey<T, K>{row, fn(row)}; };
     using W = detail::WithKey<T, K>;
     detail::Node& n = streams_.graph->add("user", "KeyBy");
     n.outputs.push_back(schema_of<W>());
@@ -160,8 +154,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
   DataStream union_with(const DataStream& other, const More&... more) const {
     DataStream all = plain();
     for (const DataStream& s : {other.plain(), more.plain()...}) {
-      all.streams_.from.insert(all.streams_.from.end(), s.streams_.from.begin(),
-                               s.streams_.from.end());
+      all.streams_.from.insert(all.streams_.from.end(), s.streams_.from.begin(), s.streams_.from.end());
     }
     all.streams_.node = nullptr;
     return all;
@@ -182,8 +175,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
     for (std::size_t i = 0; i < n.late.size(); ++i) {
       if (n.late[i].name == tag.name) return side<S>(n, n.late[i], 1);
     }
-    if (!n.emits_sides)
-      throw JobError("operator '" + n.name + "' has no side output '" + tag.name + "'");
+    if (!n.emits_sides) throw JobError("operator '" + n.name + "' has no side output '" + tag.name + "'");
     auto& rows = n.sides->rows;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i].name == tag.name) return side<S>(n, rows[i], static_cast<std::uint32_t>(i) + 1);
@@ -274,11 +266,9 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
     return add<detail::MapOp<decltype(same), T, T>, T>("Columns", same);
   }
   template <class S>
-  DataStream<S> side(detail::Node& n, const detail::SideTable::Row& row,
-                     std::uint32_t output) const {
+  DataStream<S> side(detail::Node& n, const detail::SideTable::Row& row, std::uint32_t output) const {
     if (row.type != detail::type_tag<S>()) {
-      throw JobError("operator '" + n.name + "': side output '" + row.name +
-                     "' is read with another type");
+      throw JobError("operator '" + n.name + "': side output '" + row.name + "' is read with another type");
     }
     DataStream<S> s(detail::streams_of(*streams_.graph, n, output));
     s.streams_.node = &n;
@@ -314,8 +304,7 @@ class KeyedStream {
   // fn(const T& so_far, const T& row) -> T; emits the new value for every row.
   template <class F>
   DataStream<T> reduce(F fn) const {
-    static_assert(std::is_invocable_r_v<T, F&, const T&, const T&>,
-                  "drey: reduce(fn): fn(const T&, const T&) -> T");
+    static_assert(std::is_invocable_r_v<T, F&, const T&, const T&>, "drey: reduce(fn): fn(const T&, const T&) -> T");
     detail::Node& n = node<T>("Keyed Reduce");
     n.code<detail::ReduceOp<F, T>>(std::move(fn));
     return DataStream<T>(detail::streams_of(*streams_.graph, n));
@@ -324,8 +313,7 @@ class KeyedStream {
   template <class M>
   DataStream<T> sum(M detail::ClassOf<T>::*member) const {
     foldable<M>();
-    return fold("Keyed Sum", member,
-                [](const auto& a, const auto& b) { return static_cast<M>(a + b); });
+    return fold("Keyed Sum", member, [](const auto& a, const auto& b) { return static_cast<M>(a + b); });
   }
   template <class M>
   DataStream<T> min(M detail::ClassOf<T>::*member) const {
@@ -349,9 +337,7 @@ class KeyedStream {
   WindowedStream<T, K, Merging, detail::Nothing> window(WindowAssigner<Merging> windows) const {
     return {streams_, std::move(windows), {}};
   }
-  WindowedStream<T, K, false, detail::Nothing> count_window(std::int64_t n) const {
-    return window(global().count(n));
-  }
+  WindowedStream<T, K, false, detail::Nothing> count_window(std::int64_t n) const { return window(global().count(n)); }
 
   template <class B>
   ConnectedStreams<T, B> connect(const KeyedStream<B, K>& other) const {
@@ -359,8 +345,7 @@ class KeyedStream {
   }
   template <class B>
   ConnectedStreams<T, B> connect(const BroadcastStream<B>& other) const {
-    return {streams_, static_cast<const DataStream<B>&>(other).streams_, detail::type_tag<K>(),
-            "Co-Process-Broadcast"};
+    return {streams_, static_cast<const DataStream<B>&>(other).streams_, detail::type_tag<K>(), "Co-Process-Broadcast"};
   }
   template <class B>
   IntervalJoin<T, B> interval_join(const KeyedStream<B, K>& other) const {
@@ -388,8 +373,7 @@ class KeyedStream {
   template <class M>
   static constexpr void foldable() {
     static_assert(
-        std::is_arithmetic_v<M> || detail::kIsDecimal<M> || std::is_same_v<M, Timestamp> ||
-            std::is_same_v<M, Date>,
+        std::is_arithmetic_v<M> || detail::kIsDecimal<M> || std::is_same_v<M, Timestamp> || std::is_same_v<M, Date>,
         "drey: sum, min and max need a member that is a number (or a time, for min and max)");
   }
   template <class M, class Fold>
@@ -465,9 +449,7 @@ class Environment {
 
   // Any option by Flink's name. The job's own settings win over those of its submission, as in
   // Flink.
-  Environment& set(const std::string& key, const std::string& value) {
-    return graph_.set(key, value), *this;
-  }
+  Environment& set(const std::string& key, const std::string& value) { return graph_.set(key, value), *this; }
   std::optional<std::string> get(const std::string& key) const { return graph_.get(key); }
 
   Environment& name(const std::string& text) { return set("pipeline.name", text); }
@@ -502,8 +484,7 @@ class Environment {
 namespace detail {
 template <void (*Body)(Environment&, ProgramArgs&)>
 struct DREY_HIDDEN_ JobEntry {
-  static int build(drey_graph* graph, const drey_graph_builder* builder, std::uint32_t argc,
-                   const char* const* argv) {
+  static int build(drey_graph* graph, const drey_graph_builder* builder, std::uint32_t argc, const char* const* argv) {
     try {
       Graph g(graph, builder);
       Environment env(g);
@@ -538,20 +519,17 @@ namespace detail {
 DREY_HIDDEN_ inline const drey_module* this_module() {
   static const std::vector<drey_job> jobs = [] {
     std::vector<drey_job> all;
-    for (const drey_job* const* j = __start_drey_jobs; j < __stop_drey_jobs; ++j)
-      all.push_back(**j);
+    for (const drey_job* const* j = __start_drey_jobs; j < __stop_drey_jobs; ++j) all.push_back(**j);
     return all;
   }();
-  static const drey_module module = {
-      sizeof(drey_module), DREY_ABI_VERSION,  static_cast<std::uint32_t>(jobs.size()), 0,
-      jobs.data(),         "C++ " __VERSION__};
+  static const drey_module module = {sizeof(drey_module), DREY_ABI_VERSION,  static_cast<std::uint32_t>(jobs.size()), 0,
+                                     jobs.data(),         "C++ " __VERSION__};
   return &module;
 }
 }  // namespace detail
 }  // namespace api
 }  // namespace drey
-extern "C" __attribute__((used, visibility("default"))) inline const drey_module* drey_module_entry(
-    std::uint32_t) {
+extern "C" __attribute__((used, visibility("default"))) inline const drey_module* drey_module_entry(std::uint32_t) {
   return drey::detail::this_module();
 }
 
@@ -559,11 +537,8 @@ extern "C" __attribute__((used, visibility("default"))) inline const drey_module
 // `args` a drey::ProgramArgs&. The body only describes; it must do the same for the same arguments.
 #define DREY_JOB(name, env, args) DREY_JOB_1_(name, env, args, __COUNTER__)
 #define DREY_JOB_1_(name, env, args, n) DREY_JOB_2_(name, env, args, n)
-#define DREY_JOB_2_(name, env, args, n)                                                            \
-  static void drey_job_body_##n(::drey::Environment& env, ::drey::ProgramArgs& args);              \
-  static const drey_job drey_job_row_##n = {name, "",                                              \
-                                            &::drey::detail::JobEntry<&drey_job_body_##n>::build}; \
-  __attribute__((section("drey_jobs"), used)) static const drey_job* const drey_job_at_##n =       \
-      &drey_job_row_##n;                                                                           \
-  static void drey_job_body_##n([[maybe_unused]] ::drey::Environment& env,                         \
-                                [[maybe_unused]] ::drey::ProgramArgs& args)
+#define DREY_JOB_2_(name, env, args, n)                                                                         \
+  static void drey_job_body_##n(::drey::Environment& env, ::drey::ProgramArgs& args);                           \
+  static const drey_job drey_job_row_##n = {name, "", &::drey::detail::JobEntry<&drey_job_body_##n>::build};    \
+  __attribute__((section("drey_jobs"), used)) static const drey_job* const drey_job_at_##n = &drey_job_row_##n; \
+  static void drey_job_body_##n([[maybe_unused]] ::drey::Environment& env, [[maybe_unused]] ::drey::ProgramArgs& args)

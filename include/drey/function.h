@@ -67,8 +67,7 @@ class Context {
   // Event time of the row, or the time of the timer.
   bool has_time() const { return rt_.has_time; }
   Timestamp time() const {
-    if (!rt_.has_time)
-      throw std::logic_error("the rows have no event time: call watermarks() on the stream before");
+    if (!rt_.has_time) throw std::logic_error("the rows have no event time: call watermarks() on the stream before");
     return {rt_.time()};
   }
   Timestamp watermark() const { return {rt_.host->watermark(rt_.task)}; }
@@ -91,12 +90,8 @@ class Context {
   class Accumulating {
    public:
     Accumulating(detail::Runtime& rt, const char* name) : rt_(rt), name_(name) {}
-    void add(std::int64_t n) {
-      rt_.host->accumulator_add(rt_.task, name_, DREY_LONG_COUNTER, n, 0);
-    }
-    void add_double(double n) {
-      rt_.host->accumulator_add(rt_.task, name_, DREY_DOUBLE_COUNTER, 0, n);
-    }
+    void add(std::int64_t n) { rt_.host->accumulator_add(rt_.task, name_, DREY_LONG_COUNTER, n, 0); }
+    void add_double(double n) { rt_.host->accumulator_add(rt_.task, name_, DREY_DOUBLE_COUNTER, 0, n); }
     void max(std::int64_t n) { rt_.host->accumulator_add(rt_.task, name_, DREY_LONG_MAX, n, 0); }
     void min(std::int64_t n) { rt_.host->accumulator_add(rt_.task, name_, DREY_LONG_MIN, n, 0); }
 

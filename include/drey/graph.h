@@ -99,20 +99,18 @@ class Graph {
   void verify() const {
     std::map<std::string, const Node*> uids;
     for (const auto& n : nodes_) {
-      if (n->has_uid && n->uid.empty())
-        throw JobError("operator '" + n->name + "': the uid is empty");
+      if (n->has_uid && n->uid.empty()) throw JobError("operator '" + n->name + "': the uid is empty");
       if (n->has_uid) {
         const auto [it, fresh] = uids.insert({n->uid, n.get()});
         if (!fresh) {
-          throw JobError("operators '" + it->second->name + "' and '" + n->name +
-                         "' have the same uid '" + n->uid + "'");
+          throw JobError("operators '" + it->second->name + "' and '" + n->name + "' have the same uid '" + n->uid +
+                         "'");
         }
       }
       if (n->needs_watermarks) {
         for (const Edge& e : n->inputs) {
           if (!has_watermarks(*e.from)) {
-            throw JobError("operator '" + n->name + "' works in event time, but its input from '" +
-                           e.from->name +
+            throw JobError("operator '" + n->name + "' works in event time, but its input from '" + e.from->name +
                            "' has no watermarks: call .watermarks(...) on the stream before it");
           }
         }
@@ -184,9 +182,7 @@ using ClassOf = std::conditional_t<std::is_class_v<T>, T, NoClass>;
 // Number of the column that a member is.
 template <class T, class M>
 std::uint32_t column_of(M ClassOf<T>::*member) {
-  static_assert(
-      HasFields<T>,
-      "drey: a member names a column only in a record with a table (DREY_FIELDS or fields())");
+  static_assert(HasFields<T>, "drey: a member names a column only in a record with a table (DREY_FIELDS or fields())");
   std::uint32_t found = UINT32_MAX;
   for_columns<T>([&](auto i) {
     constexpr auto f = std::get<i>(T::fields());
@@ -194,11 +190,10 @@ std::uint32_t column_of(M ClassOf<T>::*member) {
       if (f.member == member) found = static_cast<std::uint32_t>(i);
     }
   });
-  if (found == UINT32_MAX)
-    throw JobError("a member is used as a column, but the record's table has no such member");
+  if (found == UINT32_MAX) throw JobError("a member is used as a column, but the record's table has no such member");
   return found;
 }
 
-}
+}  // namespace detail
 }  // namespace api
 }  // namespace drey

@@ -32,18 +32,14 @@ struct DREY_HIDDEN_ Functions {
     t.size = sizeof t;
     t.create = [](const void* closure, drey_task* task, const drey_host* host) -> void* {
       Op* made = nullptr;
-      guarded(task, host, [&] {
-        made = new Op(*static_cast<const typename Op::Closure*>(closure), task, host);
-      });
+      guarded(task, host, [&] { made = new Op(*static_cast<const typename Op::Closure*>(closure), task, host); });
       return made;
     };
     t.destroy = [](void* self) { delete static_cast<Op*>(self); };
     if constexpr (requires(Op & o) { o.open(); }) {
       t.open = [](void* self) { return run(self, [](Op& o) { o.open(); }); };
     }
-    if constexpr (requires(Op & o, const drey_batch& b, const drey_keys* k) {
-                    o.process(0u, b, k);
-                  }) {
+    if constexpr (requires(Op & o, const drey_batch& b, const drey_keys* k) { o.process(0u, b, k); }) {
       t.process = [](void* self, std::uint32_t input, const drey_batch* b, const drey_keys* keys) {
         return run(self, [&](Op& o) { o.process(input, *b, keys); });
       };
@@ -54,14 +50,10 @@ struct DREY_HIDDEN_ Functions {
       };
     }
     if constexpr (requires(Op & o) { o.on_watermark(std::int64_t{}); }) {
-      t.on_watermark = [](void* self, std::int64_t w) {
-        return run(self, [&](Op& o) { o.on_watermark(w); });
-      };
+      t.on_watermark = [](void* self, std::int64_t w) { return run(self, [&](Op& o) { o.on_watermark(w); }); };
     }
     if constexpr (requires(Op & o) { o.on_input_end(0u); }) {
-      t.on_input_end = [](void* self, std::uint32_t input) {
-        return run(self, [&](Op& o) { o.on_input_end(input); });
-      };
+      t.on_input_end = [](void* self, std::uint32_t input) { return run(self, [&](Op& o) { o.on_input_end(input); }); };
     }
     if constexpr (requires(Op & o) { o.snapshot(); }) {
       t.snapshot = [](void* self, std::int64_t) { return run(self, [](Op& o) { o.snapshot(); }); };
@@ -69,24 +61,17 @@ struct DREY_HIDDEN_ Functions {
     if constexpr (requires(Op & o) { o.finish(); }) {
       t.finish = [](void* self) { return run(self, [](Op& o) { o.finish(); }); };
     }
-    if constexpr (requires(Op & o, const drey_batch& b, void* const* r) {
-                    o.accumulate(b, 0u, nullptr, r, nullptr);
-                  }) {
-      t.accumulate = [](void* self, const drey_batch* b, std::uint32_t n, const std::uint32_t* ids,
-                        void* const* rows, const std::uint8_t* fresh) {
+    if constexpr (requires(Op & o, const drey_batch& b, void* const* r) { o.accumulate(b, 0u, nullptr, r, nullptr); }) {
+      t.accumulate = [](void* self, const drey_batch* b, std::uint32_t n, const std::uint32_t* ids, void* const* rows,
+                        const std::uint8_t* fresh) {
         return run(self, [&](Op& o) { o.accumulate(*b, n, ids, rows, fresh); });
       };
     }
     if constexpr (requires(Op & o, void* p) { o.merge(p, p); }) {
-      t.merge = [](void* self, void* into, const void* from) {
-        return run(self, [&](Op& o) { o.merge(into, from); });
-      };
+      t.merge = [](void* self, void* into, const void* from) { return run(self, [&](Op& o) { o.merge(into, from); }); };
     }
-    if constexpr (requires(Op & o, const drey_batch& b) {
-                    o.accumulate_encoded(b, 0u, drey_span{});
-                  }) {
-      t.accumulate_encoded = [](void* self, const drey_batch* b, std::uint32_t id, drey_span before,
-                                drey_span* after) {
+    if constexpr (requires(Op & o, const drey_batch& b) { o.accumulate_encoded(b, 0u, drey_span{}); }) {
+      t.accumulate_encoded = [](void* self, const drey_batch* b, std::uint32_t id, drey_span before, drey_span* after) {
         return run(self, [&](Op& o) { *after = o.accumulate_encoded(*b, id, before); });
       };
     }
@@ -100,11 +85,8 @@ struct DREY_HIDDEN_ Functions {
         return run(self, [&](Op& o) { *element = o.encode_element(*b, id); });
       };
     }
-    if constexpr (requires(Op & o, const void* const* a) {
-                    o.fire(drey_window{}, 0u, nullptr, a);
-                  }) {
-      t.fire = [](void* self, drey_window w, std::uint32_t n, const drey_view* keys,
-                  const void* const* accumulators) {
+    if constexpr (requires(Op & o, const void* const* a) { o.fire(drey_window{}, 0u, nullptr, a); }) {
+      t.fire = [](void* self, drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
         return run(self, [&](Op& o) { o.fire(w, n, keys, accumulators); });
       };
     }
@@ -113,11 +95,8 @@ struct DREY_HIDDEN_ Functions {
         return run(self, [&](Op& o) { o.row_times(*b, times); });
       };
     }
-    if constexpr (requires(Op & o, drey_trigger & x) {
-                    o.on_trigger(DREY_ON_ELEMENT, nullptr, 0u, x);
-                  }) {
-      t.on_trigger = [](void* self, drey_trigger_event event, const drey_batch* b, std::uint32_t id,
-                        drey_trigger* x) {
+    if constexpr (requires(Op & o, drey_trigger & x) { o.on_trigger(DREY_ON_ELEMENT, nullptr, 0u, x); }) {
+      t.on_trigger = [](void* self, drey_trigger_event event, const drey_batch* b, std::uint32_t id, drey_trigger* x) {
         int answer = 0;
         const int rc = run(self, [&](Op& o) { answer = o.on_trigger(event, b, id, *x); });
         return rc != 0 ? -1 : answer;
@@ -128,9 +107,7 @@ struct DREY_HIDDEN_ Functions {
         return run(self, [&](Op& o) { o.merge_trigger(into, from); });
       };
     }
-    if constexpr (requires(Op & o, const drey_batch& b, std::uint32_t* x) {
-                    o.partition(b, 1u, x);
-                  }) {
+    if constexpr (requires(Op & o, const drey_batch& b, std::uint32_t* x) { o.partition(b, 1u, x); }) {
       t.partition = [](void* self, const drey_batch* b, std::uint32_t targets, std::uint32_t* out) {
         return run(self, [&](Op& o) { o.partition(*b, targets, out); });
       };
@@ -161,9 +138,7 @@ struct Instance {
 template <class F, class In, class O>
 struct MapOp : Instance<F> {
   Out<O> out;
-  MapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  MapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
     const RowReader<In> in(b);
     out.emit_all(b, [&](std::uint32_t i, std::uint32_t) { return O(this->fn(in.read(i))); });
@@ -191,9 +166,7 @@ struct FilterOp : Instance<F> {
 template <class F, class In, class O>
 struct FlatMapOp : Instance<F> {
   Out<O> out;
-  FlatMapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  FlatMapOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
     const RowReader<In> in(b);
     out.input(&b);
@@ -219,9 +192,7 @@ struct FlatMapOp : Instance<F> {
 template <class F, class In, class O>
 struct BatchOp : Instance<F> {
   Out<O> out;
-  BatchOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  BatchOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys*) {
     out.input(&b);
     this->fn(Rows<In>(b), out);
@@ -251,8 +222,7 @@ struct Shape<WithKey<T, K>> {
   template <std::size_t I>
   using Column = typename decltype(column<I>())::type;
   static constexpr const char* name(std::size_t at) {
-    constexpr const char* names[] = {"__key0", "__key1", "__key2", "__key3",
-                                     "__key4", "__key5", "__key6", "__key7"};
+    constexpr const char* names[] = {"__key0", "__key1", "__key2", "__key3", "__key4", "__key5", "__key6", "__key7"};
     return at < kRow ? Shape<T>::name(at) : names[at - kRow];
   }
   template <std::size_t I, class V>
@@ -286,8 +256,7 @@ class RowsOfBatch {
       rows_.resize(b.rows);
       fresh_.resize(b.rows);
     }
-    check(host_->state_rows(state_, b.rows, keys->keys, keys->hashes, 1, rows_.data(),
-                            fresh_.data()));
+    check(host_->state_rows(state_, b.rows, keys->keys, keys->hashes, 1, rows_.data(), fresh_.data()));
   }
   V* row(std::uint32_t k) const { return static_cast<V*>(rows_[k]); }
   bool fresh(std::uint32_t k) const { return fresh_[k] != 0; }
@@ -304,9 +273,7 @@ template <class F, class T>
 struct ReduceOp : Instance<F> {
   Out<T> out;
   RowsOfBatch<T> rows;
-  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void open() { rows.open(this->task, this->host, "reduce"); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     rows.find(b, keys);
@@ -328,9 +295,7 @@ requires(!kFixed<T>) struct ReduceOp<F, T> : Instance<F> {
   drey_state* state = nullptr;
   Buffer buffer;
   Scratch scratch;
-  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  ReduceOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void open() {
     drey_state_spec spec{};
     spec.size = sizeof spec;
@@ -346,15 +311,13 @@ requires(!kFixed<T>) struct ReduceOp<F, T> : Instance<F> {
     for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
       out.row(i);
       drey_span before{};
-      const bool fresh =
-          this->host->value_get(state, &keys->keys[k], keys->hashes[k], &before) != 0;
+      const bool fresh = this->host->value_get(state, &keys->keys[k], keys->hashes[k], &before) != 0;
       T next = in.read(i);
       if (!fresh) next = this->fn(decode_value<T>(view(before), &scratch), next);
       buffer.clear();
       encode(buffer, next);
       out.emit(next);  // before the put: `before` may be replaced
-      check(this->host->value_put(state, &keys->keys[k], keys->hashes[k],
-                                  {buffer.data(), buffer.size()}));
+      check(this->host->value_put(state, &keys->keys[k], keys->hashes[k], {buffer.data(), buffer.size()}));
     });
     out.flush();
     scratch.clear();
@@ -372,9 +335,7 @@ struct FoldOp : Instance<FoldMember<T, M, Fold>> {
   using F = FoldMember<T, M, Fold>;
   Out<T> out;
   RowsOfBatch<M> rows;
-  FoldOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  FoldOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void open() { rows.open(this->task, this->host, "fold"); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     rows.find(b, keys);
@@ -396,18 +357,14 @@ template <class K>
 struct Counted {
   K key{};
   std::int64_t count = 0;
-  static constexpr auto fields() {
-    return std::tuple{field("key", &Counted::key), field("count", &Counted::count)};
-  }
+  static constexpr auto fields() { return std::tuple{field("key", &Counted::key), field("count", &Counted::count)}; }
 };
 struct Nothing {};
 template <class K>
 struct CountOp : Instance<Nothing> {
   Out<Counted<K>> out;
   RowsOfBatch<std::int64_t> rows;
-  CountOp(const Closure& c, drey_task* t, const drey_host* h) : Instance(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  CountOp(const Closure& c, drey_task* t, const drey_host* h) : Instance(c, t, h) { out.attach(t, h, 0); }
   void open() { rows.open(task, host, "count"); }
   void process(std::uint32_t, const drey_batch& b, const drey_keys* keys) {
     rows.find(b, keys);
@@ -443,8 +400,8 @@ struct PartitionOp : Instance<F> {
     for_rows(b, [&](std::uint32_t i, std::uint32_t k) {
       const auto to = this->fn(in.read(i), targets);
       if (to < 0 || static_cast<std::uint64_t>(to) >= targets) [[unlikely]] {
-        throw std::out_of_range("partition_custom: the partitioner answered " + std::to_string(to) +
-                                " of " + std::to_string(targets) + " targets");
+        throw std::out_of_range("partition_custom: the partitioner answered " + std::to_string(to) + " of " +
+                                std::to_string(targets) + " targets");
       }
       out[k] = static_cast<std::uint32_t>(to);
     });
@@ -455,9 +412,7 @@ struct PartitionOp : Instance<F> {
 template <class F, class T>
 struct GenerateOp : Instance<F> {
   Out<T> out;
-  GenerateOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  GenerateOp(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
   void generate(drey_builder* builder, std::int64_t first, std::uint32_t count) {
     if constexpr (std::is_trivially_copyable_v<F>) {
       F f = this->fn;  // a local copy stays in registers

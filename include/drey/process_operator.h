@@ -31,8 +31,7 @@ DREY_INLINE_ void call_process(F& f, const Row& r, Context& c, Out<O>& o) {
     f(r, c, o);
   else
     static_assert(
-        requires { f(r, c, o); },
-        "drey: process(const In&, Context&, Out&) is missing or has other types");
+        requires { f(r, c, o); }, "drey: process(const In&, Context&, Out&) is missing or has other types");
 }
 template <class F, class Row, class O>
 DREY_INLINE_ void call_process1(F& f, const Row& r, Context& c, Out<O>& o) {
@@ -94,8 +93,7 @@ struct ProcessOp {
     rt.batch = &b;
     rt.input = input;
     out.input(&b);
-    if constexpr (std::is_same_v<In, O>)
-      out.may_pass(input == 0, b.column_count == Shape<In>::kColumns);
+    if constexpr (std::is_same_v<In, O>) out.may_pass(input == 0, b.column_count == Shape<In>::kColumns);
     if (keys != nullptr) {
       for (Bound* x : rt.bound) x->prepare(b.rows, keys->keys, keys->hashes);
     }
@@ -143,9 +141,7 @@ struct ProcessOp {
     fn.on_watermark(Timestamp{w}, ctx, out);
     end_call();
   }
-  void on_input_end(std::uint32_t input) requires requires(F& f, Context& c, Out<O>& o) {
-    f.on_input_end(0, c, o);
-  }
+  void on_input_end(std::uint32_t input) requires requires(F& f, Context& c, Out<O>& o) { f.on_input_end(0, c, o); }
   {
     no_row(false, 0);
     rt.input = input;

@@ -70,15 +70,13 @@ inline constexpr bool kIsTuple<std::tuple<A...>> = true;
 
 // Fixed-width column values that are stored as they are in C++ (bool is a bit column).
 template <class T>
-concept Plain = std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::int16_t> ||
-    std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> ||
-    std::is_same_v<T, long long> || std::is_same_v<T, float> || std::is_same_v<T, double> ||
-    std::is_same_v<T, Timestamp> || std::is_same_v<T, Date> || kIsDecimal<T>;
+concept Plain = std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::int16_t> || std::is_same_v<T, std::int32_t> ||
+    std::is_same_v<T, std::int64_t> || std::is_same_v<T, long long> || std::is_same_v<T, float> ||
+    std::is_same_v<T, double> || std::is_same_v<T, Timestamp> || std::is_same_v<T, Date> || kIsDecimal<T>;
 template <class T>
 concept Viewlike = std::is_same_v<T, Text> || std::is_same_v<T, Bytes>;
 template <class T>
-concept Scalar =
-    Plain<T> || Viewlike<T> || std::is_same_v<T, bool> || std::is_same_v<T, std::string>;
+concept Scalar = Plain<T> || Viewlike<T> || std::is_same_v<T, bool> || std::is_same_v<T, std::string>;
 
 // Counts the members of an aggregate, to see that the table has them all.
 struct Anything {
@@ -115,12 +113,11 @@ struct MemberOf<Field<R, M>> {
 // Shape<T>: the columns of a stream's element, whatever kind of type it is.
 template <class T>
 struct Shape {
-  static_assert(
-      Scalar<T> || kIsOptional<T> || kIsList<T> || kIsVector<T> || HasFields<T>,
-      "drey: this type cannot be an element of a stream or a member of a record. Give the struct a "
-      "table (DREY_FIELDS or fields()), or use bool, std::int8_t..int64_t, float, double, "
-      "drey::Decimal, Timestamp, Date, Text, Bytes, std::string, List, std::vector, std::optional "
-      "of these");
+  static_assert(Scalar<T> || kIsOptional<T> || kIsList<T> || kIsVector<T> || HasFields<T>,
+                "drey: this type cannot be an element of a stream or a member of a record. Give the struct a "
+                "table (DREY_FIELDS or fields()), or use bool, std::int8_t..int64_t, float, double, "
+                "drey::Decimal, Timestamp, Date, Text, Bytes, std::string, List, std::vector, std::optional "
+                "of these");
   static constexpr std::size_t kColumns = 1;
   static constexpr bool kIsRecord = false;
   template <std::size_t>
@@ -134,8 +131,7 @@ struct Shape {
 template <HasFields T>
 struct Shape<T> {
   using Fields = decltype(T::fields());
-  static_assert(every_member_has_a_row<T>(),
-                "drey: a member of this record is missing in its table of fields");
+  static_assert(every_member_has_a_row<T>(), "drey: a member of this record is missing in its table of fields");
   static_assert(std::is_default_constructible_v<T>, "drey: a record must be default-constructible");
   static constexpr std::size_t kColumns = std::tuple_size_v<Fields>;
   static constexpr bool kIsRecord = true;
@@ -177,9 +173,7 @@ struct Shape<T> {
 
 template <class T, class F>
 [[gnu::always_inline]] constexpr void for_columns(F&& f) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (f(std::integral_constant<std::size_t, I>{}), ...);
-  }
+  [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::integral_constant<std::size_t, I>{}), ...); }
   (std::make_index_sequence<Shape<T>::kColumns>{});
 }
 

@@ -113,8 +113,7 @@ struct Runtime {
   std::int64_t time() const { return times != nullptr ? times[row] : fixed_time; }
   void need_key(const char* what) const {
     if (keys == nullptr) [[unlikely]] {
-      throw std::logic_error(std::string(what) +
-                             ": there is no current key (the input is not keyed)");
+      throw std::logic_error(std::string(what) + ": there is no current key (the input is not keyed)");
     }
   }
 };
@@ -156,8 +155,7 @@ class StateBase : public Bound {
   using Bound::Bound;
 
  protected:
-  void open_as(drey_state_kind kind, std::uint32_t fixed, const ArrowSchema* value,
-               const ArrowSchema* map_key) {
+  void open_as(drey_state_kind kind, std::uint32_t fixed, const ArrowSchema* value, const ArrowSchema* map_key) {
     drey_state_spec spec{};
     spec.size = sizeof spec;
     spec.kind = kind;
@@ -257,8 +255,7 @@ class ValueState : public detail::StateBase {
 
   void open(detail::Runtime& rt) override {
     rt_ = &rt;
-    open_as(DREY_STATE_VALUE, detail::kFixed<T> ? sizeof(T) : 0, detail::state_schema<T>(),
-            nullptr);
+    open_as(DREY_STATE_VALUE, detail::kFixed<T> ? sizeof(T) : 0, detail::state_schema<T>(), nullptr);
   }
   void prepare(std::uint32_t n, const drey_view* keys, const std::uint64_t* hashes) override {
     if constexpr (detail::kFixed<T>) {
@@ -306,8 +303,7 @@ class ListState : public detail::StateBase {
 
   void add(const T& v) {
     key();
-    detail::check(
-        host().list_add(state_, rt_->key(), rt_->hash(), detail::value_span(v, rt_->buffer)));
+    detail::check(host().list_add(state_, rt_->key(), rt_->hash(), detail::value_span(v, rt_->buffer)));
   }
   // All elements; text in them is valid until the end of the call.
   std::vector<T> get() {
@@ -352,10 +348,9 @@ class ListState : public detail::StateBase {
     }
     if (ends.empty()) return clear();
     std::vector<drey_span> spans(ends.size());
-    for (std::size_t i = 0, at = 0; i < ends.size(); at = ends[i++])
-      spans[i] = {all.data() + at, ends[i] - at};
-    detail::check(host().list_assign(state_, rt_->key(), rt_->hash(),
-                                     static_cast<std::uint32_t>(spans.size()), spans.data()));
+    for (std::size_t i = 0, at = 0; i < ends.size(); at = ends[i++]) spans[i] = {all.data() + at, ends[i] - at};
+    detail::check(
+        host().list_assign(state_, rt_->key(), rt_->hash(), static_cast<std::uint32_t>(spans.size()), spans.data()));
   }
   void clear() {
     key();
@@ -489,9 +484,7 @@ class MapState : public detail::MapBase<K, V> {
     const drey_view* key = this->key();
     this->each_of(key, this->rt_->hash(), f);
   }
-  std::vector<std::pair<K, V>> entries() {
-    return this->entries_of(this->key(), this->rt_->hash());
-  }
+  std::vector<std::pair<K, V>> entries() { return this->entries_of(this->key(), this->rt_->hash()); }
   void clear() {
     const drey_view* key = this->key();
     detail::check(this->host().state_clear(this->state_, key, this->rt_->hash()));
@@ -533,8 +526,7 @@ class BroadcastState : public detail::MapBase<K, V> {
  private:
   void writable() const {
     if (this->rt().input != 1) {
-      throw std::logic_error(std::string(this->name_) +
-                             ": broadcast state is written by process_broadcast only");
+      throw std::logic_error(std::string(this->name_) + ": broadcast state is written by process_broadcast only");
     }
   }
 };
@@ -606,8 +598,7 @@ class OperatorList : public detail::StateBase {
   void snapshot() override {
     std::vector<drey_span> spans;
     for (const std::string& s : items_) spans.push_back({s.data(), s.size()});
-    detail::check(host().operator_list_assign(state_, static_cast<std::uint32_t>(spans.size()),
-                                              spans.data()));
+    detail::check(host().operator_list_assign(state_, static_cast<std::uint32_t>(spans.size()), spans.data()));
   }
 
  private:

@@ -48,13 +48,11 @@ constexpr auto emitted() {
     return std::type_identity<typename F::Output>{};
   } else if constexpr (requires { &F::operator(); }) {
     using X = typename ElementOf<typename CallOf<decltype(&F::operator())>::Last>::Type;
-    static_assert(
-        !std::is_void_v<X>,
-        "drey: cannot tell the type of the output: the last parameter must be drey::Out<X>& out");
+    static_assert(!std::is_void_v<X>,
+                  "drey: cannot tell the type of the output: the last parameter must be drey::Out<X>& out");
     return std::type_identity<X>{};
   } else {
-    static_assert(!std::is_void_v<Given>,
-                  "drey: cannot tell the type of the output: call it as name<X>(function)");
+    static_assert(!std::is_void_v<Given>, "drey: cannot tell the type of the output: call it as name<X>(function)");
   }
 }
 template <class Given, class F>
@@ -111,8 +109,7 @@ inline Streams streams_of(Graph& g, Node& n, std::uint32_t output = 0) {
 
 inline void need_positive(const Node* n, const char* what, std::int64_t v) {
   if (v < 1)
-    throw JobError("operator '" + (n == nullptr ? std::string("?") : n->name) + "': " + what +
-                   " must be at least 1");
+    throw JobError("operator '" + (n == nullptr ? std::string("?") : n->name) + "': " + what + " must be at least 1");
 }
 inline std::string ms(Millis d) { return std::to_string(d.count()); }
 
@@ -127,9 +124,7 @@ class OperatorSettings {
     n.has_uid = true;
     return self();
   }
-  Self& name(std::string text) {
-    return self().streams_.last("name").name = std::move(text), self();
-  }
+  Self& name(std::string text) { return self().streams_.last("name").name = std::move(text), self(); }
   Self& parallelism(int p) {
     Node& n = self().streams_.last("parallelism");
     need_positive(&n, "parallelism", p);
@@ -152,7 +147,7 @@ class OperatorSettings {
   Self& self() { return static_cast<Self&>(*this); }
 };
 
-}
+}  // namespace detail
 
 // --- Event time ---
 
@@ -202,5 +197,5 @@ WatermarkStrategy<At> monotonous(At at) {
   return {at, Millis(0)};
 }
 
-}
+}  // namespace api
 }  // namespace drey

@@ -202,8 +202,7 @@ class Harness {
 
   void start(const Snapshot& snapshot) {
     task_ = drey_task{};
-    for (const auto& [name, data] : snapshot.states)
-      static_cast<StateData&>(task_.states[name]) = data;
+    for (const auto& [name, data] : snapshot.states) static_cast<StateData&>(task_.states[name]) = data;
     task_.timers = snapshot.timers;
     task_.outputs = {schema_of<O>()};
     task_.out.resize(1);
@@ -272,8 +271,7 @@ class Harness {
         x.kind = static_cast<std::uint32_t>(kind);
         timers.push_back(x);
       }
-      if (table().on_timers == nullptr)
-        throw Failure("std::logic_error", "a timer is due, but there is no on_timer");
+      if (table().on_timers == nullptr) throw Failure("std::logic_error", "a timer is due, but there is no on_timer");
       done(table().on_timers(self_, static_cast<std::uint32_t>(timers.size()), timers.data()));
     }
   }
@@ -366,9 +364,7 @@ class Job {
     job.accumulator = [](void* self, const char* name, std::int64_t whole, double) {
       static_cast<Job*>(self)->accumulators_[name] = whole;
     };
-    job.failed = [](void* self, const char* message) {
-      static_cast<Job*>(self)->failed_ = message;
-    };
+    job.failed = [](void* self, const char* message) { static_cast<Job*>(self)->failed_ = message; };
     if (drey_test_run(&job) != 0) throw Failure("job " + name_, failed_);
   }
   std::int64_t accumulator(const std::string& name) const {

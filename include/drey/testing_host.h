@@ -157,8 +157,7 @@ inline std::string value_text(const ArrowSchema& s, const ArrowArray& a, std::ui
   if ((s.flags & ARROW_FLAG_NULLABLE) != 0 && is_null(a, i)) return "null";
   switch (s.format[0]) {
     case 'b':
-      return (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1 ? "true"
-                                                                                     : "false";
+      return (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1 ? "true" : "false";
     case 'c':
       return std::to_string(value_at<std::int8_t>(a, i));
     case 's':
@@ -177,13 +176,11 @@ inline std::string value_text(const ArrowSchema& s, const ArrowArray& a, std::ui
     case '+': {
       std::string out = s.format[1] == 's' ? "{" : "[";
       if (s.format[1] == 's') {
-        for (int k = 0; k < s.n_children; ++k)
-          out += (k ? "," : "") + value_text(*s.children[k], *a.children[k], i);
+        for (int k = 0; k < s.n_children; ++k) out += (k ? "," : "") + value_text(*s.children[k], *a.children[k], i);
         return out + "}";
       }
       for (int k = value_at<std::int32_t>(a, i); k < value_at<std::int32_t>(a, i + 1); ++k) {
-        out += (out.size() > 1 ? "," : "") +
-               value_text(*s.children[0], *a.children[0], static_cast<std::uint32_t>(k));
+        out += (out.size() > 1 ? "," : "") + value_text(*s.children[0], *a.children[0], static_cast<std::uint32_t>(k));
       }
       return out + "]";
     }
@@ -332,8 +329,8 @@ inline const drey_host* host() {
       return 0;
     };
     h.batch_drop = [](drey_task* t, drey_builder* b) { t->builders.erase(b); };
-    h.emit_rows = [](drey_task* t, std::uint32_t output, const drey_batch* b,
-                     const std::uint32_t* ids, std::uint32_t n) {
+    h.emit_rows = [](drey_task* t, std::uint32_t output, const drey_batch* b, const std::uint32_t* ids,
+                     std::uint32_t n) {
       auto batch = std::make_shared<Batch>();
       batch->schema = t->outputs.at(output);
       batch->base = t->input;
@@ -347,8 +344,7 @@ inline const drey_host* host() {
     h.text = [](drey_task*, drey_builder* b, std::size_t size) {
       return static_cast<Batch*>(b->host)->text.emplace_back(size, '\0').data();
     };
-    h.list_reserve = [](drey_task*, drey_builder* b, drey_builder_column* list,
-                        std::uint32_t capacity) {
+    h.list_reserve = [](drey_task*, drey_builder* b, drey_builder_column* list, std::uint32_t capacity) {
       for (auto& column : static_cast<Batch*>(b->host)->columns) {
         if (column->grow(*list, capacity)) return 0;
       }
@@ -360,8 +356,8 @@ inline const drey_host* host() {
       s.fixed = spec->fixed_bytes;
       return &s;
     };
-    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t*,
-                      int upsert, void** rows, std::uint8_t* fresh) {
+    h.state_rows = [](drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t*, int upsert,
+                      void** rows, std::uint8_t* fresh) {
       for (std::uint32_t i = 0; i < n; ++i) {
         const std::string k = bytes_of_view(keys[i]);
         auto it = s->rows.find(k);
@@ -394,16 +390,14 @@ inline const drey_host* host() {
       s->lists[bytes_of_view(*k)].emplace_back(v.data, v.size);
       return 0;
     };
-    h.list_each = [](drey_state* s, const drey_view* k, std::uint64_t,
-                     int (*visit)(void*, drey_span), void* self) {
+    h.list_each = [](drey_state* s, const drey_view* k, std::uint64_t, int (*visit)(void*, drey_span), void* self) {
       const auto elements = s->lists[bytes_of_view(*k)];  // a copy: visit may write
       for (const auto& e : elements) {
         if (const int rc = visit(self, {e.data(), e.size()})) return rc;
       }
       return 0;
     };
-    h.list_assign = [](drey_state* s, const drey_view* k, std::uint64_t, std::uint32_t n,
-                       const drey_span* e) {
+    h.list_assign = [](drey_state* s, const drey_view* k, std::uint64_t, std::uint32_t n, const drey_span* e) {
       std::vector<std::string> all;
       for (std::uint32_t i = 0; i < n; ++i) all.emplace_back(e[i].data, e[i].size);
       s->lists[bytes_of_view(*k)] = std::move(all);
@@ -417,16 +411,15 @@ inline const drey_host* host() {
       return 0;
     };
     h.map_put = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk, drey_span v) {
-      s->maps[k == nullptr ? "" : bytes_of_view(*k)][std::string(mk.data, mk.size)] =
-          std::string(v.data, v.size);
+      s->maps[k == nullptr ? "" : bytes_of_view(*k)][std::string(mk.data, mk.size)] = std::string(v.data, v.size);
       return 0;
     };
     h.map_remove = [](drey_state* s, const drey_view* k, std::uint64_t, drey_span mk) {
       s->maps[k == nullptr ? "" : bytes_of_view(*k)].erase(std::string(mk.data, mk.size));
       return 0;
     };
-    h.map_each = [](drey_state* s, const drey_view* k, std::uint64_t,
-                    int (*visit)(void*, drey_span, drey_span), void* self) {
+    h.map_each = [](drey_state* s, const drey_view* k, std::uint64_t, int (*visit)(void*, drey_span, drey_span),
+                    void* self) {
       const auto entries = s->maps[k == nullptr ? "" : bytes_of_view(*k)];
       for (const auto& [mk, v] : entries) {
         if (const int rc = visit(self, {mk.data(), mk.size()}, {v.data(), v.size()})) return rc;
@@ -444,13 +437,11 @@ inline const drey_host* host() {
       for (std::uint32_t i = 0; i < n; ++i) s->items.emplace_back(e[i].data, e[i].size);
       return 0;
     };
-    h.timer_set = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t,
-                     std::int64_t time) {
+    h.timer_set = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t, std::int64_t time) {
       t->timers.insert({time, bytes_of_view(*k), kind});
       return 0;
     };
-    h.timer_delete = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t,
-                        std::int64_t time) {
+    h.timer_delete = [](drey_task* t, drey_time_kind kind, const drey_view* k, std::uint64_t, std::int64_t time) {
       t->timers.erase({time, bytes_of_view(*k), kind});
       return 0;
     };
@@ -459,8 +450,7 @@ inline const drey_host* host() {
     h.subtask_index = [](drey_task*) { return 0u; };
     h.parallelism = [](drey_task*) { return 1u; };
     h.attempt = [](drey_task*) { return 0u; };
-    h.accumulator_add = [](drey_task* t, const char* name, drey_accumulator_kind kind,
-                           std::int64_t n, double d) {
+    h.accumulator_add = [](drey_task* t, const char* name, drey_accumulator_kind kind, std::int64_t n, double d) {
       auto [whole, fresh] = t->whole.try_emplace(name, n);
       if (fresh) {
       } else if (kind == DREY_LONG_MAX) {
@@ -468,15 +458,13 @@ inline const drey_host* host() {
       } else if (kind == DREY_LONG_MIN) {
         whole->second = std::min(whole->second, n);
       } else {  // wraps
-        whole->second = static_cast<std::int64_t>(static_cast<std::uint64_t>(whole->second) +
-                                                  static_cast<std::uint64_t>(n));
+        whole->second =
+            static_cast<std::int64_t>(static_cast<std::uint64_t>(whole->second) + static_cast<std::uint64_t>(n));
       }
       t->real[name] += d;
     };
     h.metric = [](drey_task* t, const char* name, drey_metric_kind) { return &t->metrics[name]; };
-    h.hash_key = [](const drey_view* k) {
-      return std::uint64_t{std::hash<std::string>()(bytes_of_view(*k))};
-    };
+    h.hash_key = [](const drey_view* k) { return std::uint64_t{std::hash<std::string>()(bytes_of_view(*k))}; };
     return h;
   }();
   return &table;

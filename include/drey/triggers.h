@@ -96,9 +96,7 @@ inline BuiltInTrigger event_time_trigger() { return {"event_time", true, false};
 // Fires when the clock passes the window's end: the default in processing time.
 inline BuiltInTrigger processing_time_trigger() { return {"processing_time", false, false}; }
 // Fires at every n rows of a window. The end of the window is no reason to fire.
-inline BuiltInTrigger count_trigger(std::int64_t n) {
-  return detail::trigger_with("count_trigger", n, false);
-}
+inline BuiltInTrigger count_trigger(std::int64_t n) { return detail::trigger_with("count_trigger", n, false); }
 // Fires whenever the watermark passes a multiple of the interval, and at the window's end.
 // Not on global windows.
 inline BuiltInTrigger continuous_event_time_trigger(Millis interval) {

@@ -79,17 +79,11 @@ class Text {
     if (x[1] == y[1]) return true;
     return !a.is_inline() && std::memcmp(a.data(), b.data(), a.size()) == 0;
   }
-  friend std::strong_ordering operator<=>(const Text& a, const Text& b) {
-    return a.view() <=> b.view();
-  }
+  friend std::strong_ordering operator<=>(const Text& a, const Text& b) { return a.view() <=> b.view(); }
   friend bool operator==(const Text& a, std::string_view b) { return a.view() == b; }
   friend bool operator==(const Text& a, const char* b) { return a.view() == std::string_view(b); }
-  friend bool operator==(const Text& a, const std::string& b) {
-    return a.view() == std::string_view(b);
-  }
-  friend std::strong_ordering operator<=>(const Text& a, std::string_view b) {
-    return a.view() <=> b;
-  }
+  friend bool operator==(const Text& a, const std::string& b) { return a.view() == std::string_view(b); }
+  friend std::strong_ordering operator<=>(const Text& a, std::string_view b) { return a.view() <=> b; }
 
  private:
   // 1 to 12 bytes, put together in registers from loads that overlap: a copy of as many bytes as there
@@ -134,9 +128,7 @@ class Bytes {
   bool is_inline() const { return text_.is_inline(); }
   const drey_view& raw() const { return text_.raw(); }
   friend bool operator==(const Bytes&, const Bytes&) = default;
-  friend std::strong_ordering operator<=>(const Bytes& a, const Bytes& b) {
-    return a.text_ <=> b.text_;
-  }
+  friend std::strong_ordering operator<=>(const Bytes& a, const Bytes& b) { return a.text_ <=> b.text_; }
 
  private:
   Text text_;
@@ -166,10 +158,10 @@ struct Date {
   std::int32_t days = 0;
   static constexpr Date of(int year, unsigned month, unsigned day) {
     using namespace std::chrono;
-    return {static_cast<std::int32_t>(
-        sys_days(std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day))
-            .time_since_epoch()
-            .count())};
+    return {
+        static_cast<std::int32_t>(sys_days(std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day))
+                                      .time_since_epoch()
+                                      .count())};
   }
   constexpr Timestamp start() const { return {static_cast<std::int64_t>(days) * 86'400'000}; }
   friend constexpr auto operator<=>(const Date&, const Date&) = default;
@@ -211,8 +203,7 @@ class List {
   using Get = T (*)(const void* base, std::uint32_t index);
 
   List() = default;
-  List(std::span<const T> items)
-      : base_(items.data()), size_(static_cast<std::uint32_t>(items.size())) {}
+  List(std::span<const T> items) : base_(items.data()), size_(static_cast<std::uint32_t>(items.size())) {}
   List(const std::vector<T>& items) : List(std::span<const T>(items)) {}
   // Elements begin .. begin + size - 1 of whatever `get` reads from `base`.
   List(const void* base, Get get, std::uint32_t begin, std::uint32_t size)
@@ -275,21 +266,15 @@ struct Window {
 
 template <>
 struct std::hash<drey::Text> {
-  std::size_t operator()(const drey::Text& t) const noexcept {
-    return std::hash<std::string_view>()(t.view());
-  }
+  std::size_t operator()(const drey::Text& t) const noexcept { return std::hash<std::string_view>()(t.view()); }
 };
 template <>
 struct std::hash<drey::Bytes> {
-  std::size_t operator()(const drey::Bytes& t) const noexcept {
-    return std::hash<std::string_view>()(t.view());
-  }
+  std::size_t operator()(const drey::Bytes& t) const noexcept { return std::hash<std::string_view>()(t.view()); }
 };
 template <>
 struct std::hash<drey::Timestamp> {
-  std::size_t operator()(drey::Timestamp t) const noexcept {
-    return std::hash<std::int64_t>()(t.ms);
-  }
+  std::size_t operator()(drey::Timestamp t) const noexcept { return std::hash<std::int64_t>()(t.ms); }
 };
 template <>
 struct std::hash<drey::Date> {

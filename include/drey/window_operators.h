@@ -22,9 +22,7 @@ struct WindowBase : Instance<F> {
   Out<O> out;
   Scratch scratch;
   Buffer buffer;
-  WindowBase(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) {
-    out.attach(t, h, 0);
-  }
+  WindowBase(const Closure<F>& c, drey_task* t, const drey_host* h) : Instance<F>(c, t, h) { out.attach(t, h, 0); }
 
   int on_trigger(drey_trigger_event event, const drey_batch* b, std::uint32_t id,
                  drey_trigger& t) requires(!std::is_same_v<decltype(F::trigger), Nothing>) {
@@ -40,18 +38,16 @@ struct WindowBase : Instance<F> {
         r = f.on_element(row, w, ctx);
       }
     } else if (event == DREY_ON_EVENT_TIME) {
-      if constexpr (requires { f.on_event_time(Timestamp{}, w, ctx); })
-        r = f.on_event_time(Timestamp{t.time}, w, ctx);
+      if constexpr (requires { f.on_event_time(Timestamp{}, w, ctx); }) r = f.on_event_time(Timestamp{t.time}, w, ctx);
     } else {
       if constexpr (requires { f.on_processing_time(Timestamp{}, w, ctx); })
         r = f.on_processing_time(Timestamp{t.time}, w, ctx);
     }
     return static_cast<int>(r);
   }
-  void merge_trigger(void* into, const void* from) requires(
-      requires(decltype(F::trigger) & t, typename decltype(F::trigger)::State& a) {
-        t.merge(a, a);
-      }) {
+  void merge_trigger(void* into,
+                     const void* from) requires(requires(decltype(F::trigger)& t,
+                                                         typename decltype(F::trigger)::State& a) { t.merge(a, a); }) {
     using S = typename decltype(F::trigger)::State;
     this->fn.trigger.merge(*static_cast<S*>(into), *static_cast<const S*>(from));
   }
@@ -98,13 +94,10 @@ struct AggregateWindowOp : WindowBase<F, In, K, O> {
       acc->add(in.read(ids[k]));
     }
   }
-  void merge(void* into, const void* from) requires(kFixed<Acc>&& requires(Acc& a, const Acc& b) {
-    a.merge(b);
-  }) {
+  void merge(void* into, const void* from) requires(kFixed<Acc>&& requires(Acc& a, const Acc& b) { a.merge(b); }) {
     static_cast<Acc*>(into)->merge(*static_cast<const Acc*>(from));
   }
-  drey_span accumulate_encoded(const drey_batch& b, std::uint32_t id,
-                               drey_span before) requires(!kFixed<Acc>) {
+  drey_span accumulate_encoded(const drey_batch& b, std::uint32_t id, drey_span before) requires(!kFixed<Acc>) {
     Acc acc = before.size == 0 ? Acc{} : decode_value<Acc>(view(before), &this->scratch);
     acc.add(RowReader<In>(b).read(id));
     Buffer next;
@@ -113,8 +106,7 @@ struct AggregateWindowOp : WindowBase<F, In, K, O> {
     return {this->buffer.data(), this->buffer.size()};
   }
   drey_span merge_encoded(drey_span a,
-                          drey_span b) requires(!kFixed<Acc> &&
-                                                requires(Acc & x, const Acc& y) { x.merge(y); }) {
+                          drey_span b) requires(!kFixed<Acc> && requires(Acc & x, const Acc& y) { x.merge(y); }) {
     Acc acc = a.size == 0 ? Acc{} : decode_value<Acc>(view(a), &this->scratch);
     if (b.size != 0) acc.merge(decode_value<Acc>(view(b), &this->scratch));
     Buffer next;
@@ -122,17 +114,14 @@ struct AggregateWindowOp : WindowBase<F, In, K, O> {
     this->buffer.swap(next);
     return {this->buffer.data(), this->buffer.size()};
   }
-  void fire(drey_window w, std::uint32_t n, const drey_view* keys,
-            const void* const* accumulators) {
+  void fire(drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
     this->begin_fire(w);
     for (std::uint32_t k = 0; k < n; ++k) {
       if constexpr (kFixed<Acc>) {
-        this->emit_result(keys[k], Window{{w.start}, {w.end}},
-                          *static_cast<const Acc*>(accumulators[k]));
+        this->emit_result(keys[k], Window{{w.start}, {w.end}}, *static_cast<const Acc*>(accumulators[k]));
       } else {
         const auto& bytes = *static_cast<const drey_span*>(accumulators[k]);
-        this->emit_result(keys[k], Window{{w.start}, {w.end}},
-                          decode_value<Acc>(view(bytes), &this->scratch));
+        this->emit_result(keys[k], Window{{w.start}, {w.end}}, decode_value<Acc>(view(bytes), &this->scratch));
       }
     }
     this->end_fire();
@@ -160,30 +149,24 @@ struct ReduceWindowOp : WindowBase<F, T, K, O> {
     T* a = static_cast<T*>(into);
     *a = this->fn.fire.reduce(static_cast<const T&>(*a), *static_cast<const T*>(from));
   }
-  drey_span accumulate_encoded(const drey_batch& b, std::uint32_t id,
-                               drey_span before) requires(!kFixed<T>) {
+  drey_span accumulate_encoded(const drey_batch& b, std::uint32_t id, drey_span before) requires(!kFixed<T>) {
     const T row = RowReader<T>(b).read(id);
-    return keep(before.size == 0
-                    ? row
-                    : this->fn.fire.reduce(decode_value<T>(view(before), &this->scratch), row));
+    return keep(before.size == 0 ? row : this->fn.fire.reduce(decode_value<T>(view(before), &this->scratch), row));
   }
   drey_span merge_encoded(drey_span a, drey_span b) requires(!kFixed<T>) {
     if (a.size == 0) return b;
     if (b.size == 0) return a;
-    return keep(this->fn.fire.reduce(decode_value<T>(view(a), &this->scratch),
-                                     decode_value<T>(view(b), &this->scratch)));
+    return keep(
+        this->fn.fire.reduce(decode_value<T>(view(a), &this->scratch), decode_value<T>(view(b), &this->scratch)));
   }
-  void fire(drey_window w, std::uint32_t n, const drey_view* keys,
-            const void* const* accumulators) {
+  void fire(drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
     this->begin_fire(w);
     for (std::uint32_t k = 0; k < n; ++k) {
       if constexpr (kFixed<T>) {
-        this->emit_result(keys[k], Window{{w.start}, {w.end}},
-                          *static_cast<const T*>(accumulators[k]));
+        this->emit_result(keys[k], Window{{w.start}, {w.end}}, *static_cast<const T*>(accumulators[k]));
       } else {
         const auto& bytes = *static_cast<const drey_span*>(accumulators[k]);
-        this->emit_result(keys[k], Window{{w.start}, {w.end}},
-                          decode_value<T>(view(bytes), &this->scratch));
+        this->emit_result(keys[k], Window{{w.start}, {w.end}}, decode_value<T>(view(bytes), &this->scratch));
       }
     }
     this->end_fire();
@@ -208,20 +191,18 @@ struct ProcessWindowOp : WindowBase<F, In, K, O> {
     encode_value(this->buffer, RowReader<In>(b).read(id));
     return {this->buffer.data(), this->buffer.size()};
   }
-  void fire(drey_window w, std::uint32_t n, const drey_view* keys,
-            const void* const* accumulators) {
+  void fire(drey_window w, std::uint32_t n, const drey_view* keys, const void* const* accumulators) {
     this->begin_fire(w);
     for (std::uint32_t k = 0; k < n; ++k) {
       Decoder all(view(*static_cast<const drey_span*>(accumulators[k])), &this->scratch);
       std::vector<In> rows;
-      while (!all.done())
-        rows.push_back(decode_value<In>(all.take(all.raw<std::uint32_t>()), &this->scratch));
+      while (!all.done()) rows.push_back(decode_value<In>(all.take(all.raw<std::uint32_t>()), &this->scratch));
       this->emit_result(keys[k], Window{{w.start}, {w.end}}, rows);
     }
     this->end_fire();
   }
 };
 
-}
+}  // namespace detail
 }  // namespace api
 }  // namespace drey

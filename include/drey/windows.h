@@ -13,9 +13,7 @@ inline namespace api {
 template <bool Merging>
 class WindowAssigner {
  public:
-  WindowAssigner(const char* kind, std::string name) : name_(std::move(name)) {
-    set("assigner", kind);
-  }
+  WindowAssigner(const char* kind, std::string name) : name_(std::move(name)) { set("assigner", kind); }
   WindowAssigner& set(const char* key, std::string value) {
     const auto same = [&](const auto& o) { return o.first == key; };
     std::erase_if(options_, same);
@@ -58,8 +56,7 @@ inline WindowAssigner<false> tumbling(Millis size) {
   return WindowAssigner<false>("tumbling", "TumblingWindow").set("size_ms", detail::ms(size));
 }
 inline WindowAssigner<true> sliding(Millis size, Millis slide) {
-  if (size.count() <= 0 || slide.count() <= 0)
-    throw JobError("drey::sliding: size and slide must be positive");
+  if (size.count() <= 0 || slide.count() <= 0) throw JobError("drey::sliding: size and slide must be positive");
   return WindowAssigner<true>("sliding", "SlidingWindow")
       .set("size_ms", detail::ms(size))
       .set("slide_ms", detail::ms(slide));
@@ -68,9 +65,7 @@ inline WindowAssigner<true> session(Millis gap) {
   if (gap.count() <= 0) throw JobError("drey::session: the gap must be positive");
   return WindowAssigner<true>("session", "SessionWindow").set("gap_ms", detail::ms(gap));
 }
-inline WindowAssigner<false> global() {
-  return WindowAssigner<false>("global", "GlobalWindow").all_time();
-}
+inline WindowAssigner<false> global() { return WindowAssigner<false>("global", "GlobalWindow").all_time(); }
 
 template <class K>
 struct WindowCount {
@@ -112,15 +107,13 @@ class WindowedStream {
   // fn(const T& row, Window, std::int64_t rows_so_far) -> TriggerResult, called after every row.
   template <class F>
   auto trigger(F fn) const {
-    static_assert(
-        detail::TriggerLambda<F, T> || detail::TriggerClass<F, T>,
-        "drey: trigger(fn): fn(const T&, drey::Window, std::int64_t count) -> drey::TriggerResult, "
-        "or a class with on_element(const T&, drey::Window, drey::TriggerContext&)");
+    static_assert(detail::TriggerLambda<F, T> || detail::TriggerClass<F, T>,
+                  "drey: trigger(fn): fn(const T&, drey::Window, std::int64_t count) -> drey::TriggerResult, "
+                  "or a class with on_element(const T&, drey::Window, drey::TriggerContext&)");
     constexpr std::size_t bytes = detail::trigger_bytes<F>();
     if constexpr (bytes > 0 && Merging) {
       static_assert(
-          requires(F & f, typename F::State & a, const typename F::State& b) { f.merge(a, b); } ||
-              !Merging,
+          requires(F & f, typename F::State & a, const typename F::State& b) { f.merge(a, b); } || !Merging,
           "drey: a trigger with State needs merge(State& into, const State& from) where windows "
           "are merged");
     }
@@ -138,13 +131,11 @@ class WindowedStream {
   template <class Acc, class F>
   auto aggregate(F fn) const {
     static_assert(
-        requires(Acc & a, const T& row) { a.add(row); },
-        "drey: aggregate<Acc>: Acc needs a member add(const T& row)");
+        requires(Acc & a, const T& row) { a.add(row); }, "drey: aggregate<Acc>: Acc needs a member add(const T& row)");
     static_assert(
         !Merging || requires(Acc & a, const Acc& b) { a.merge(b); },
         "drey: aggregate<Acc>: sliding and session windows need Acc::merge(const Acc&)");
-    static_assert(std::is_default_constructible_v<Acc>,
-                  "drey: aggregate<Acc>: Acc must be default-constructible");
+    static_assert(std::is_default_constructible_v<Acc>, "drey: aggregate<Acc>: Acc must be default-constructible");
     using O = Result<F, Acc>;
     using W = detail::WindowFn<F, Trigger>;
     detail::Node& n = node<O>("Aggregate");
@@ -161,8 +152,7 @@ class WindowedStream {
   }
   template <class F, class R>
   auto reduce(F fn, R result) const {
-    static_assert(std::is_invocable_r_v<T, F&, const T&, const T&>,
-                  "drey: reduce(fn): fn(const T&, const T&) -> T");
+    static_assert(std::is_invocable_r_v<T, F&, const T&, const T&>, "drey: reduce(fn): fn(const T&, const T&) -> T");
     struct Both {
       F fold;
       R make;
@@ -217,9 +207,8 @@ class WindowedStream {
       return std::type_identity<Given>{};
     } else if constexpr (std::is_invocable_v<F&, const K&, Window, const V&>) {
       using R = std::remove_cvref_t<std::invoke_result_t<F&, const K&, Window, const V&>>;
-      static_assert(
-          !std::is_void_v<R>,
-          "drey: a window function returns its result, or has a parameter drey::Out<X>& out");
+      static_assert(!std::is_void_v<R>,
+                    "drey: a window function returns its result, or has a parameter drey::Out<X>& out");
       return std::type_identity<typename detail::Unwrapped<R>::Type>{};
     } else {
       using O = detail::Emitted<void, F>;
@@ -238,8 +227,7 @@ class WindowedStream {
   template <class O>
   detail::Node& node(const char* what) const {
     if (windows_.needs_trigger() && !custom_) {
-      throw JobError(
-          "drey::global() windows never fire by themselves: give them .count(n), or a trigger");
+      throw JobError("drey::global() windows never fire by themselves: give them .count(n), or a trigger");
     }
     detail::Node& n = in_.graph->add("window", windows_.name() + "-" + what);
     for (const auto& [k, v] : windows_.options()) n.set(k.c_str(), v);
@@ -261,5 +249,5 @@ class WindowedStream {
   bool custom_ = false;
 };
 
-}
+}  // namespace api
 }  // namespace drey

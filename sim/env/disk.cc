@@ -82,11 +82,9 @@ void Disk::replace_bytes(File& file) {
 std::vector<std::string> Disk::children(const std::string& directory, bool is_deep) const {
   const std::string prefix = clean(directory) == "/" ? "/" : clean(directory) + "/";
   std::vector<std::string> out;
-  for (auto it = names_.lower_bound(prefix); it != names_.end() && it->first.starts_with(prefix);
-       ++it) {
+  for (auto it = names_.lower_bound(prefix); it != names_.end() && it->first.starts_with(prefix); ++it) {
     if (it->first.size() == prefix.size()) continue;
-    if (is_deep || it->first.find('/', prefix.size()) == std::string::npos)
-      out.push_back(it->first);
+    if (is_deep || it->first.find('/', prefix.size()) == std::string::npos) out.push_back(it->first);
   }
   return out;
 }
@@ -167,8 +165,7 @@ class SimFile final : public env::ReadableFile, public env::WritableFile {
   Result<std::size_t> read_at(std::uint64_t offset, char* out, std::size_t bytes) override {
     DREY_TRY(files_.begin("read", path_, false));
     if (offset >= file_->bytes.size()) return std::size_t{0};
-    const std::size_t count =
-        std::min(bytes, file_->bytes.size() - static_cast<std::size_t>(offset));
+    const std::size_t count = std::min(bytes, file_->bytes.size() - static_cast<std::size_t>(offset));
     std::memcpy(out, file_->bytes.data() + offset, count);
     files_.disk_->flip_when_due(path_, out, count, files_.scheduler_.prng());
     return count;
@@ -177,13 +174,11 @@ class SimFile final : public env::ReadableFile, public env::WritableFile {
   Status append(std::string_view bytes) override {
     DREY_TRY(files_.begin("append", path_, true));
     const std::uint64_t room = bytes.empty() ? 0 : files_.disk_->free_bytes();
-    files_.disk_->append(
-        *file_,
-        bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(room, bytes.size()))));
+    files_.disk_->append(*file_,
+                         bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(room, bytes.size()))));
     file_->modified_millis = files_.clock_.wall().millis;
     if (room < bytes.size())
-      return failure(Code::kResourceExhausted, "Cannot write a file", path_,
-                     "28 (No space left on device)");
+      return failure(Code::kResourceExhausted, "Cannot write a file", path_, "28 (No space left on device)");
     return {};
   }
 
@@ -204,27 +199,23 @@ class SimFile final : public env::ReadableFile, public env::WritableFile {
 };
 
 Status SimFileSystem::begin(std::string_view operation, const std::string& path, bool changes) {
-  if (node_->operations_left > 0 && changes && --node_->operations_left == 0)
-    node_->is_dying = true;
+  if (node_->operations_left > 0 && changes && --node_->operations_left == 0) node_->is_dying = true;
   if (!node_->acts()) return failure(Code::kIo, "The process has been killed", path, operation);
   const std::int64_t microseconds = operation == "sync" || operation == "sync directory" ? 500 : 5;
-  scheduler_.spend(std::chrono::microseconds(1 + static_cast<std::int64_t>(scheduler_.prng().below(
-                                                     static_cast<std::uint64_t>(microseconds)))));
+  scheduler_.spend(std::chrono::microseconds(
+      1 + static_cast<std::int64_t>(scheduler_.prng().below(static_cast<std::uint64_t>(microseconds)))));
   return changes ? disk_->fault(operation, path) : Status();
 }
 
 Result<std::unique_ptr<env::ReadableFile>> SimFileSystem::open(const std::string& path) {
   DREY_TRY(begin("open", path, false));
   const auto file = disk_->find(path);
-  if (file == nullptr)
-    return failure(Code::kNotFound, "Cannot open a file", path, "2 (No such file or directory)");
-  if (file->is_directory)
-    return failure(Code::kIo, "Cannot open a file", path, "21 (Is a directory)");
+  if (file == nullptr) return failure(Code::kNotFound, "Cannot open a file", path, "2 (No such file or directory)");
+  if (file->is_directory) return failure(Code::kIo, "Cannot open a file", path, "21 (Is a directory)");
   return std::unique_ptr<env::ReadableFile>(std::make_unique<SimFile>(*this, path, file));
 }
 
-Result<std::unique_ptr<env::WritableFile>> SimFileSystem::create(const std::string& path,
-                                                                 bool append) {
+Result<std::unique_ptr<env::WritableFile>> SimFileSystem::create(const std::string& path, bool append) {
   DREY_TRY(begin("create", path, true));
   const auto parent = disk_->find(env::directory_of(path));
   if (parent == nullptr || !parent->is_directory) {
@@ -247,13 +238,11 @@ Status SimFileSystem::rename(const std::string& from, const std::string& to) {
   DREY_TRY(begin("rename", from, true));
   const auto parent = disk_->find(env::directory_of(to));
   if (disk_->find(from) == nullptr || parent == nullptr || !parent->is_directory) {
-    return failure(Code::kNotFound, "Cannot rename a file to " + to, from,
-                   "2 (No such file or directory)");
+    return failure(Code::kNotFound, "Cannot rename a file to " + to, from, "2 (No such file or directory)");
   }
   const auto target = disk_->find(to);
   if (target != nullptr && target->is_directory && !disk_->children(to, false).empty()) {
-    return failure(Code::kAlreadyExists, "Cannot rename a file to " + to, from,
-                   "39 (Directory not empty)");
+    return failure(Code::kAlreadyExists, "Cannot rename a file to " + to, from, "39 (Directory not empty)");
   }
   disk_->rename(from, to);
   return {};
@@ -262,10 +251,8 @@ Status SimFileSystem::rename(const std::string& from, const std::string& to) {
 Status SimFileSystem::remove(const std::string& path) {
   DREY_TRY(begin("remove", path, true));
   const auto file = disk_->find(path);
-  if (file == nullptr)
-    return failure(Code::kNotFound, "Cannot remove a file", path, "2 (No such file or directory)");
-  if (file->is_directory)
-    return failure(Code::kIo, "Cannot remove a file", path, "21 (Is a directory)");
+  if (file == nullptr) return failure(Code::kNotFound, "Cannot remove a file", path, "2 (No such file or directory)");
+  if (file->is_directory) return failure(Code::kIo, "Cannot remove a file", path, "21 (Is a directory)");
   disk_->unlink(path);
   return {};
 }
@@ -281,12 +268,10 @@ Result<std::vector<std::string>> SimFileSystem::list(const std::string& director
   DREY_TRY(begin("list", directory, false));
   const auto file = disk_->find(directory);
   if (file == nullptr || !file->is_directory) {
-    return failure(Code::kNotFound, "Cannot list a directory", directory,
-                   "2 (No such file or directory)");
+    return failure(Code::kNotFound, "Cannot list a directory", directory, "2 (No such file or directory)");
   }
   std::vector<std::string> names;
-  for (const std::string& child : disk_->children(directory, false))
-    names.push_back(env::base_name_of(child));
+  for (const std::string& child : disk_->children(directory, false)) names.push_back(env::base_name_of(child));
   return names;
 }
 
@@ -296,8 +281,7 @@ Status SimFileSystem::make_directories(const std::string& path, std::uint32_t mo
     if (at != path.size() && path[at] != '/') continue;
     const std::string part = path.substr(0, at);
     if (const auto file = disk_->find(part); file != nullptr) {
-      if (!file->is_directory)
-        return failure(Code::kIo, "Cannot make a directory", part, "20 (Not a directory)");
+      if (!file->is_directory) return failure(Code::kIo, "Cannot make a directory", part, "20 (Not a directory)");
       continue;
     }
     auto directory = std::make_shared<Disk::File>();
@@ -312,16 +296,14 @@ Status SimFileSystem::make_directories(const std::string& path, std::uint32_t mo
 Result<env::FileStat> SimFileSystem::stat(const std::string& path) {
   DREY_TRY(begin("stat", path, false));
   const auto file = disk_->find(path);
-  if (file == nullptr)
-    return failure(Code::kNotFound, "Cannot look at a file", path, "2 (No such file or directory)");
+  if (file == nullptr) return failure(Code::kNotFound, "Cannot look at a file", path, "2 (No such file or directory)");
   return env::FileStat{file->bytes.size(), {file->modified_millis}, file->is_directory, file->mode};
 }
 
 Status SimFileSystem::sync_directory(const std::string& path) {
   DREY_TRY(begin("sync directory", path, true));
   if (disk_->find(path) == nullptr) {
-    return failure(Code::kNotFound, "Cannot open a directory", path,
-                   "2 (No such file or directory)");
+    return failure(Code::kNotFound, "Cannot open a directory", path, "2 (No such file or directory)");
   }
   disk_->sync_directory(path);
   return {};
@@ -331,8 +313,7 @@ Status SimFileSystem::hard_link(const std::string& from, const std::string& to) 
   DREY_TRY(begin("link", from, true));
   const auto file = disk_->find(from);
   if (file == nullptr)
-    return failure(Code::kNotFound, "Cannot link a file as " + to, from,
-                   "2 (No such file or directory)");
+    return failure(Code::kNotFound, "Cannot link a file as " + to, from, "2 (No such file or directory)");
   if (disk_->find(to) != nullptr)
     return failure(Code::kAlreadyExists, "Cannot link a file as " + to, from, "17 (File exists)");
   disk_->link(to, file);

@@ -28,9 +28,8 @@ class Disk {
     bool is_directory = false;
     std::uint32_t mode = 0644;
     std::string bytes;
-    std::size_t synced_bytes = 0;  // a prefix of `bytes`
-    std::optional<std::string>
-        before_create;  // durable content that a create() replaced, until the next sync
+    std::size_t synced_bytes = 0;              // a prefix of `bytes`
+    std::optional<std::string> before_create;  // durable content that a create() replaced, until the next sync
     std::int64_t modified_millis = 0;
   };
   using FileRef = std::shared_ptr<File>;
@@ -90,8 +89,7 @@ using DiskRef = std::shared_ptr<Disk>;
 // A process's view of a disk: costs time, ends with the process.
 class SimFileSystem final : public env::FileSystem {
  public:
-  SimFileSystem(Scheduler& scheduler, std::shared_ptr<NodeState> node, DiskRef disk,
-                env::Clock& clock)
+  SimFileSystem(Scheduler& scheduler, std::shared_ptr<NodeState> node, DiskRef disk, env::Clock& clock)
       : scheduler_(scheduler), node_(std::move(node)), disk_(std::move(disk)), clock_(clock) {}
 
   Result<std::unique_ptr<env::ReadableFile>> open(const std::string& path) override;

@@ -73,8 +73,7 @@ class SimIoPool final : public env::IoPool {
   static constexpr Nanos kDelayMax = std::chrono::microseconds(500);
   Nanos draw(Nanos most) {
     if (most == Nanos(0)) return most;
-    return Nanos(static_cast<std::int64_t>(
-        scheduler_.prng().below(static_cast<std::uint64_t>(most.count()))));
+    return Nanos(static_cast<std::int64_t>(scheduler_.prng().below(static_cast<std::uint64_t>(most.count()))));
   }
   Nanos delay_max_ = kDelayMax;
   Nanos answer_max_{0};
@@ -84,13 +83,11 @@ class SimIoPool final : public env::IoPool {
 
 class SimThreads final : public env::Threads {
  public:
-  SimThreads(Scheduler& scheduler, std::shared_ptr<NodeState> node)
-      : scheduler_(scheduler), node_(std::move(node)) {}
+  SimThreads(Scheduler& scheduler, std::shared_ptr<NodeState> node) : scheduler_(scheduler), node_(std::move(node)) {}
   std::unique_ptr<env::Loop> make_loop(const std::string&) override {
     return std::make_unique<SimLoop>(scheduler_.make_lane(node_));
   }
-  std::unique_ptr<env::Driver> make_driver(const env::DriverOptions&,
-                                           env::StepFunction step) override {
+  std::unique_ptr<env::Driver> make_driver(const env::DriverOptions&, env::StepFunction step) override {
     return std::make_unique<SimDriver>(scheduler_.make_lane(node_), std::move(step));
   }
   int core_count() const override { return 2; }

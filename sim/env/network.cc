@@ -14,11 +14,9 @@
 namespace drey::sim {
 
 // One end of a connection.
-class SimConnection final : public env::Connection,
-                            public std::enable_shared_from_this<SimConnection> {
+class SimConnection final : public env::Connection, public std::enable_shared_from_this<SimConnection> {
  public:
-  SimConnection(Wires& wires, std::uint64_t id, std::shared_ptr<NodeState> node,
-                std::shared_ptr<Lane> lane)
+  SimConnection(Wires& wires, std::uint64_t id, std::shared_ptr<NodeState> node, std::shared_ptr<Lane> lane)
       : wires_(wires), id_(id), node_(std::move(node)), lane_(std::move(lane)) {}
 
   void set_handler(Handler handler) override {
@@ -34,8 +32,7 @@ class SimConnection final : public env::Connection,
     scheduler.note(XXH64(frame.data(), frame.size(), id_));
     FrameFate fate;
     const auto peer = peer_.lock();
-    if (peer != nullptr && wires_.frame_fault_)
-      fate = wires_.frame_fault_(*node_, *peer->node_, frame);
+    if (peer != nullptr && wires_.frame_fault_) fate = wires_.frame_fault_(*node_, *peer->node_, frame);
     for (int copy = 0; copy < fate.copies; ++copy) {
       queued_bytes_ += frame.size();
       push(copy + 1 < fate.copies ? frame : std::move(frame), fate.extra_delay);
@@ -62,8 +59,8 @@ class SimConnection final : public env::Connection,
     Scheduler& scheduler = wires_.scheduler_;
     const std::int64_t now = scheduler.now().nanos;
     if (last_arrival_ > now)
-      lost_from_ = now + static_cast<std::int64_t>(scheduler.prng().below(
-                             static_cast<std::uint64_t>(last_arrival_ - now)));
+      lost_from_ =
+          now + static_cast<std::int64_t>(scheduler.prng().below(static_cast<std::uint64_t>(last_arrival_ - now)));
     if (tells_peer) {
       last_arrival_ = std::min(last_arrival_, lost_from_);
       push(std::nullopt, Nanos(0));
@@ -97,8 +94,7 @@ class SimConnection final : public env::Connection,
 
   void push(Item item, Nanos extra) {
     Scheduler& scheduler = wires_.scheduler_;
-    const std::int64_t at =
-        std::max(scheduler.now().nanos + (wires_.draw_delay() + extra).count(), last_arrival_);
+    const std::int64_t at = std::max(scheduler.now().nanos + (wires_.draw_delay() + extra).count(), last_arrival_);
     last_arrival_ = at;
     const bool is_end = !item.has_value();
     scheduler.at({at}, [self = shared_from_this(), item = std::move(item), at, is_end]() mutable {
@@ -175,8 +171,7 @@ std::pair<std::string, std::string> link_of(const std::string& a, const std::str
 
 class SimListener final : public env::Listener {
  public:
-  SimListener(std::uint16_t port, std::function<void()> on_end)
-      : port_(port), on_end_(std::move(on_end)) {}
+  SimListener(std::uint16_t port, std::function<void()> on_end) : port_(port), on_end_(std::move(on_end)) {}
   ~SimListener() override { on_end_(); }
   SimListener(const SimListener&) = delete;
   SimListener& operator=(const SimListener&) = delete;
@@ -205,8 +200,7 @@ void Wires::release() {
   const auto open = connections_;
   for (const auto& [id, connection] : open) {
     connection->release_held();
-    if ((connection->is_closed_ || connection->is_broken_) && connection->held_.empty())
-      connections_.erase(id);
+    if ((connection->is_closed_ || connection->is_broken_) && connection->held_.empty()) connections_.erase(id);
   }
 }
 
@@ -219,8 +213,7 @@ int Wires::drop(const std::string& a, const std::string& b) {
   const auto open = connections_;
   for (const auto& [id, connection] : open) {
     const NodeState* peer_node = connection->peer_node();
-    if (peer_node == nullptr || link_of(connection->node().name, peer_node->name) != link_of(a, b))
-      continue;
+    if (peer_node == nullptr || link_of(connection->node().name, peer_node->name) != link_of(a, b)) continue;
     if (connection->is_closed_ || connection->is_broken_) continue;
     ++dropped;
     const auto peer = connection->peer_.lock();
@@ -257,8 +250,7 @@ void Wires::set_delay(Nanos min, Nanos max) {
 }
 
 Nanos Wires::draw_delay() {
-  const auto span =
-      static_cast<std::uint64_t>((options_.delay_max - options_.delay_min).count()) + 1;
+  const auto span = static_cast<std::uint64_t>((options_.delay_max - options_.delay_min).count()) + 1;
   return options_.delay_min + Nanos(static_cast<std::int64_t>(scheduler_.prng().below(span)));
 }
 
@@ -276,9 +268,8 @@ std::pair<std::shared_ptr<SimConnection>, std::shared_ptr<SimConnection>> Wires:
   return {first, second};
 }
 
-Result<std::unique_ptr<env::Listener>> SimNetwork::listen(
-    env::Loop& loop, const std::string& host, std::uint16_t port,
-    std::function<void(env::ConnectionRef)> on_accept) {
+Result<std::unique_ptr<env::Listener>> SimNetwork::listen(env::Loop& loop, const std::string& host, std::uint16_t port,
+                                                          std::function<void(env::ConnectionRef)> on_accept) {
   if (!node_->acts()) return fail(Code::kIo, "The process has been killed");
   if (port == 0) {
     do {
@@ -289,15 +280,14 @@ Result<std::unique_ptr<env::Listener>> SimNetwork::listen(
     return fail(Code::kUnavailable, fmt::format("Port {} on {} is in use", port, host));
   }
   wires_.ports_[port] = {node_, static_cast<SimLoop&>(loop).lane(), std::move(on_accept)};
-  return std::unique_ptr<env::Listener>(
-      std::make_unique<SimListener>(port, [this, port, node = node_] {
-        const auto found = wires_.ports_.find(port);
-        if (found != wires_.ports_.end() && found->second.node == node) wires_.ports_.erase(found);
-      }));
+  return std::unique_ptr<env::Listener>(std::make_unique<SimListener>(port, [this, port, node = node_] {
+    const auto found = wires_.ports_.find(port);
+    if (found != wires_.ports_.end() && found->second.node == node) wires_.ports_.erase(found);
+  }));
 }
 
-void SimNetwork::connect(env::Loop& loop, const std::string& host, std::uint16_t port,
-                         Nanos timeout, std::function<void(Result<env::ConnectionRef>)> done) {
+void SimNetwork::connect(env::Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
+                         std::function<void(Result<env::ConnectionRef>)> done) {
   if (!node_->acts()) return;
   Scheduler& scheduler = wires_.scheduler_;
   const auto lane = static_cast<SimLoop&>(loop).lane();
@@ -305,37 +295,29 @@ void SimNetwork::connect(env::Loop& loop, const std::string& host, std::uint16_t
   const Nanos back = wires_.draw_delay();
   const bool has_ghost = scheduler.prng().chance(wires_.options_.ghost_connects);
   const Ticks asked = scheduler.now();
-  const auto answer = [&scheduler, lane, done = std::move(done)](
-                          Ticks when, Result<env::ConnectionRef> result) {
-    scheduler.at(when, [lane, done, result = std::move(result)] {
-      lane->post([done, result] { done(result); });
-    });
+  const auto answer = [&scheduler, lane, done = std::move(done)](Ticks when, Result<env::ConnectionRef> result) {
+    scheduler.at(when, [lane, done, result = std::move(result)] { lane->post([done, result] { done(result); }); });
   };
-  scheduler.at(asked + there, [this, lane, host, port, timeout, there, back, has_ghost, asked,
-                               answer] {
+  scheduler.at(asked + there, [this, lane, host, port, timeout, there, back, has_ghost, asked, answer] {
     if (!node_->is_alive) return;
     const auto found = wires_.ports_.find(port);
     if (found != wires_.ports_.end() && wires_.is_cut(*node_, *found->second.node)) {
-      answer(asked + timeout,
-             fail(Code::kTimeout, fmt::format("Cannot connect to {}:{} in time", host, port)));
+      answer(asked + timeout, fail(Code::kTimeout, fmt::format("Cannot connect to {}:{} in time", host, port)));
       return;
     }
     if (there + back > timeout) {
-      answer(asked + timeout,
-             fail(Code::kTimeout, fmt::format("Cannot connect to {}:{} in time", host, port)));
+      answer(asked + timeout, fail(Code::kTimeout, fmt::format("Cannot connect to {}:{} in time", host, port)));
       return;
     }
     if (found == wires_.ports_.end()) {
       answer(asked + there + back,
-             fail(Code::kIo, fmt::format("Cannot connect to {}:{}: errno=111 (Connection refused)",
-                                         host, port)));
+             fail(Code::kIo, fmt::format("Cannot connect to {}:{}: errno=111 (Connection refused)", host, port)));
       return;
     }
     const Wires::Port& target = found->second;
     for (int i = 0; i < (has_ghost ? 2 : 1); ++i) {
       auto [mine, theirs] = wires_.make_pair(node_, lane, target.node, target.lane);
-      target.lane->post(
-          [on_accept = target.on_accept, end = env::ConnectionRef(theirs)] { on_accept(end); });
+      target.lane->post([on_accept = target.on_accept, end = env::ConnectionRef(theirs)] { on_accept(end); });
       if (i == 0) {
         answer(asked + there + back, env::ConnectionRef(mine));
       } else {

@@ -20,18 +20,15 @@ namespace drey::sim {
 struct NetworkOptions {
   Nanos delay_min = std::chrono::microseconds(20);
   Nanos delay_max = std::chrono::microseconds(300);
-  double ghost_connects =
-      0.05;  // an attempt arrives twice; the second connection closes without a word
+  double ghost_connects = 0.05;  // an attempt arrives twice; the second connection closes without a word
 };
 
 // What becomes of a frame on its way.
 struct FrameFate {
   Nanos extra_delay{0};
-  int copies =
-      1;  // 2: a duplicate. 0 is not offered: a connection that loses a frame loses all that follow
+  int copies = 1;  // 2: a duplicate. 0 is not offered: a connection that loses a frame loses all that follow
 };
-using FrameFault =
-    std::function<FrameFate(const NodeState& from, const NodeState& to, std::string_view frame)>;
+using FrameFault = std::function<FrameFate(const NodeState& from, const NodeState& to, std::string_view frame)>;
 
 class SimConnection;
 
@@ -66,9 +63,10 @@ class Wires {
     std::function<void(env::ConnectionRef)> on_accept;
   };
   Nanos draw_delay();
-  std::pair<std::shared_ptr<SimConnection>, std::shared_ptr<SimConnection>> make_pair(
-      std::shared_ptr<NodeState> a, std::shared_ptr<Lane> lane_a, std::shared_ptr<NodeState> b,
-      std::shared_ptr<Lane> lane_b);
+  std::pair<std::shared_ptr<SimConnection>, std::shared_ptr<SimConnection>> make_pair(std::shared_ptr<NodeState> a,
+                                                                                      std::shared_ptr<Lane> lane_a,
+                                                                                      std::shared_ptr<NodeState> b,
+                                                                                      std::shared_ptr<Lane> lane_b);
   void release();
 
   Scheduler& scheduler_;
@@ -85,15 +83,12 @@ class Wires {
 // A process's view of the wires.
 class SimNetwork final : public env::Network {
  public:
-  SimNetwork(Wires& wires, std::shared_ptr<NodeState> node)
-      : wires_(wires), node_(std::move(node)) {}
-  Result<std::unique_ptr<env::Listener>> listen(
-      env::Loop& loop, const std::string& host, std::uint16_t port,
-      std::function<void(env::ConnectionRef)> on_accept) override;
+  SimNetwork(Wires& wires, std::shared_ptr<NodeState> node) : wires_(wires), node_(std::move(node)) {}
+  Result<std::unique_ptr<env::Listener>> listen(env::Loop& loop, const std::string& host, std::uint16_t port,
+                                                std::function<void(env::ConnectionRef)> on_accept) override;
   void connect(env::Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                std::function<void(Result<env::ConnectionRef>)> done) override;
-  Result<std::unique_ptr<env::ByteStream>> open_stream(const std::string&,
-                                                       std::uint16_t) override {
+  Result<std::unique_ptr<env::ByteStream>> open_stream(const std::string&, std::uint16_t) override {
     return fail(Code::kUnavailable, "The simulation has no servers to read from");
   }
   std::uint64_t frames_refused() const override { return 0; }

@@ -63,9 +63,7 @@ void Lane::end() {
   if (!is_current()) step_ = nullptr;
 }
 
-bool Lane::has_due_timer() const {
-  return !timers_.empty() && timers_.begin()->first.first <= scheduler_.now_;
-}
+bool Lane::has_due_timer() const { return !timers_.empty() && timers_.begin()->first.first <= scheduler_.now_; }
 
 bool Lane::is_ready() const {
   if (has_ended_ || !node_->is_alive || node_->is_paused || node_->is_dying) return false;
@@ -171,8 +169,7 @@ bool Scheduler::step() {
     }
     if (ready_.empty()) return false;
     Lane* lane = ready_[prng_.below(ready_.size())];
-    now_ += 1 + static_cast<std::int64_t>(
-                    prng_.below(static_cast<std::uint64_t>(options_.event_cost_max.count())));
+    now_ += 1 + static_cast<std::int64_t>(prng_.below(static_cast<std::uint64_t>(options_.event_cost_max.count())));
     if (lane->node_->starved > 0 && prng_.chance(lane->node_->starved)) continue;
     ++events_;
     note(lane->id_ ^ (static_cast<std::uint64_t>(now_) << 8));
@@ -182,8 +179,7 @@ bool Scheduler::step() {
     lane->run_one();
     current_ = nullptr;
     refresh(*lane);
-    if (events_ % 4096 == 0)
-      std::erase_if(lanes_, [](const auto& l) { return l->has_ended_ && l.use_count() == 1; });
+    if (events_ % 4096 == 0) std::erase_if(lanes_, [](const auto& l) { return l->has_ended_ && l.use_count() == 1; });
     return true;
   }
 }

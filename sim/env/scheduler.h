@@ -107,9 +107,7 @@ class Scheduler {
   void note(std::uint64_t value) { trace_ = mix64(trace_ ^ value); }
   std::uint64_t events() const { return events_; }
   // Set to print every event's lane to standard error.
-  void set_on_event(std::function<void(const NodeState&, std::uint64_t lane)> hook) {
-    on_event_ = std::move(hook);
-  }
+  void set_on_event(std::function<void(const NodeState&, std::uint64_t lane)> hook) { on_event_ = std::move(hook); }
 
  private:
   friend class Lane;

@@ -8,8 +8,7 @@ namespace {
 
 struct SimRig {
   SimRig() {
-    world.start("a", std::make_shared<Disk>(),
-                [](env::Env&, const auto&) { return std::make_shared<int>(0); });
+    world.start("a", std::make_shared<Disk>(), [](env::Env&, const auto&) { return std::make_shared<int>(0); });
   }
   World world{{.seed = 7}};
   env::Env& env() { return world.env("a"); }
@@ -17,15 +16,11 @@ struct SimRig {
     EXPECT_TRUE(env().files.make_directories("/scratch", 0755).ok());
     return "/scratch";
   }
-  bool wait(const std::function<bool()>& holds) {
-    return world.run_until(holds, std::chrono::minutes(1));
-  }
+  bool wait(const std::function<bool()>& holds) { return world.run_until(holds, std::chrono::minutes(1)); }
 };
 
 using env::ConnectionRef;
-const Program kIdle = [](env::Env&, const std::vector<std::string>&) {
-  return std::make_shared<int>(0);
-};
+const Program kIdle = [](env::Env&, const std::vector<std::string>&) { return std::make_shared<int>(0); };
 
 TEST(World, KillEndsAProcessAtOnceAndTellsItsPeers) {
   World world({.seed = 3});
@@ -41,16 +36,14 @@ TEST(World, KillEndsAProcessAtOnceAndTellsItsPeers) {
   };
   server_loop->post(tick);
   auto listener = world.env("server").network.listen(
-      *server_loop, "127.0.0.1", 6123,
-      [](const ConnectionRef& c) { c->set_handler({[](std::string_view) {}}); });
+      *server_loop, "127.0.0.1", 6123, [](const ConnectionRef& c) { c->set_handler({[](std::string_view) {}}); });
   ASSERT_TRUE(listener.ok());
   ConnectionRef client;
   bool is_lost = false;
-  world.env("client").network.connect(
-      *client_loop, "127.0.0.1", 6123, Millis(100), [&](Result<ConnectionRef> c) {
-        client = *c;
-        client->set_handler({[](std::string_view) {}, [&](const Status&) { is_lost = true; }});
-      });
+  world.env("client").network.connect(*client_loop, "127.0.0.1", 6123, Millis(100), [&](Result<ConnectionRef> c) {
+    client = *c;
+    client->set_handler({[](std::string_view) {}, [&](const Status&) { is_lost = true; }});
+  });
   world.run_for(Millis(20));
   ASSERT_NE(client, nullptr);
   EXPECT_GE(ticks, 10);
@@ -72,11 +65,10 @@ TEST(World, CutHoldsFramesAndJoinDeliversThem) {
   auto loop_b = world.env("b").threads.make_loop("b");
   std::string got;
   std::vector<ConnectionRef> accepted;
-  auto listener =
-      world.env("b").network.listen(*loop_b, "127.0.0.1", 0, [&](const ConnectionRef& c) {
-        accepted.push_back(c);
-        c->set_handler({[&](std::string_view frame) { got += frame; }});
-      });
+  auto listener = world.env("b").network.listen(*loop_b, "127.0.0.1", 0, [&](const ConnectionRef& c) {
+    accepted.push_back(c);
+    c->set_handler({[&](std::string_view frame) { got += frame; }});
+  });
   ConnectionRef connection;
   world.env("a").network.connect(*loop_a, "127.0.0.1", (*listener)->port(), Millis(100),
                                  [&](Result<ConnectionRef> c) { connection = *c; });
@@ -124,8 +116,7 @@ TEST(World, SpawnedProcessesDieWithTheirParentAndReportTheirEnd) {
   int ended_by = 0;
   env::SpawnOptions options;
   options.arguments = {"/bin/drey", "taskmanager"};
-  auto pid = world.env("parent").processes.spawn(*loop, options,
-                                                 [&](env::ExitStatus s) { ended_by = s.signal; });
+  auto pid = world.env("parent").processes.spawn(*loop, options, [&](env::ExitStatus s) { ended_by = s.signal; });
   ASSERT_TRUE(pid.ok());
   world.run_for(Millis(5));
   EXPECT_TRUE(world.env("parent").processes.is_alive(*pid));
@@ -220,23 +211,20 @@ std::uint64_t trace_of(std::uint64_t seed) {
   auto loop_a = world.env("a").threads.make_loop("a");
   auto loop_b = world.env("b").threads.make_loop("b");
   std::vector<ConnectionRef> ends;
-  auto listener =
-      world.env("b").network.listen(*loop_b, "127.0.0.1", 0, [&](const ConnectionRef& c) {
-        ends.push_back(c);
-        c->set_handler(
-            {[&, raw = c.get()](std::string_view frame) { raw->send(std::string(frame) + "b"); }});
-      });
+  auto listener = world.env("b").network.listen(*loop_b, "127.0.0.1", 0, [&](const ConnectionRef& c) {
+    ends.push_back(c);
+    c->set_handler({[&, raw = c.get()](std::string_view frame) { raw->send(std::string(frame) + "b"); }});
+  });
   int rounds = 0;
-  world.env("a").network.connect(
-      *loop_a, "127.0.0.1", (*listener)->port(), Millis(100), [&](Result<ConnectionRef> c) {
-        ends.push_back(*c);
-        (*c)->set_handler({[&, raw = c->get()](std::string_view) {
-          ++rounds;
-          raw->send(std::to_string(world.env("a").random.next()));
-          world.env("a").io.post([&] { (void)world.env("a").files.write_atomic("/x", "y"); });
-        }});
-        (*c)->send("start");
-      });
+  world.env("a").network.connect(*loop_a, "127.0.0.1", (*listener)->port(), Millis(100), [&](Result<ConnectionRef> c) {
+    ends.push_back(*c);
+    (*c)->set_handler({[&, raw = c->get()](std::string_view) {
+      ++rounds;
+      raw->send(std::to_string(world.env("a").random.next()));
+      world.env("a").io.post([&] { (void)world.env("a").files.write_atomic("/x", "y"); });
+    }});
+    (*c)->send("start");
+  });
   world.run_for(Millis(100));
   EXPECT_GT(rounds, 20);
   return world.trace();

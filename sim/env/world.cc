@@ -16,9 +16,7 @@ constexpr std::int64_t kEpochMillis = 1'767'225'600'000;  // 2026-01-01T00:00:00
 class SimClock final : public env::Clock {
  public:
   SimClock(Scheduler& scheduler, Millis skew) : scheduler_(scheduler), skew_(skew) {}
-  Instant wall() override {
-    return {kEpochMillis + skew_.count() + scheduler_.now().nanos / 1'000'000};
-  }
+  Instant wall() override { return {kEpochMillis + skew_.count() + scheduler_.now().nanos / 1'000'000}; }
   Ticks ticks() override { return scheduler_.now(); }
 
  private:
@@ -60,9 +58,8 @@ struct World::Process {
       : state(std::make_shared<NodeState>()),
         pid(its_pid),
         disk(std::move(its_disk)),
-        clock(world.scheduler_,
-              Millis(static_cast<std::int64_t>(world.prng().below(
-                  static_cast<std::uint64_t>(world.options_.clock_skew_max.count()) + 1)))),
+        clock(world.scheduler_, Millis(static_cast<std::int64_t>(world.prng().below(
+                                    static_cast<std::uint64_t>(world.options_.clock_skew_max.count()) + 1)))),
         random(world.prng().next()),
         files(world.scheduler_, state, disk, clock),
         network(world.wires_, state),
@@ -92,26 +89,22 @@ struct World::Process {
 Result<std::int64_t> SimProcesses::spawn(env::Loop& loop, const env::SpawnOptions& options,
                                          std::function<void(env::ExitStatus)> on_exit) {
   World::Process* self = world_.find(owner_);
-  if (self == nullptr || !self->state->acts())
-    return fail(Code::kIo, "The process has been killed");
-  const auto program = options.arguments.empty() ? world_.programs_.end()
-                                                 : world_.programs_.find(options.arguments[0]);
-  if (program == world_.programs_.end())
-    return fail(Code::kNotFound, "Cannot start a process: no such program");
+  if (self == nullptr || !self->state->acts()) return fail(Code::kIo, "The process has been killed");
+  const auto program = options.arguments.empty() ? world_.programs_.end() : world_.programs_.find(options.arguments[0]);
+  if (program == world_.programs_.end()) return fail(Code::kNotFound, "Cannot start a process: no such program");
   const std::int64_t pid = world_.next_pid_++;
   const std::string name = fmt::format("{}.{}", env::base_name_of(options.arguments[0]), pid);
   const auto lane = static_cast<SimLoop&>(loop).lane();
-  world_.scheduler_.at(
-      world_.now() + std::chrono::milliseconds(1),
-      [this, pid, name, program = program->second, arguments = options.arguments, lane,
-       on_exit = std::move(on_exit), dies_with_parent = options.dies_with_parent] {
-        if (world_.find(owner_) == nullptr) return;
-        world_.start_as(pid, name, disk_, program, arguments);
-        World::Process& child = *world_.find(name);
-        if (dies_with_parent) child.parent = owner_;
-        child.on_exit = on_exit;
-        child.exit_lane = lane;
-      });
+  world_.scheduler_.at(world_.now() + std::chrono::milliseconds(1),
+                       [this, pid, name, program = program->second, arguments = options.arguments, lane,
+                        on_exit = std::move(on_exit), dies_with_parent = options.dies_with_parent] {
+                         if (world_.find(owner_) == nullptr) return;
+                         world_.start_as(pid, name, disk_, program, arguments);
+                         World::Process& child = *world_.find(name);
+                         if (dies_with_parent) child.parent = owner_;
+                         child.on_exit = on_exit;
+                         child.exit_lane = lane;
+                       });
   return pid;
 }
 
@@ -133,9 +126,7 @@ void SimProcesses::signal(std::int64_t pid, int signal_number) {
 }
 
 World::World(WorldOptions options)
-    : options_(options),
-      scheduler_({options.seed, options.event_cost_max}),
-      wires_(scheduler_, options.network) {}
+    : options_(options), scheduler_({options.seed, options.event_cost_max}), wires_(scheduler_, options.network) {}
 
 World::~World() {
   while (!processes_.empty()) end(*processes_.begin()->second, SIGKILL, true);
@@ -153,8 +144,8 @@ void World::start(const std::string& name, DiskRef disk, const Program& program,
   start_as(next_pid_++, name, std::move(disk), program, arguments);
 }
 
-void World::start_as(std::int64_t pid, const std::string& name, DiskRef disk,
-                     const Program& program, const std::vector<std::string>& arguments) {
+void World::start_as(std::int64_t pid, const std::string& name, DiskRef disk, const Program& program,
+                     const std::vector<std::string>& arguments) {
   DREY_CHECK(find(name) == nullptr);
   auto process = std::make_unique<Process>(*this, name, std::move(disk), pid);
   Process& started = *process;
@@ -173,9 +164,7 @@ void World::end(Process& process, int signal_number, bool silently) {
   process.root.reset();
   process.io.end();
   if (process.on_exit && process.exit_lane != nullptr) {
-    process.exit_lane->post([on_exit = process.on_exit, signal_number] {
-      on_exit({0, signal_number});
-    });
+    process.exit_lane->post([on_exit = process.on_exit, signal_number] { on_exit({0, signal_number}); });
   }
   std::vector<std::string> children;
   for (const auto& [child, other] : processes_) {

@@ -24,8 +24,7 @@ class World;
 
 // Makes a process. What it returns lives as long as the process. The arguments are those of a
 // spawn, else empty.
-using Program =
-    std::function<std::shared_ptr<void>(env::Env& env, const std::vector<std::string>& arguments)>;
+using Program = std::function<std::shared_ptr<void>(env::Env& env, const std::vector<std::string>& arguments)>;
 
 struct WorldOptions {
   std::uint64_t seed = 0;
@@ -46,9 +45,7 @@ class World {
              const std::vector<std::string>& arguments = {});
   // What Processes::spawn starts for a program path of this name; its arguments[1] on are handed
   // over.
-  void set_program(const std::string& path, Program program) {
-    programs_[path] = std::move(program);
-  }
+  void set_program(const std::string& path, Program program) { programs_[path] = std::move(program); }
   // SIGKILL. Children that die with their parent go too. Fine when it does not run. `silently`: no
   // peer is told, as when the machine's cable is pulled.
   void kill(const std::string& name, bool silently = false);

@@ -9,25 +9,22 @@
 namespace drey {
 
 // Prints to standard error and aborts. `file`, `expression` are string literals.
-[[noreturn]] void check_failed(const char* file, int line, const char* expression,
-                               const std::string& values);
+[[noreturn]] void check_failed(const char* file, int line, const char* expression, const std::string& values);
 
 // Called (once) before the abort, e.g. to flush logs. Null to remove. Not thread-safe: set at start.
 void set_check_hook(void (*hook)());
 
 }  // namespace drey
 
-#define DREY_CHECK(cond)                                                       \
-  (__builtin_expect(static_cast<bool>(cond), 1)                                \
-       ? static_cast<void>(0)                                                  \
-       : ::drey::check_failed(__FILE__, __LINE__, #cond, std::string()))
-#define DREY_CHECK_OP_(a, op, b)                                               \
-  do {                                                                         \
-    const auto& drey_a = (a);                                                  \
-    const auto& drey_b = (b);                                                  \
-    if (__builtin_expect(!(drey_a op drey_b), 0))                              \
-      ::drey::check_failed(__FILE__, __LINE__, #a " " #op " " #b,              \
-                           ::fmt::format("{} vs {}", drey_a, drey_b));         \
+#define DREY_CHECK(cond)                                               \
+  (__builtin_expect(static_cast<bool>(cond), 1) ? static_cast<void>(0) \
+                                                : ::drey::check_failed(__FILE__, __LINE__, #cond, std::string()))
+#define DREY_CHECK_OP_(a, op, b)                                                                              \
+  do {                                                                                                        \
+    const auto& drey_a = (a);                                                                                 \
+    const auto& drey_b = (b);                                                                                 \
+    if (__builtin_expect(!(drey_a op drey_b), 0))                                                             \
+      ::drey::check_failed(__FILE__, __LINE__, #a " " #op " " #b, ::fmt::format("{} vs {}", drey_a, drey_b)); \
   } while (false)
 #define DREY_CHECK_EQ(a, b) DREY_CHECK_OP_(a, ==, b)
 #define DREY_CHECK_NE(a, b) DREY_CHECK_OP_(a, !=, b)

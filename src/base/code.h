@@ -9,10 +9,10 @@ namespace drey {
 
 enum class Code : std::uint8_t {
   kOk,
-  kInvalidArgument,    // The caller's value is wrong; the message names it and the way out.
+  kInvalidArgument,  // The caller's value is wrong; the message names it and the way out.
   kNotFound,
   kAlreadyExists,
-  kConflict,           // Right request, wrong moment (job already terminated).
+  kConflict,  // Right request, wrong moment (job already terminated).
   kUnauthorized,
   kForbidden,
   kPayloadTooLarge,
@@ -31,8 +31,8 @@ enum class Code : std::uint8_t {
 };
 
 enum class Blame : std::uint8_t { kNobody, kCaller, kExternal, kEngine };
-// Whether a job that failed so may be healed by another start: a file may come, a permission be given; an option, a row or a
-// program that is wrong stays wrong.
+// Whether a job that failed so may be healed by another start: a file may come, a permission be given; an option, a row
+// or a program that is wrong stays wrong.
 enum class Retry : std::uint8_t { kNo, kBackoff };
 
 struct CodeRow {

@@ -19,7 +19,9 @@ template <typename E>
 EnumRow(E, const char*) -> EnumRow<E>;
 
 template <typename E>
-concept HasEnumTable = requires(E e) { enum_table(e).size(); };
+concept HasEnumTable = requires(E e) {
+  enum_table(e).size();
+};
 
 // REQUIRES: the table lists `value`; an unlisted one prints as "?".
 template <HasEnumTable E>

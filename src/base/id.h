@@ -47,9 +47,9 @@ class Id {
 };
 
 using JobId = Id<struct JobTag>;
-using VertexId = Id<struct VertexTag>;        // Flink's JobVertexID.
+using VertexId = Id<struct VertexTag>;  // Flink's JobVertexID.
 using OperatorId = Id<struct OperatorTag>;
-using TriggerId = Id<struct TriggerTag>;      // Of an asynchronous operation.
+using TriggerId = Id<struct TriggerTag>;  // Of an asynchronous operation.
 using DatasetId = Id<struct DatasetTag>;
 using AllocationId = Id<struct AllocationTag>;  // A slot given to a job.
 

@@ -56,7 +56,7 @@ inline Status fail(Code code, std::string message) { return Status(code, std::mo
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
   Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     DREY_CHECK(!status_.ok());
   }
@@ -90,8 +90,8 @@ class [[nodiscard]] Result {
 }  // namespace drey
 
 // Propagates a failure: DREY_TRY(file->sync());
-#define DREY_TRY(expr)                                        \
-  do {                                                        \
+#define DREY_TRY(expr)                                                                          \
+  do {                                                                                          \
     if (::drey::Status drey_try_status = (expr); !drey_try_status.ok()) return drey_try_status; \
   } while (false)
 
@@ -99,7 +99,7 @@ class [[nodiscard]] Result {
 #define DREY_CONCAT(a, b) DREY_CONCAT_(a, b)
 // Propagates or binds: DREY_TRY_ASSIGN(auto file, fs.open(path));
 #define DREY_TRY_ASSIGN(lhs, expr) DREY_TRY_ASSIGN_(DREY_CONCAT(drey_result_, __LINE__), lhs, expr)
-#define DREY_TRY_ASSIGN_(tmp, lhs, expr)  \
-  auto tmp = (expr);                      \
-  if (!tmp.ok()) return tmp.status();     \
+#define DREY_TRY_ASSIGN_(tmp, lhs, expr) \
+  auto tmp = (expr);                     \
+  if (!tmp.ok()) return tmp.status();    \
   lhs = std::move(tmp).value()

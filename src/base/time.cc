@@ -28,16 +28,26 @@ struct Unit {
 // Flink's labels: singular, plural and short forms.
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::array kUnits{
-    Unit{"", 1'000'000},          Unit{"ns", 1},
-    Unit{"nano", 1},              Unit{"nanosecond", 1},
-    Unit{"µs", 1'000},            Unit{"micro", 1'000},
-    Unit{"microsecond", 1'000},   Unit{"us", 1'000},
-    Unit{"ms", 1'000'000},        Unit{"milli", 1'000'000},
-    Unit{"millisecond", 1'000'000}, Unit{"s", kSecond},
-    Unit{"sec", kSecond},         Unit{"second", kSecond},
-    Unit{"m", 60 * kSecond},      Unit{"min", 60 * kSecond},
-    Unit{"minute", 60 * kSecond}, Unit{"h", 3600 * kSecond},
-    Unit{"hour", 3600 * kSecond}, Unit{"d", 86400 * kSecond},
+    Unit{"", 1'000'000},
+    Unit{"ns", 1},
+    Unit{"nano", 1},
+    Unit{"nanosecond", 1},
+    Unit{"µs", 1'000},
+    Unit{"micro", 1'000},
+    Unit{"microsecond", 1'000},
+    Unit{"us", 1'000},
+    Unit{"ms", 1'000'000},
+    Unit{"milli", 1'000'000},
+    Unit{"millisecond", 1'000'000},
+    Unit{"s", kSecond},
+    Unit{"sec", kSecond},
+    Unit{"second", kSecond},
+    Unit{"m", 60 * kSecond},
+    Unit{"min", 60 * kSecond},
+    Unit{"minute", 60 * kSecond},
+    Unit{"h", 3600 * kSecond},
+    Unit{"hour", 3600 * kSecond},
+    Unit{"d", 86400 * kSecond},
     Unit{"day", 86400 * kSecond},
 };
 
@@ -58,11 +68,20 @@ std::optional<Nanos> parse_iso(std::string_view text) {
     if (error != std::errc() || end == text.data() + text.size()) return std::nullopt;
     double scale = 0;
     switch (std::toupper(static_cast<unsigned char>(*end))) {
-      case 'D': scale = 86400; break;
-      case 'H': scale = 3600; break;
-      case 'M': scale = in_time ? 60 : 0; break;
-      case 'S': scale = 1; break;
-      default: return std::nullopt;
+      case 'D':
+        scale = 86400;
+        break;
+      case 'H':
+        scale = 3600;
+        break;
+      case 'M':
+        scale = in_time ? 60 : 0;
+        break;
+      case 'S':
+        scale = 1;
+        break;
+      default:
+        return std::nullopt;
     }
     if (scale == 0) return std::nullopt;
     total += value * scale;
@@ -116,8 +135,7 @@ std::optional<std::int64_t> parse_instant(std::string_view text) {
   const auto day = digits(text, 8, 2);
   if (!year || !month || !day || text[4] != '-' || text[7] != '-') return std::nullopt;
   if (*month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-  const std::int64_t days =
-      days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day));
+  const std::int64_t days = days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day));
   if (civil_from_days(days).day != static_cast<unsigned>(*day)) return std::nullopt;
   std::int64_t millis = days * kDayMillis;
   if (text.size() == 10) return millis;

@@ -6,9 +6,7 @@
 namespace drey {
 
 std::size_t utf8_sequence_bytes(std::string_view text) {
-  const auto at = [&](std::size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
-  };
+  const auto at = [&](std::size_t i) -> unsigned { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
   const auto follows = [&](std::size_t i) { return at(i) >= 0x80 && at(i) <= 0xBF; };
   if (text.empty()) return 0;
   const unsigned a = at(0);

@@ -8,13 +8,10 @@ namespace drey {
 namespace {
 
 std::string encoded(unsigned code) {
-  const auto byte = [](unsigned value) {
-    return static_cast<char>(static_cast<unsigned char>(value));
-  };
+  const auto byte = [](unsigned value) { return static_cast<char>(static_cast<unsigned char>(value)); };
   if (code < 0x80) return {byte(code)};
   if (code < 0x800) return {byte(0xC0 | code >> 6), byte(0x80 | (code & 63))};
-  if (code < 0x10000)
-    return {byte(0xE0 | code >> 12), byte(0x80 | (code >> 6 & 63)), byte(0x80 | (code & 63))};
+  if (code < 0x10000) return {byte(0xE0 | code >> 12), byte(0x80 | (code >> 6 & 63)), byte(0x80 | (code & 63))};
   return {byte(0xF0 | code >> 18), byte(0x80 | (code >> 12 & 63)), byte(0x80 | (code >> 6 & 63)),
           byte(0x80 | (code & 63))};
 }
@@ -30,8 +27,8 @@ TEST(Utf8, EveryCodePointButSurrogatesIsOneSequence) {
 }
 
 TEST(Utf8, LongFormsAndCutOnesAreRefused) {
-  for (const char* bad : {"\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\x80",
-                          "\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98", "\xC3("}) {
+  for (const char* bad : {"\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\x80", "\xFF", "\xC3",
+                          "\xE2\x82", "\xF0\x9F\x98", "\xC3("}) {
     EXPECT_EQ(utf8_sequence_bytes(bad), 0u) << bad;
     EXPECT_FALSE(is_utf8(bad)) << bad;
   }

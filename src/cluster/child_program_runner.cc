@@ -20,7 +20,8 @@ std::string last_lines(const std::string& output) {
 
 class ChildRunner final : public ProgramRunner {
  public:
-  ChildRunner(env::Env& env, std::string directory, ProgramLimits limits) : env_(env), directory_(std::move(directory)), limits_(limits) {}
+  ChildRunner(env::Env& env, std::string directory, ProgramLimits limits)
+      : env_(env), directory_(std::move(directory)), limits_(limits) {}
 
   void plan(env::Loop& loop, Request request, std::function<void(Result<graph::JobGraph>)> done) override {
     struct Run {
@@ -58,23 +59,29 @@ class ChildRunner final : public ProgramRunner {
       auto bytes = env_.files.read_all(answer);
       static_cast<void>(env_.files.remove(answer));
       if (run->late) {
-        return done(fail(Code::kUserCode, fmt::format("The program did not return within {} ms (drey.program.timeout){}", limits_.deadline.count(),
-                                                      last_lines(run->output))));
+        return done(
+            fail(Code::kUserCode, fmt::format("The program did not return within {} ms (drey.program.timeout){}",
+                                              limits_.deadline.count(), last_lines(run->output))));
       }
-      if (run->loud) return done(fail(Code::kUserCode, "The program printed too much before it built its graph" + last_lines(run->output)));
+      if (run->loud)
+        return done(
+            fail(Code::kUserCode, "The program printed too much before it built its graph" + last_lines(run->output)));
       if (exit.signal != 0) {
-        return done(fail(Code::kUserCode, fmt::format("The program was ended by signal {}{}", exit.signal, last_lines(run->output))));
+        return done(fail(Code::kUserCode,
+                         fmt::format("The program was ended by signal {}{}", exit.signal, last_lines(run->output))));
       }
       auto decoded = bytes.ok() ? wire::decode<ProgramAnswer>(*bytes) : Result<ProgramAnswer>(bytes.status());
       if (!decoded.ok()) {
-        return done(fail(Code::kUserCode, fmt::format("The program exited with code {} before its graph was built{}", exit.code,
-                                                      last_lines(run->output))));
+        return done(fail(Code::kUserCode, fmt::format("The program exited with code {} before its graph was built{}",
+                                                      exit.code, last_lines(run->output))));
       }
       if (!decoded->ok) {
         if (decoded->origin == "std::bad_alloc") {
-          return done(fail(Code::kUserCode, fmt::format("The program needs more memory than the {} bytes it may have (drey.program.memory){}",
-                                                        limits_.memory_bytes, last_lines(run->output)))
-                          .with_origin(decoded->origin));
+          return done(
+              fail(Code::kUserCode,
+                   fmt::format("The program needs more memory than the {} bytes it may have (drey.program.memory){}",
+                               limits_.memory_bytes, last_lines(run->output)))
+                  .with_origin(decoded->origin));
         }
         const std::string origin = decoded->origin.empty() ? "" : decoded->origin + ": ";
         // Without an origin it is not the program that failed: its entry or its graph does not fit.

@@ -1,4 +1,5 @@
-// ChildProgramRunner: a program's main in a child process with a deadline and a memory limit; its graph comes back in a file.
+// ChildProgramRunner: a program's main in a child process with a deadline and a memory limit; its graph comes back in a
+// file.
 #pragma once
 
 #include <string>
@@ -8,9 +9,9 @@
 namespace drey::cluster {
 
 struct ProgramLimits {
-  Millis deadline{60'000};                     // drey.program.timeout
-  std::uint64_t memory_bytes = 1u << 30;       // drey.program.memory
-  std::uint64_t output_bytes = 1u << 20;       // what is kept of what it prints
+  Millis deadline{60'000};                // drey.program.timeout
+  std::uint64_t memory_bytes = 1u << 30;  // drey.program.memory
+  std::uint64_t output_bytes = 1u << 20;  // what is kept of what it prints
 };
 
 // What the child (`drey program`) is told and answers, in files of `directory`.

@@ -35,8 +35,7 @@ struct ClusterOptions {
     using M = ClusterOptions;
     using config::option;
     return std::tuple{
-        option("jobmanager.rpc.port", &M::rpc_port,
-               "Port for TaskManagers, on loopback; 0: any free one.")
+        option("jobmanager.rpc.port", &M::rpc_port, "Port for TaskManagers, on loopback; 0: any free one.")
             .between(0, 65'535),
         option("drey.cluster.secret", &M::secret, "What TaskManagers must know to register.")
             .defaults_to("drawn at each start"),
@@ -44,11 +43,9 @@ struct ClusterOptions {
                "Time between two reports of a TaskManager: so old may be what REST tells of its "
                "metrics. With more than 200 tasks it takes longer.")
             .at_least(10),
-        option("heartbeat.timeout", &M::heartbeat_timeout,
-               "A TaskManager that is silent for longer is lost.")
+        option("heartbeat.timeout", &M::heartbeat_timeout, "A TaskManager that is silent for longer is lost.")
             .at_least(50),
-        option("slot.request.timeout", &M::slot_timeout, "A job that waits longer for slots fails.")
-            .at_least(1),
+        option("slot.request.timeout", &M::slot_timeout, "A job that waits longer for slots fails.").at_least(1),
         option("taskmanager.load-balance.mode", &M::load_balance,
                "Slots of a job are spread over TaskManagers, or (NONE) taken from as few as may be."),
         option("execution.checkpointing.dir", &M::checkpoint_directory,
@@ -59,11 +56,9 @@ struct ClusterOptions {
                "Where savepoints go when the request does not say; a directory per savepoint.")
             .renamed_from("state.savepoints.dir")
             .defaults_to("none: each request must say"),
-        option("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling",
-               &M::rescale_cooldown,
+        option("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", &M::rescale_cooldown,
                "Time after a rescaling before slots that come lead to the next one."),
-        option("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout",
-               &M::slot_stabilization,
+        option("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout", &M::slot_stabilization,
                "A job with bounds that waits longer for all its slots starts with those there are."),
         option("web.adaptive-scheduler.rescale-history.size", &M::rescale_history,
                "How many rescalings of a job are remembered; 0: none.")
@@ -80,9 +75,7 @@ struct ClusterOptions {
             .at_least(-1),
         option("historyserver.archive.retained-ttl", &M::archived_age,
                "As jobstore.expiration-time, as a duration; the shorter one counts; 0: not set."),
-        option("drey.program.timeout", &M::program_timeout,
-               "A program's main that takes longer is ended.")
-            .at_least(1),
+        option("drey.program.timeout", &M::program_timeout, "A program's main that takes longer is ended.").at_least(1),
         option("drey.program.memory", &M::program_memory, "Address space of a program's main."),
     };
   }

@@ -26,8 +26,7 @@ void run(std::string_view input) {
   env::FileSystem& files = env::posix().files;
   static const std::string base = [&] {
     const bool in_memory = files.stat("/dev/shm").ok();
-    const std::string made =
-        (in_memory ? "/dev/shm/drey-fuzz-" : "/tmp/drey-fuzz-") + std::to_string(::getpid());
+    const std::string made = (in_memory ? "/dev/shm/drey-fuzz-" : "/tmp/drey-fuzz-") + std::to_string(::getpid());
     fuzz::expect(files.make_directories(made + "/jars").ok(), "there is a directory");
     std::atexit([] {
       static_cast<void>(env::posix().files.remove_tree(
@@ -43,8 +42,7 @@ void run(std::string_view input) {
     pack(path, input.substr(1));
   } else {
     auto file = files.create(path);
-    fuzz::expect(file.ok() && (*file)->append(input.substr(1)).ok() && (*file)->close().ok(),
-                 "the jar is written");
+    fuzz::expect(file.ok() && (*file)->append(input.substr(1)).ok() && (*file)->close().ok(), "the jar is written");
   }
   Jars jars(base + "/jars", base + "/cache", env::posix());
   const auto listed = jars.list();
@@ -55,8 +53,7 @@ void run(std::string_view input) {
                "a program has an entry and a module");
   static_cast<void>(unpack_folder(files, path, "lib/", base + "/out"));
   for (const std::string& name : files.list(base).value_or({})) {
-    fuzz::expect(name == "jars" || name == "cache" || name == "out",
-                 "nothing is written beside the directories");
+    fuzz::expect(name == "jars" || name == "cache" || name == "out", "nothing is written beside the directories");
   }
   jars.remove_unpacked(id);
 }

@@ -46,14 +46,16 @@ Result<Zip> open_zip(const std::string& path, const std::string& name) {
   Zip zip(zip_open(path.c_str(), ZIP_RDONLY, &error));
   if (zip == nullptr) {
     return fail(Code::kInvalidArgument,
-                fmt::format("Error while opening jar file '{}'\nCaused by: it is not a zip archive (libzip error {})", path, error));
+                fmt::format("Error while opening jar file '{}'\nCaused by: it is not a zip archive (libzip error {})",
+                            path, error));
   }
   const std::int64_t count = zip_get_num_entries(zip.get(), 0);
-  if (count > kEntriesMax) return bad(name, fmt::format("it has {} entries, at most {} are allowed", count, kEntriesMax));
+  if (count > kEntriesMax)
+    return bad(name, fmt::format("it has {} entries, at most {} are allowed", count, kEntriesMax));
   for (std::int64_t i = 0; i < count; ++i) {
     const std::string entry = name_of(zip.get(), i);
-    if (entry.starts_with('/') || entry == ".." || entry.starts_with("../") || entry.find("/../") != std::string::npos ||
-        entry.ends_with("/..") || entry.find('\\') != std::string::npos) {
+    if (entry.starts_with('/') || entry == ".." || entry.starts_with("../") ||
+        entry.find("/../") != std::string::npos || entry.ends_with("/..") || entry.find('\\') != std::string::npos) {
       return bad(name, fmt::format("the entry '{}' leaves the directory", entry));
     }
   }
@@ -64,7 +66,9 @@ Result<Zip> open_zip(const std::string& path, const std::string& name) {
 Result<std::string> read_entry(zip_t* zip, zip_uint64_t index, std::uint64_t bytes_max, const std::string& name) {
   zip_stat_t stat{};
   if (zip_stat_index(zip, index, 0, &stat) != 0) return bad(name, zip_strerror(zip));
-  if (stat.size > bytes_max) return bad(name, fmt::format("the entry '{}' has {} bytes, at most {} are allowed", stat.name, stat.size, bytes_max));
+  if (stat.size > bytes_max)
+    return bad(name,
+               fmt::format("the entry '{}' has {} bytes, at most {} are allowed", stat.name, stat.size, bytes_max));
   zip_file_t* file = zip_fopen_index(zip, index, 0);
   if (file == nullptr) return bad(name, zip_strerror(zip));
   std::string bytes;
@@ -99,7 +103,8 @@ std::optional<std::string> manifest_value(const std::string& manifest, std::stri
     const std::size_t end = std::min(joined.find('\n', at), joined.size());
     const std::string_view line(joined.data() + at, end - at);
     if (line.empty()) break;
-    if (line.starts_with(key) && line.substr(key.size()).starts_with(": ")) return std::string(line.substr(key.size() + 2));
+    if (line.starts_with(key) && line.substr(key.size()).starts_with(": "))
+      return std::string(line.substr(key.size() + 2));
     at = end + 1;
   }
   return std::nullopt;
@@ -185,7 +190,8 @@ Result<std::string> Jars::add(const std::string& path, const std::string& name) 
   const std::string base = file_name_of(name);
   const JobId random = env_.random.id<struct JobTag>();
   const std::string hex = random.to_string();
-  const std::string uuid = fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4), hex.substr(20));
+  const std::string uuid = fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
+                                       hex.substr(16, 4), hex.substr(20));
   const std::string target = fmt::format("{}/{}_{}", directory_, uuid, base);
   // On the disk before it is said to be there.
   DREY_TRY_ASSIGN(const auto file, env_.files.create(path, true));
@@ -217,7 +223,8 @@ Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry
   if (program.entry.empty()) {
     const auto entries = entries_of(manifest);
     if (entries.empty()) {
-      return fail(Code::kInvalidArgument, "Neither a 'Main-Class', nor a 'program-class' entry was found in the jar file.");
+      return fail(Code::kInvalidArgument,
+                  "Neither a 'Main-Class', nor a 'program-class' entry was found in the jar file.");
     }
     program.entry = entries[0];
   }
@@ -233,10 +240,13 @@ Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry
   }
   if (!module) {
     if (has_classes) {
-      return bad(name, "it holds Java classes. Drey runs native programs (built with drey_add_job); Java programs need a Flink cluster");
+      return bad(name,
+                 "it holds Java classes. Drey runs native programs (built with drey_add_job); Java programs need a "
+                 "Flink cluster");
     }
     return bad(name, others.empty() ? fmt::format("it has no shared object {}*.so", prefix)
-                                    : fmt::format("it has no program for this architecture ({}); it has: {}", kArchitecture, others));
+                                    : fmt::format("it has no program for this architecture ({}); it has: {}",
+                                                  kArchitecture, others));
   }
   const std::string directory = cache_ + "/" + id;
   program.module = module_path(id);
@@ -252,16 +262,19 @@ Result<Jars::Program> Jars::open(const std::string& id, const std::string& entry
 
 namespace {
 
-Status unpack_into(env::FileSystem& files, zip_t* zip, const std::string& name, const std::string& prefix, const std::string& directory) {
+Status unpack_into(env::FileSystem& files, zip_t* zip, const std::string& name, const std::string& prefix,
+                   const std::string& directory) {
   std::uint64_t bytes_all = 0;
   std::int64_t count = 0;
   for (zip_int64_t i = 0; i < zip_get_num_entries(zip, 0); ++i) {
     const std::string entry = name_of(zip, i);
     if (!entry.starts_with(prefix) || entry.ends_with('/')) continue;
-    if (++count > kUnpackedFilesMax) return bad(name, fmt::format("more than {} files lie below {}", kUnpackedFilesMax, prefix));
+    if (++count > kUnpackedFilesMax)
+      return bad(name, fmt::format("more than {} files lie below {}", kUnpackedFilesMax, prefix));
     DREY_TRY_ASSIGN(const std::string bytes, read_entry(zip, static_cast<zip_uint64_t>(i), kUnpackedBytesMax, name));
     bytes_all += bytes.size();
-    if (bytes_all > kUnpackedBytesAllMax) return bad(name, fmt::format("the files below {} have more than {} bytes", prefix, kUnpackedBytesAllMax));
+    if (bytes_all > kUnpackedBytesAllMax)
+      return bad(name, fmt::format("the files below {} have more than {} bytes", prefix, kUnpackedBytesAllMax));
     const std::string path = directory + "/" + entry.substr(prefix.size());
     DREY_TRY(files.make_directories(env::directory_of(path), 0700));
     DREY_TRY_ASSIGN(auto file, files.create(path));
@@ -273,7 +286,8 @@ Status unpack_into(env::FileSystem& files, zip_t* zip, const std::string& name, 
 
 }  // namespace
 
-Status unpack_folder(env::FileSystem& files, const std::string& archive, const std::string& prefix, const std::string& directory) {
+Status unpack_folder(env::FileSystem& files, const std::string& archive, const std::string& prefix,
+                     const std::string& directory) {
   const std::string name = env::base_name_of(archive);
   DREY_TRY_ASSIGN(Zip zip, open_zip(archive, name));
   DREY_TRY(files.remove_tree(directory));

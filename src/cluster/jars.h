@@ -1,8 +1,9 @@
 // Jars: uploaded job archives in a directory of the cluster, and what is inside them.
 //
-// A jar is a zip with META-INF/MANIFEST.MF (program-class or Main-Class names the entry) and lib/<arch>/<name>.so. Anything
-// ending in .jar may be uploaded; what is wrong with it is said when it is planned or run. Reading trusts nothing: declared
-// and real sizes are bounded, names that leave the directory are refused. Threading: any thread. Blocks: file I/O.
+// A jar is a zip with META-INF/MANIFEST.MF (program-class or Main-Class names the entry) and lib/<arch>/<name>.so.
+// Anything ending in .jar may be uploaded; what is wrong with it is said when it is planned or run. Reading trusts
+// nothing: declared and real sizes are bounded, names that leave the directory are refused. Threading: any thread.
+// Blocks: file I/O.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@ namespace drey::cluster {
 class Jars {
  public:
   // `directory` holds the jars; `cache` the shared objects taken out of them.
-  Jars(std::string directory, std::string cache, env::Env& env) : directory_(std::move(directory)), cache_(std::move(cache)), env_(env) {}
+  Jars(std::string directory, std::string cache, env::Env& env)
+      : directory_(std::move(directory)), cache_(std::move(cache)), env_(env) {}
 
   Result<std::vector<gateway::JarModel>> list();
   // Takes the file over as "<uuid>_<name>". Returns its absolute path.
@@ -45,8 +47,10 @@ class Jars {
   env::Env& env_;
 };
 
-// Writes the files below `prefix` ("web/") of a zip archive into `directory`, which is made anew. Bounds: 10,000 files, 64 MiB a
-// file, 512 MiB in all. FAILS WITH: kInvalidArgument, naming the archive; nothing stays behind then. Blocks: file I/O.
-Status unpack_folder(env::FileSystem& files, const std::string& archive, const std::string& prefix, const std::string& directory);
+// Writes the files below `prefix` ("web/") of a zip archive into `directory`, which is made anew. Bounds: 10,000 files,
+// 64 MiB a file, 512 MiB in all. FAILS WITH: kInvalidArgument, naming the archive; nothing stays behind then. Blocks:
+// file I/O.
+Status unpack_folder(env::FileSystem& files, const std::string& archive, const std::string& prefix,
+                     const std::string& directory);
 
 }  // namespace drey::cluster

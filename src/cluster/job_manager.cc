@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include "cluster/snapshot_files.h"
+#include "config/configuration.h"
 #include "control/checkpoint/restore.h"
 #include "control/execution/scaling.h"
-#include "config/configuration.h"
 #include "env/log.h"
 #include "graph/pipeline_options.h"
 #include "wire/binary/codec.h"
@@ -43,12 +43,20 @@ Status not_found(JobId id) { return fail(Code::kNotFound, fmt::format("Job {} no
 
 }  // namespace
 
-void JobManager::document(std::vector<metrics::Documented>& out) { metrics::document<ClusterView>("The JobManager", kClusterMetrics, out); }
+void JobManager::document(std::vector<metrics::Documented>& out) {
+  metrics::document<ClusterView>("The JobManager", kClusterMetrics, out);
+}
 
-JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
-                       std::unique_ptr<ProgramRunner> runner)
-    : options_(std::move(options)), env_(env), store_(std::move(store)), jars_(std::move(jars)), runner_(std::move(runner)), operations_(*store_),
-      operation_runner_(operations_, env_, *this), slots_(options_.cluster.load_balance) {
+JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store,
+                       std::unique_ptr<Jars> jars, std::unique_ptr<ProgramRunner> runner)
+    : options_(std::move(options)),
+      env_(env),
+      store_(std::move(store)),
+      jars_(std::move(jars)),
+      runner_(std::move(runner)),
+      operations_(*store_),
+      operation_runner_(operations_, env_, *this),
+      slots_(options_.cluster.load_balance) {
   loop_ = env.threads.make_loop("jobmanager");
   const env::MutexLock lock(way_back_->mutex);
   way_back_->loop = loop_.get();
@@ -60,7 +68,8 @@ JobManager::~JobManager() {
     way_back_->loop = nullptr;
   }
   listener_.reset();
-  // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that its work uses.
+  // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that
+  // its work uses.
 }
 
 Status JobManager::start() {
@@ -81,7 +90,8 @@ Status JobManager::start() {
   }));
   std::stable_sort(jobs.begin(), jobs.end(), [](const Found& a, const Found& b) { return a.submitted < b.submitted; });
   DREY_TRY(operations_.load(env_.clock.wall()));
-  auto listener = env_.network.listen(*loop_, options_.host, options_.cluster.rpc_port, [this](env::ConnectionRef c) { on_connection(c); });
+  auto listener = env_.network.listen(*loop_, options_.host, options_.cluster.rpc_port,
+                                      [this](env::ConnectionRef c) { on_connection(c); });
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);
   loop_->post([this, jobs = std::move(jobs)]() mutable {
@@ -93,7 +103,8 @@ Status JobManager::start() {
       }
       env::log_info("jobmanager", "Resuming job {} ({})", job.graph.name, job.id.to_string());
       start_master(std::move(job), [](Result<JobId> resumed) {
-        if (!resumed.ok()) env::log_error("jobmanager", "A stored job cannot be resumed: {}", resumed.status().to_string());
+        if (!resumed.ok())
+          env::log_error("jobmanager", "A stored job cannot be resumed: {}", resumed.status().to_string());
       });
     }
     retire(env_.clock.ticks());
@@ -157,7 +168,8 @@ void JobManager::on_connection(const env::ConnectionRef& connection) {
   });
 }
 
-void JobManager::on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame) {
+void JobManager::on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id,
+                          std::string_view frame) {
   auto message = wire::decode<control::ToJobManager>(frame);
   const bool registers = message.ok() && std::holds_alternative<control::Register>(*message);
   if (registers && !id->empty() && *id == std::get<control::Register>(*message).id) return;  // said twice
@@ -174,7 +186,8 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
   const auto entry = task_managers_.find(*id);
   if (entry == task_managers_.end() || entry->second.connection != connection) return;
   entry->second.last_heard = env_.clock.ticks();
-  if (!std::holds_alternative<control::Heartbeat>(*message) && !std::holds_alternative<control::Told>(*message)) changed();
+  if (!std::holds_alternative<control::Heartbeat>(*message) && !std::holds_alternative<control::Told>(*message))
+    changed();
   const auto master = [&](const control::TaskAddress& task) -> std::shared_ptr<JobMaster> {
     const auto found = masters_.find(task.job);
     return found == masters_.end() ? nullptr : found->second;
@@ -189,7 +202,8 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
     questions_.on_told(*id, std::move(*told));
   } else if (auto* beat = std::get_if<control::Heartbeat>(&*message)) {
     entry->second.model.last_heartbeat = env_.clock.wall().millis;
-    if (!beat->names.empty()) entry->second.model.metrics = {std::make_shared<const metrics::Names>(beat->names), beat->values};
+    if (!beat->names.empty())
+      entry->second.model.metrics = {std::make_shared<const metrics::Names>(beat->names), beat->values};
     for (const control::TaskReport& report : beat->tasks) {
       if (auto m = master(report.task)) m->on_report(report);
     }
@@ -197,13 +211,15 @@ void JobManager::on_frame(const env::ConnectionRef& connection, const std::share
   }
 }
 
-void JobManager::on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message) {
+void JobManager::on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id,
+                             const control::Register& message) {
   changed();
   std::string why;
   if (!control::is_same_secret(message.secret, options_.cluster.secret)) {
     why = "the secret of the cluster does not match";
   } else if (message.version != control::kProtocolVersion) {
-    why = fmt::format("it has protocol version {}, this JobManager has {}: run one version of drey", message.version, control::kProtocolVersion);
+    why = fmt::format("it has protocol version {}, this JobManager has {}: run one version of drey", message.version,
+                      control::kProtocolVersion);
   } else if (task_managers_.contains(message.id)) {
     why = fmt::format("a TaskManager with the id {} is registered already", message.id);
   } else if (message.id.empty()) {
@@ -249,13 +265,15 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
   changed();
   const auto found = task_managers_.find(id);
   if (found == task_managers_.end()) return;
-  control::FailureReport failure{static_cast<std::int32_t>(Code::kIo), why, "org.apache.flink.runtime.jobmaster.JobMasterException", ""};
+  control::FailureReport failure{static_cast<std::int32_t>(Code::kIo), why,
+                                 "org.apache.flink.runtime.jobmaster.JobMasterException", ""};
   if (options_.crash_report) {
     const runtime::CrashReport crash = options_.crash_report(id);
     if (!crash.summary.empty()) {
       const Code blame = crash.in_job_code ? Code::kUserCode : Code::kInternal;
       failure = {static_cast<std::int32_t>(blame),
-                 fmt::format("{} crashed the TaskManager {}: {}", crash.in_job_code ? "The job's code" : "Drey's own code", id, crash.summary),
+                 fmt::format("{} crashed the TaskManager {}: {}",
+                             crash.in_job_code ? "The job's code" : "Drey's own code", id, crash.summary),
                  "drey.NativeCrash", crash.stack};
     }
   }
@@ -274,7 +292,8 @@ void JobManager::on_lost(const std::string& id, const std::string& why) {
 gateway::Future<std::string> JobManager::inspect(std::string task_manager, gateway::Inspection question) {
   gateway::Promise<std::string> promise;
   if (task_manager.empty()) {
-    if (!options_.inspect) return Result<std::string>(fail(Code::kUnavailable, "This JobManager answers no questions."));
+    if (!options_.inspect)
+      return Result<std::string>(fail(Code::kUnavailable, "This JobManager answers no questions."));
     options_.inspect(std::move(question), [promise](Result<std::string> answer) { promise.set(std::move(answer)); });
     return promise.future();
   }
@@ -388,11 +407,12 @@ void JobManager::match_slots() {
     }
     if (now < request.since + options_.cluster.slot_timeout) continue;
     slots_.withdraw(request.job);
-    keep->on_slots_failed(fail(Code::kResourceExhausted,
-                               fmt::format("Could not acquire the minimum required resources: the job needs {} slots, {} are free "
-                                           "on {} TaskManagers. Start drey with more slots (-Dtaskmanager.numberOfTaskSlots={}) "
-                                           "or run the job with a lower parallelism",
-                                           request.slots, slots_.free(), task_managers_.size(), request.slots)));
+    keep->on_slots_failed(
+        fail(Code::kResourceExhausted,
+             fmt::format("Could not acquire the minimum required resources: the job needs {} slots, {} are free "
+                         "on {} TaskManagers. Start drey with more slots (-Dtaskmanager.numberOfTaskSlots={}) "
+                         "or run the job with a lower parallelism",
+                         request.slots, slots_.free(), task_managers_.size(), request.slots)));
   }
 }
 
@@ -448,14 +468,16 @@ void JobManager::remember(gateway::JobOutlineRef ended, gateway::JobModelRef kep
 void JobManager::retire(Ticks now) {
   retire_after_ = now + kRetirePause;
   const ClusterOptions& options = options_.cluster;
-  const auto most = static_cast<std::size_t>(options.archived_jobs < 0 ? options.ended_jobs : std::min(options.ended_jobs, options.archived_jobs));
+  const auto most = static_cast<std::size_t>(
+      options.archived_jobs < 0 ? options.ended_jobs : std::min(options.ended_jobs, options.archived_jobs));
   std::int64_t age = options.ended_job_age_s <= 0 ? INT64_MAX : options.ended_job_age_s * 1000;
   if (options.archived_age.count() > 0) age = std::min<std::int64_t>(age, options.archived_age.count());
   const std::int64_t wall = env_.clock.wall().millis;
   while (!ended_by_time_.empty() && (ended_by_time_.size() > most || wall - ended_by_time_.begin()->first > age)) {
     const JobId oldest = ended_by_time_.begin()->second;
     if (Status removed = store_->remove(oldest); !removed.ok()) {
-      env::log_warn("jobmanager", "The record of job {} cannot be removed: {}", oldest.to_string(), removed.to_string());
+      env::log_warn("jobmanager", "The record of job {} cannot be removed: {}", oldest.to_string(),
+                    removed.to_string());
       return;  // the next look tries again
     }
     changed();
@@ -478,7 +500,8 @@ void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> 
   done(id);
 }
 
-Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism) {
+Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra,
+                                             std::int32_t parallelism) {
   // The program's own settings win over those of the submission, these over the cluster's.
   config::Values settings = graph.settings;
   for (const auto& [key, value] : extra) settings.emplace(key, value);
@@ -489,7 +512,8 @@ Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::m
     }
   }
   config::Values all = settings;
-  if (const auto found = options_.configuration.find("parallelism.default"); found != options_.configuration.end()) all.insert(*found);
+  if (const auto found = options_.configuration.find("parallelism.default"); found != options_.configuration.end())
+    all.insert(*found);
   DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(all));
   if (!pipeline.name.empty()) graph.name = pipeline.name;
   graph.settings = std::move(settings);
@@ -497,10 +521,10 @@ Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::m
   return graph;
 }
 
-void JobManager::submit(graph::JobGraph graph, std::string module, std::optional<JobId> wanted, std::string restore_path,
-                        std::function<void(Result<JobId>)> done) {
-  loop_->post([this, graph = std::move(graph), module = std::move(module), wanted, restore_path = std::move(restore_path),
-               done = std::move(done)]() mutable {
+void JobManager::submit(graph::JobGraph graph, std::string module, std::optional<JobId> wanted,
+                        std::string restore_path, std::function<void(Result<JobId>)> done) {
+  loop_->post([this, graph = std::move(graph), module = std::move(module), wanted,
+               restore_path = std::move(restore_path), done = std::move(done)]() mutable {
     StoredJob job;
     job.graph = std::move(graph);
     job.module = std::move(module);
@@ -546,7 +570,8 @@ void JobManager::plan(const gateway::RunRequest& request,
                       std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done) {
   ++planning_[request.jar];
   // What was taken out of a jar stays only for a running job.
-  const auto finish = [this, jar = request.jar, done = std::move(done)](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
+  const auto finish = [this, jar = request.jar,
+                       done = std::move(done)](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
     done(std::move(planned));
     if (--planning_[jar] > 0) return;
     planning_.erase(jar);
@@ -573,7 +598,8 @@ void JobManager::plan(const gateway::RunRequest& request,
 
 bool JobManager::is_running(const std::string& jar) const {
   const std::string module = jars_->module_path(jar);
-  return std::any_of(masters_.begin(), masters_.end(), [&](const auto& entry) { return !entry.second->is_ended() && entry.second->module() == module; });
+  return std::any_of(masters_.begin(), masters_.end(),
+                     [&](const auto& entry) { return !entry.second->is_ended() && entry.second->module() == module; });
 }
 
 gateway::Future<JobId> JobManager::run_jar(gateway::RunRequest request) {
@@ -584,7 +610,8 @@ gateway::Future<JobId> JobManager::run_jar(gateway::RunRequest request) {
       return fail(Code::kInvalidArgument, "Could not execute application.\nCaused by: " + why.to_string());
     };
     plan(request, [this, request, promise, not_executed](Result<std::pair<graph::JobGraph, Jars::Program>> planned) {
-      if (!planned.ok() && planned.status().code() == Code::kUserCode) return promise.set(not_executed(planned.status()));
+      if (!planned.ok() && planned.status().code() == Code::kUserCode)
+        return promise.set(not_executed(planned.status()));
       if (!planned.ok()) return promise.set(planned.status());
       StoredJob job;
       job.graph = std::move(planned->first);
@@ -614,7 +641,9 @@ std::optional<JobId> JobManager::job_that_needs(const std::string& snapshot) con
 
 gateway::Future<TriggerId> JobManager::trigger(gateway::OperationRequest request) {
   gateway::Promise<TriggerId> promise;
-  loop_->post([this, promise, request = std::move(request)]() mutable { promise.set(operation_runner_.trigger(std::move(request))); });
+  loop_->post([this, promise, request = std::move(request)]() mutable {
+    promise.set(operation_runner_.trigger(std::move(request)));
+  });
   return promise.future();
 }
 
@@ -622,7 +651,8 @@ gateway::Future<gateway::OperationModel> JobManager::operation(gateway::Operatio
   gateway::Promise<gateway::OperationModel> promise;
   loop_->post([this, kind, job, id, promise] {
     const gateway::OperationModel* found = operations_.find(kind, job, id);
-    if (found == nullptr) return promise.set(fail(Code::kNotFound, fmt::format("Operation not found under key: {}", id.to_string())));
+    if (found == nullptr)
+      return promise.set(fail(Code::kNotFound, fmt::format("Operation not found under key: {}", id.to_string())));
     promise.set(*found);
   });
   return promise.future();
@@ -639,7 +669,8 @@ void JobManager::adapt() {
     adapt_after_ = env_.clock.ticks() + options_.cluster.rescale_cooldown;
     const auto keep = master;
     keep->rescale(*widths, gateway::RescaleCause::kNewResource, [id = id](Result<SnapshotTaken> done) {
-      if (!done.ok()) env::log_warn("jobmanager", "Job {} is not rescaled: {}", id.to_string(), done.status().message());
+      if (!done.ok())
+        env::log_warn("jobmanager", "Job {} is not rescaled: {}", id.to_string(), done.status().message());
     });
     return;  // the next one when slots have settled
   }
@@ -670,8 +701,9 @@ gateway::Future<bool> JobManager::set_resource_requirements(JobId id, gateway::R
     for (const graph::Vertex& vertex : master->plan().vertices) {
       for (const control::WantedBounds& w : wanted) {
         if (w.vertex != vertex.id) continue;
-        all.push_back({vertex.id, {w.lower == -1 ? 1 : static_cast<std::int32_t>(w.lower),
-                                   w.upper == -1 ? vertex.max_parallelism : static_cast<std::int32_t>(w.upper)}});
+        all.push_back({vertex.id,
+                       {w.lower == -1 ? 1 : static_cast<std::int32_t>(w.lower),
+                        w.upper == -1 ? vertex.max_parallelism : static_cast<std::int32_t>(w.upper)}});
       }
     }
     if (Status stored = master->set_requirements(std::move(all)); !stored.ok()) return promise.set(stored);
@@ -684,21 +716,25 @@ gateway::Future<bool> JobManager::set_resource_requirements(JobId id, gateway::R
 gateway::Future<JobId> JobManager::submit(gateway::SubmitRequest request) {
   gateway::Promise<JobId> promise;
   auto graph = wire::decode<graph::JobGraph>(request.graph);
-  if (!graph.ok()) return Result<JobId>(fail(Code::kInvalidArgument, "Failed to deserialize ExecutionPlan. It is no graph of this version of Drey."));
-  add_jar(request.jar_path, request.jar_name).then([this, promise, graph = std::move(*graph)](Result<std::string> path) mutable {
-    if (!path.ok()) return promise.set(path.status());
-    graph.jar = env::base_name_of(*path);
-    env_.io.post([this, promise, graph = std::move(graph)]() mutable {
-      auto program = jars_->open(graph.jar, graph.entry);
-      if (!program.ok()) {
-        static_cast<void>(jars_->remove(graph.jar, false));
-        return promise.set(program.status());
-      }
-      loop_->post([this, promise, graph = std::move(graph), module = program->module]() mutable {
-        submit(std::move(graph), module, std::nullopt, "", [promise](Result<JobId> id) { promise.set(std::move(id)); });
+  if (!graph.ok())
+    return Result<JobId>(
+        fail(Code::kInvalidArgument, "Failed to deserialize ExecutionPlan. It is no graph of this version of Drey."));
+  add_jar(request.jar_path, request.jar_name)
+      .then([this, promise, graph = std::move(*graph)](Result<std::string> path) mutable {
+        if (!path.ok()) return promise.set(path.status());
+        graph.jar = env::base_name_of(*path);
+        env_.io.post([this, promise, graph = std::move(graph)]() mutable {
+          auto program = jars_->open(graph.jar, graph.entry);
+          if (!program.ok()) {
+            static_cast<void>(jars_->remove(graph.jar, false));
+            return promise.set(program.status());
+          }
+          loop_->post([this, promise, graph = std::move(graph), module = program->module]() mutable {
+            submit(std::move(graph), module, std::nullopt, "",
+                   [promise](Result<JobId> id) { promise.set(std::move(id)); });
+          });
+        });
       });
-    });
-  });
   return promise.future();
 }
 
@@ -766,9 +802,7 @@ gateway::Future<std::vector<gateway::JobModelRef>> JobManager::running_jobs() {
 
 gateway::Future<gateway::JobModelRef> JobManager::job(JobId id) {
   gateway::Promise<gateway::JobModelRef> promise;
-  loop_->post([this, id, promise] {
-    promise.set(find_model(id));
-  });
+  loop_->post([this, id, promise] { promise.set(find_model(id)); });
   return promise.future();
 }
 
@@ -785,7 +819,10 @@ gateway::Future<bool> JobManager::cancel(JobId id) {
     if (ended == ended_.end()) return promise.set(fail(Code::kNotFound, "Job could not be found."));
     const std::string& state = ended->second.outline->state;
     if (state == "CANCELED") return promise.set(true);
-    promise.set(fail(Code::kConflict, fmt::format("Job cancellation failed because the job has already reached another terminal state ({}).", state)));
+    promise.set(
+        fail(Code::kConflict,
+             fmt::format("Job cancellation failed because the job has already reached another terminal state ({}).",
+                         state)));
   });
   return promise.future();
 }
@@ -841,7 +878,8 @@ gateway::Future<gateway::Metrics> JobManager::metrics() {
     std::int64_t running = 0;
     for (const auto& [id, master] : masters_) running += master->is_ended() ? 0 : 1;
     gateway::Metrics all = options_.process_metrics ? options_.process_metrics() : gateway::Metrics();
-    const ClusterView view{running, static_cast<std::int64_t>(task_managers_.size()), slots_.total(), slots_.free(), refused_.load()};
+    const ClusterView view{running, static_cast<std::int64_t>(task_managers_.size()), slots_.total(), slots_.free(),
+                           refused_.load()};
     for (const metrics::Row<ClusterView>& row : kClusterMetrics) {
       std::visit([&](auto value) { all.add(row.name, value); }, row.of(view));
     }

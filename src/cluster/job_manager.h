@@ -128,7 +128,8 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   void changed() override { ++changes_; }
   void on_connection(const env::ConnectionRef& connection);
   void on_frame(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, std::string_view frame);
-  void on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id, const control::Register& message);
+  void on_register(const env::ConnectionRef& connection, const std::shared_ptr<std::string>& id,
+                   const control::Register& message);
   void on_lost(const std::string& id, const std::string& why);
   void match_slots();
   void tick();
@@ -143,8 +144,10 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   void start_new(StoredJob job, const gateway::RunRequest& request, std::function<void(Result<JobId>)> done);
   // Jobs with bounds run as wide as slots allow: looks whether that has changed.
   void adapt();
-  Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra, std::int32_t parallelism);
-  void plan(const gateway::RunRequest& request, std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
+  Result<graph::JobGraph> resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra,
+                                   std::int32_t parallelism);
+  void plan(const gateway::RunRequest& request,
+            std::function<void(Result<std::pair<graph::JobGraph, Jars::Program>>)> done);
   // FAILS WITH: kNotFound, what the store fails with.
   Result<gateway::JobModelRef> find_model(JobId id);
   // Whether a job that has not ended runs the program of this jar.
@@ -173,7 +176,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   };
   std::deque<Listed> order_;  // of submission
   std::map<std::string, TaskManagerEntry> task_managers_;
-  control::SlotPool slots_;  // of task_managers_
+  control::SlotPool slots_;              // of task_managers_
   std::map<std::string, int> planning_;  // jars whose programs are being planned, how often
   std::set<env::ConnectionRef> unregistered_;
   Questions questions_;

@@ -36,14 +36,12 @@ class Peer {
  public:
   Peer(std::uint16_t port, std::string frame) : loop_(env::posix().threads.make_loop("peer")) {
     env::posix().network.connect(
-        *loop_, "127.0.0.1", port, kDeadline,
-        [this, frame = std::move(frame)](Result<env::ConnectionRef> connected) {
+        *loop_, "127.0.0.1", port, kDeadline, [this, frame = std::move(frame)](Result<env::ConnectionRef> connected) {
           if (!connected.ok()) return closed_.release();
           connection_ = *connected;
           connection_->set_handler({[this](std::string_view bytes) {
                                       auto message = wire::decode<control::ToTaskManager>(bytes);
-                                      if (message.ok())
-                                        answer_ = std::get<control::RegisterAnswer>(*message);
+                                      if (message.ok()) answer_ = std::get<control::RegisterAnswer>(*message);
                                       answered_.release();
                                     },
                                     [this](const Status&) { closed_.release(); }});
@@ -79,10 +77,9 @@ class JobManagerTest : public testing::Test {
   void SetUp() override {
     JobManagerOptions options;
     options.cluster.secret = "the secret";
-    manager_ = std::make_unique<JobManager>(
-        options, env::posix(), make_memory_store(std::make_shared<StoreMemory>()),
-        std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
-        std::make_unique<NoPrograms>());
+    manager_ = std::make_unique<JobManager>(options, env::posix(), make_memory_store(std::make_shared<StoreMemory>()),
+                                            std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
+                                            std::make_unique<NoPrograms>());
     ASSERT_TRUE(manager_->start().ok());
   }
 
@@ -142,8 +139,8 @@ std::vector<std::string> remembered(const ClusterOptions& cluster, const std::ve
   }
   JobManagerOptions options;
   options.cluster = cluster;
-  JobManager manager(options, env::posix(), make_memory_store(memory), std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
-                     std::make_unique<NoPrograms>());
+  JobManager manager(options, env::posix(), make_memory_store(memory),
+                     std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()), std::make_unique<NoPrograms>());
   EXPECT_TRUE(manager.start().ok());
   std::binary_semaphore answered{0};
   std::vector<std::string> names;
@@ -186,12 +183,18 @@ TEST(JobHistory, ForgetsJobsThatEndedTooLongAgo) {
 class FullStore final : public JobStore {
  public:
   explicit FullStore(std::shared_ptr<std::atomic<bool>> full) : full_(std::move(full)) {}
-  Status put(const StoredJob& job) override { return *full_ ? fail(Code::kResourceExhausted, "full") : under_->put(job); }
+  Status put(const StoredJob& job) override {
+    return *full_ ? fail(Code::kResourceExhausted, "full") : under_->put(job);
+  }
   Status each(const std::function<void(StoredJob)>& visit) override { return under_->each(visit); }
   Result<StoredJob> get(JobId id) override { return under_->get(id); }
   Status remove(JobId id) override { return under_->remove(id); }
-  Status put_operation(const std::string& key, const std::string& operation) override { return under_->put_operation(key, operation); }
-  Result<std::vector<std::pair<std::string, std::string>>> load_operations() override { return under_->load_operations(); }
+  Status put_operation(const std::string& key, const std::string& operation) override {
+    return under_->put_operation(key, operation);
+  }
+  Result<std::vector<std::pair<std::string, std::string>>> load_operations() override {
+    return under_->load_operations();
+  }
   Status remove_operation(const std::string& key) override { return under_->remove_operation(key); }
 
  private:
@@ -201,8 +204,8 @@ class FullStore final : public JobStore {
 
 TEST(JobHistory, AnEndedJobIsKnownInFullWhetherItsEndCouldBeStoredOrNot) {
   const auto full = std::make_shared<std::atomic<bool>>(false);
-  JobManager manager({}, env::posix(), std::make_unique<FullStore>(full), std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
-                     std::make_unique<NoPrograms>());
+  JobManager manager({}, env::posix(), std::make_unique<FullStore>(full),
+                     std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()), std::make_unique<NoPrograms>());
   ASSERT_TRUE(manager.start().ok());
   for (const bool is_full : {false, true}) {
     *full = false;
@@ -224,7 +227,8 @@ TEST(JobHistory, AnEndedJobIsKnownInFullWhetherItsEndCouldBeStoredOrNot) {
     ASSERT_EQ(listed->size(), is_full ? 2u : 1u);
     EXPECT_EQ(listed->front()->name, graph.name);
     EXPECT_EQ(listed->front()->state, "CANCELED");
-    EXPECT_TRUE(taken<std::vector<gateway::JobModelRef>>([&](auto done) { manager.running_jobs().then(done); })->empty());
+    EXPECT_TRUE(
+        taken<std::vector<gateway::JobModelRef>>([&](auto done) { manager.running_jobs().then(done); })->empty());
     const auto model = taken<gateway::JobModelRef>([&](auto done) { manager.job(*id).then(done); });
     ASSERT_TRUE(model.ok()) << model.status().to_string();
     EXPECT_EQ((*model)->state, "CANCELED");
@@ -244,8 +248,8 @@ TEST_F(JobManagerTest, ATaskManagerOfTheClusterIsAccepted) {
 TEST_F(JobManagerTest, AnotherVersionIsRefusedWithBothNumbers) {
   control::Register message = good("tm-1");
   message.version = control::kProtocolVersion + 1;
-  expect_refused(message, fmt::format("protocol version {}, this JobManager has {}",
-                                      control::kProtocolVersion + 1, control::kProtocolVersion));
+  expect_refused(message, fmt::format("protocol version {}, this JobManager has {}", control::kProtocolVersion + 1,
+                                      control::kProtocolVersion));
   EXPECT_TRUE(task_managers().empty());
 }
 
@@ -281,9 +285,8 @@ TEST_F(JobManagerTest, SlotsAndIdsThatMakeNoSenseAreRefused) {
 TEST_F(JobManagerTest, FramesThatAreNoRegistrationCloseTheConnectionAndAreCounted) {
   const std::string registration = wire::encode(control::ToJobManager(good("tm-1")));
   std::int64_t count = 0;
-  for (const std::string& frame :
-       {std::string("garbage"), std::string(), registration.substr(0, 20), registration + "x",
-        wire::encode(control::ToJobManager(control::Heartbeat{}))}) {
+  for (const std::string& frame : {std::string("garbage"), std::string(), registration.substr(0, 20),
+                                   registration + "x", wire::encode(control::ToJobManager(control::Heartbeat{}))}) {
     Peer peer(manager_->rpc_port(), frame);
     EXPECT_TRUE(peer.is_closed());
     EXPECT_EQ(manager_->refused(), ++count);

@@ -41,8 +41,9 @@ gateway::ExceptionModel exception_model(const control::ExceptionEntry& entry) {
 }
 
 bool has_committing_sinks(const graph::JobGraph& graph) {
-  return std::any_of(graph.operators.begin(), graph.operators.end(),
-                     [](const graph::OperatorNode& node) { return node.kind == "sink.files" || node.kind == "sink.ledger"; });
+  return std::any_of(graph.operators.begin(), graph.operators.end(), [](const graph::OperatorNode& node) {
+    return node.kind == "sink.files" || node.kind == "sink.ledger";
+  });
 }
 
 gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
@@ -60,9 +61,10 @@ gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
   model.path = c.path;
   model.discarded = c.discarded;
   for (const control::TaskCheckpoint& t : c.tasks) {
-    model.tasks.push_back({t.vertex, t.subtask, t.acknowledged, t.ack_time, static_cast<std::int64_t>(t.ack.written_bytes),
-                           static_cast<std::int64_t>(t.ack.state_bytes), t.ack.start_delay_ms, t.ack.alignment_ms,
-                           static_cast<std::int64_t>(t.ack.processed_bytes), t.ack.sync_ms, t.ack.async_ms});
+    model.tasks.push_back({t.vertex, t.subtask, t.acknowledged, t.ack_time,
+                           static_cast<std::int64_t>(t.ack.written_bytes), static_cast<std::int64_t>(t.ack.state_bytes),
+                           t.ack.start_delay_ms, t.ack.alignment_ms, static_cast<std::int64_t>(t.ack.processed_bytes),
+                           t.ack.sync_ms, t.ack.async_ms});
   }
   return model;
 }
@@ -75,7 +77,8 @@ gateway::AccumulatorModel accumulator_model(const control::AccumulatorReport& re
 
 }  // namespace
 
-Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host) {
+Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string checkpoint_root, env::Env& env,
+                                                   JobMasterHost& host) {
   DREY_TRY_ASSIGN(const auto options, config::read<control::CheckpointOptions>(job.graph.settings));
   DREY_TRY_ASSIGN(auto strategy,
                   control::make_restart_strategy(job.graph.settings, options.interval.count() > 0, env.random.next()));
@@ -100,14 +103,21 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
   }
   execution.restarts_finished = options.interval.count() > 0 || has_committing_sinks(job.graph);
   control::ExecutionGraph graph(std::move(plan), std::move(strategy), env.clock.wall(), std::move(execution));
-  return std::shared_ptr<JobMaster>(new JobMaster(std::move(job), std::move(checkpoint_root), env, host, std::move(graph),
-                                                  std::move(coordinator), text));
+  return std::shared_ptr<JobMaster>(new JobMaster(std::move(job), std::move(checkpoint_root), env, host,
+                                                  std::move(graph), std::move(coordinator), text));
 }
 
-JobMaster::JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host, control::ExecutionGraph graph,
-                     control::CheckpointCoordinator coordinator, std::string restart_text)
-    : job_(std::move(job)), checkpoint_root_(std::move(checkpoint_root)), env_(env), host_(host), graph_(std::move(graph)),
-      coordinator_(std::move(coordinator)), restart_text_(std::move(restart_text)), rescales_(job_.rescales, env.random) {
+JobMaster::JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host,
+                     control::ExecutionGraph graph, control::CheckpointCoordinator coordinator,
+                     std::string restart_text)
+    : job_(std::move(job)),
+      checkpoint_root_(std::move(checkpoint_root)),
+      env_(env),
+      host_(host),
+      graph_(std::move(graph)),
+      coordinator_(std::move(coordinator)),
+      restart_text_(std::move(restart_text)),
+      rescales_(job_.rescales, env.random) {
   const ClusterOptions& options = host.cluster_options();
   job_.rescales.history_max = options.rescale_history;
   job_.rescales.slot_timeout = options.slot_timeout.count();
@@ -121,9 +131,7 @@ std::vector<std::int32_t> JobMaster::parallelism() const {
   return out;
 }
 
-std::int32_t JobMaster::slots_needed() const {
-  return control::slots_for(graph_.plan(), parallelism());
-}
+std::int32_t JobMaster::slots_needed() const { return control::slots_for(graph_.plan(), parallelism()); }
 
 void JobMaster::start() {
   if (Status made = env_.files.make_directories(checkpoint_directory()); !made.ok()) {
@@ -131,9 +139,11 @@ void JobMaster::start() {
     return;
   }
   remove_orphans();
-  if (job_.rescales.history.empty()) rescales_.begin(gateway::RescaleCause::kInitialSchedule, graph_.plan(), wanted_bounds(), false, now());
+  if (job_.rescales.history.empty())
+    rescales_.begin(gateway::RescaleCause::kInitialSchedule, graph_.plan(), wanted_bounds(), false, now());
   // With bounds the JobManager sees to what was open when the one before it went.
-  if (!has_requirements() || (rescales_.is_open() && rescales_.open().cause == gateway::RescaleCause::kInitialSchedule)) rescales_.carry();
+  if (!has_requirements() || (rescales_.is_open() && rescales_.open().cause == gateway::RescaleCause::kInitialSchedule))
+    rescales_.carry();
   carry_out(graph_.start(now()));
 }
 
@@ -151,7 +161,8 @@ void JobMaster::remove_orphans() {
     if (!needed.contains(path) && (name.starts_with("chk-") || name.ends_with(".state"))) orphans.push_back(path);
   }
   if (orphans.empty()) return;
-  env::log_info("jobmaster", "Removing {} files of checkpoints of job {} that a crash left incomplete", orphans.size(), job_.id.to_string());
+  env::log_info("jobmaster", "Removing {} files of checkpoints of job {} that a crash left incomplete", orphans.size(),
+                job_.id.to_string());
   remove_trees(std::move(orphans));
 }
 
@@ -174,7 +185,8 @@ void JobMaster::request_slots() {
   slots_.resize(static_cast<std::size_t>(slots_needed()));
   incarnations_.resize(graph_.executions().size());
   for (std::size_t v = 0; v < incarnations_.size(); ++v) incarnations_[v].resize(graph_.executions()[v].size());
-  const auto missing = std::count_if(slots_.begin(), slots_.end(), [](const SlotOffer& s) { return s.task_manager.empty(); });
+  const auto missing =
+      std::count_if(slots_.begin(), slots_.end(), [](const SlotOffer& s) { return s.task_manager.empty(); });
   if (missing == 0) return place();
   if (rescales_.is_carried()) rescales_.enter("WaitingForResources", now());
   host_.request_slots(job_.id, static_cast<std::int32_t>(missing));
@@ -238,12 +250,15 @@ void JobMaster::on_all_run() {
   const std::vector<std::int32_t> widths = parallelism();
   if (rescaling_) {
     // A failure may have restarted the job first.
-    return end_rescale(widths == rescales_to_ ? Status() : fail(Code::kUnavailable, "The job was restarted by a failure before it was rescaled"));
+    return end_rescale(widths == rescales_to_
+                           ? Status()
+                           : fail(Code::kUnavailable, "The job was restarted by a failure before it was rescaled"));
   }
   if (!rescales_.is_carried()) return;
   const auto& vertices = rescales_.open().vertices;
-  const bool is_done = has_requirements() || std::equal(vertices.begin(), vertices.end(), widths.begin(),
-                                                        [](const auto& v, std::int32_t width) { return v.desired == width; });
+  const bool is_done =
+      has_requirements() || std::equal(vertices.begin(), vertices.end(), widths.begin(),
+                                       [](const auto& v, std::int32_t width) { return v.desired == width; });
   if (is_done) return end_rescale_record(gateway::RescaleEnd::kSucceeded);
   end_rescale_record(gateway::RescaleEnd::kException, "The JobManager was started anew before the job was rescaled");
 }
@@ -254,7 +269,8 @@ bool JobMaster::is_current(const control::TaskAddress& task) const {
 }
 
 void JobMaster::pass_over(std::int64_t checkpoint, const control::FailureReport& failure) {
-  env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", checkpoint, job_.id.to_string(), failure.message);
+  env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", checkpoint, job_.id.to_string(),
+                failure.message);
   coordinator_.forget(checkpoint);
   if (!coordinator_.completed().empty()) return;
   // Beginning anew would commit again what sinks have committed.
@@ -280,12 +296,14 @@ void JobMaster::on_message(const std::string&, const control::TaskStateChanged& 
   if (!is_current(message.task)) return;
   const auto from = restored_from_.find(message.task.incarnation);
   bool is_cut_anew = false;
-  if (message.state == control::AttemptState::kFailed && message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) &&
-      from != restored_from_.end() && !graph_.all_running()) {
+  if (message.state == control::AttemptState::kFailed &&
+      message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) && from != restored_from_.end() &&
+      !graph_.all_running()) {
     is_cut_anew = !has_widths_of(from->second);
     pass_over(from->second, message.failure);
   }
-  carry_out(graph_.on_task_state(message.task.vertex, message.task.subtask, message.task.attempt, message.state, message.failure, now()));
+  carry_out(graph_.on_task_state(message.task.vertex, message.task.subtask, message.task.attempt, message.state,
+                                 message.failure, now()));
   // State that is dealt out anew must be so from one checkpoint: another one deals it out in another way.
   if (is_cut_anew) carry_out(graph_.restart_rest(now()));
   if (!tasks_run_ && graph_.all_running()) {
@@ -337,10 +355,12 @@ void JobMaster::carry_out(control::Actions actions) {
     } else if (const auto* tasks = std::get_if<control::DeployTasks>(&action)) {
       deploy(tasks->regions);
     } else if (const auto* cancel = std::get_if<control::CancelAttempt>(&action)) {
-      host_.send(cancel->task_manager,
-                 control::CancelTask{{job_.id, incarnations_[cancel->vertex][cancel->subtask], cancel->vertex, cancel->subtask, cancel->attempt}});
+      host_.send(cancel->task_manager, control::CancelTask{{job_.id, incarnations_[cancel->vertex][cancel->subtask],
+                                                            cancel->vertex, cancel->subtask, cancel->attempt}});
     } else if (const auto* restart = std::get_if<control::RestartAfter>(&action)) {
-      host_.after(restart->delay, [self, number = restart->number] { self->carry_out(self->graph_.on_restart_timer(number, self->now())); });
+      host_.after(restart->delay, [self, number = restart->number] {
+        self->carry_out(self->graph_.on_restart_timer(number, self->now()));
+      });
     } else if (const auto* moved = std::get_if<control::JobStateMoved>(&action)) {
       env::log_info("jobmaster", "Job {} ({}) is {}", job_.graph.name, job_.id.to_string(), to_text(moved->state));
       publish_exceptions();
@@ -351,12 +371,14 @@ void JobMaster::carry_out(control::Actions actions) {
       }
       if (moved->state != JobState::kRunning && moved->state != JobState::kCreated) {
         end_stop();
-        if (moved->state == JobState::kCancelling || moved->state == JobState::kCanceled) end_rescale_record(gateway::RescaleEnd::kJobCanceled);
+        if (moved->state == JobState::kCancelling || moved->state == JobState::kCanceled)
+          end_rescale_record(gateway::RescaleEnd::kJobCanceled);
         if (moved->state == JobState::kFailing || moved->state == JobState::kFailed) {
           end_rescale_record(gateway::RescaleEnd::kJobFailed, graph_.failure().message);
         }
         if (moved->state == JobState::kFinished) end_rescale_record(gateway::RescaleEnd::kJobFinished);
-        if (moved->state != JobState::kRestarting) end_rescale(fail(Code::kConflict, fmt::format("The job is {}", to_text(moved->state))));
+        if (moved->state != JobState::kRestarting)
+          end_rescale(fail(Code::kConflict, fmt::format("The job is {}", to_text(moved->state))));
       }
       if (control::is_globally_terminal(moved->state)) end();
     } else if (std::holds_alternative<control::AllDataEnded>(action)) {
@@ -384,8 +406,10 @@ void JobMaster::publish_exceptions() {
 void JobMaster::publish_checkpoints() {
   const std::int64_t ended = coordinator_.completed_count() + coordinator_.failed_count();
   const auto& history = coordinator_.history();  // newest first
-  const auto fresh = std::min<std::int64_t>(ended - std::exchange(told_checkpoints_, ended), static_cast<std::int64_t>(history.size()));
-  for (std::int64_t i = fresh; i > 0; --i) host_.publish({job_.id, 0, checkpoint_model(history[static_cast<std::size_t>(i - 1)])});
+  const auto fresh = std::min<std::int64_t>(ended - std::exchange(told_checkpoints_, ended),
+                                            static_cast<std::int64_t>(history.size()));
+  for (std::int64_t i = fresh; i > 0; --i)
+    host_.publish({job_.id, 0, checkpoint_model(history[static_cast<std::size_t>(i - 1)])});
   const auto& pending = coordinator_.pending();
   if (!pending || pending->id == told_pending_) return;
   told_pending_ = pending->id;
@@ -407,7 +431,9 @@ Result<std::optional<control::Checkpoint>> JobMaster::checkpoint_to_restore() {
 void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
   const auto checkpoint = checkpoint_to_restore();
   if (!checkpoint.ok()) {
-    carry_out(graph_.fail_job({static_cast<std::int32_t>(checkpoint.status().code()), checkpoint.status().to_string(), "", ""}, false, now()));
+    carry_out(graph_.fail_job(
+        {static_cast<std::int32_t>(checkpoint.status().code()), checkpoint.status().to_string(), "", ""}, false,
+        now()));
     return;
   }
   // Parallelism may have changed since the last attempts.
@@ -450,8 +476,10 @@ void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
       }
       incarnations_[v][s] = job_.incarnation;
       const control::Attempt& attempt = graph_.executions()[v][s].current();
-      std::erase_if(reports_, [&](const auto& seen) { return std::get<0>(seen.first) == v && std::get<1>(seen.first) == s; });
-      const auto [at, added] = host_of.emplace(attempt.task_manager, static_cast<std::uint32_t>(placement.hosts.size()));
+      std::erase_if(reports_,
+                    [&](const auto& seen) { return std::get<0>(seen.first) == v && std::get<1>(seen.first) == s; });
+      const auto [at, added] =
+          host_of.emplace(attempt.task_manager, static_cast<std::uint32_t>(placement.hosts.size()));
       if (added) placement.hosts.emplace_back(attempt.host, attempt.data_port);
       placement.task_managers.back().push_back(at->second);
       control::Deploy& message = messages[attempt.task_manager];
@@ -460,7 +488,9 @@ void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
       task.subtask = s;
       task.attempt = attempt.number;
       task.slot = slots_[slot_of_[v][s]].slot;
-      if (*checkpoint) task.restore = control::parts_for(**checkpoint, operators_in(v), s, static_cast<std::uint32_t>(plan.vertices[v].parallelism));
+      if (*checkpoint)
+        task.restore = control::parts_for(**checkpoint, operators_in(v), s,
+                                          static_cast<std::uint32_t>(plan.vertices[v].parallelism));
       message.tasks.push_back(std::move(task));
     }
   }
@@ -516,7 +546,9 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
     } else if (auto* ended = std::get_if<control::WishEnded>(&decision)) {
       on_wish_ended(*ended);
     } else if (const auto* failed = std::get_if<control::FailJob>(&decision)) {
-      carry_out(graph_.fail_job({static_cast<std::int32_t>(Code::kIo), failed->why, "org.apache.flink.util.FlinkRuntimeException", ""}, true, now()));
+      carry_out(graph_.fail_job(
+          {static_cast<std::int32_t>(Code::kIo), failed->why, "org.apache.flink.util.FlinkRuntimeException", ""}, true,
+          now()));
     }
   }
   schedule_checkpoint_timer();
@@ -553,20 +585,22 @@ void JobMaster::end_stop() {
   if (stopping_ == nullptr) return;
   const std::unique_ptr<Stopping> stop = std::move(stopping_);
   if (graph_.state() == JobState::kFinished) return stop->done(stop->savepoint);
-  stop->done(fail(Code::kUnavailable,
-                  fmt::format("A savepoint has been created at: {}, but the job did not finish: it is {}. The savepoint is complete; the job goes "
-                              "on from it when it restarts",
-                              stop->savepoint.path, to_text(graph_.state()))));
+  stop->done(fail(Code::kUnavailable, fmt::format("A savepoint has been created at: {}, but the job did not finish: it "
+                                                  "is {}. The savepoint is complete; the job goes "
+                                                  "on from it when it restarts",
+                                                  stop->savepoint.path, to_text(graph_.state()))));
 }
 
 void JobMaster::rescale(std::vector<std::int32_t> parallelism, gateway::RescaleCause cause, SnapshotDone done) {
-  if (rescaling_ || stopping_ != nullptr) return done(fail(Code::kConflict, "The job is being rescaled or stopped already."));
+  if (rescaling_ || stopping_ != nullptr)
+    return done(fail(Code::kConflict, "The job is being rescaled or stopped already."));
   rescaling_ = true;
   rescales_to_ = std::move(parallelism);
   rescaled_ = std::move(done);
   if (!has_requirements() || !rescales_.is_open()) {
     std::vector<control::Bounds> wanted = wanted_bounds();
-    for (std::size_t v = 0; !has_requirements() && v < wanted.size(); ++v) wanted[v] = {rescales_to_[v], rescales_to_[v]};
+    for (std::size_t v = 0; !has_requirements() && v < wanted.size(); ++v)
+      wanted[v] = {rescales_to_[v], rescales_to_[v]};
     rescales_.begin(cause, graph_.plan(), wanted, true, now());
   }
   rescales_.carry();
@@ -599,7 +633,8 @@ void JobMaster::end_rescale_record(gateway::RescaleEnd how, const std::string& e
   rescales_.end(how, graph_.plan(), exception, now());
   publish_rescale();
   if (Status stored = host_.store(job_); !stored.ok()) {
-    env::log_error("jobmaster", "A rescaling of job {} cannot be recorded: {}", job_.id.to_string(), stored.to_string());
+    env::log_error("jobmaster", "A rescaling of job {} cannot be recorded: {}", job_.id.to_string(),
+                   stored.to_string());
   }
 }
 
@@ -648,7 +683,8 @@ Status JobMaster::set_requirements(gateway::ResourceRequirements requirements) {
 bool JobMaster::needs(const std::string& path) const {
   if (is_ended()) return false;
   const auto& completed = coordinator_.completed();
-  if (std::any_of(completed.begin(), completed.end(), [&](const control::Checkpoint& c) { return c.path == path; })) return true;
+  if (std::any_of(completed.begin(), completed.end(), [&](const control::Checkpoint& c) { return c.path == path; }))
+    return true;
   if (!completed.empty() || job_.restore_path.empty()) return false;
   const auto restored = local_directory(job_.restore_path);
   return restored.ok() && (*restored == path || *restored == path + "/_metadata");
@@ -678,7 +714,8 @@ void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, const
     // The store is what a restarted JobManager believes: it comes before anybody is told.
     StoredJob next = job_;
     next.checkpoints.clear();
-    for (auto it = coordinator_.completed().rbegin(); it != coordinator_.completed().rend(); ++it) next.checkpoints.push_back(*it);
+    for (auto it = coordinator_.completed().rbegin(); it != coordinator_.completed().rend(); ++it)
+      next.checkpoints.push_back(*it);
     next.checkpoints.push_back(checkpoint);
     while (next.checkpoints.size() > coordinator_.options().retained) next.checkpoints.erase(next.checkpoints.begin());
     next.next_checkpoint = coordinator_.next_id();
@@ -704,20 +741,23 @@ void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, const
 
 std::vector<std::string> JobMaster::operators_in(std::uint32_t vertex) const {
   std::vector<std::string> ids;
-  for (const std::uint32_t number : graph_.plan().vertices[vertex].operators) ids.push_back(graph::operator_id_of(job_.graph, number).to_string());
+  for (const std::uint32_t number : graph_.plan().vertices[vertex].operators)
+    ids.push_back(graph::operator_id_of(job_.graph, number).to_string());
   return ids;
 }
 
 std::vector<control::SnapshotOperator> JobMaster::operators_of(const control::Checkpoint& checkpoint) const {
   std::set<std::string> stateful;
-  for (const control::TaskCheckpoint& task : checkpoint.tasks) stateful.insert(task.ack.stateful.begin(), task.ack.stateful.end());
+  for (const control::TaskCheckpoint& task : checkpoint.tasks)
+    stateful.insert(task.ack.stateful.begin(), task.ack.stateful.end());
   std::vector<control::SnapshotOperator> operators;
   for (std::uint32_t v = 0; v < graph_.plan().vertices.size(); ++v) {
     for (const std::uint32_t number : graph_.plan().vertices[v].operators) {
       const graph::OperatorNode& node = job_.graph.operators[number];
       const std::string id = graph::operator_id_of(job_.graph, number).to_string();
-      operators.push_back({id, node.uid, node.name, v, graph_.plan().vertices[v].parallelism, graph_.plan().vertices[v].max_parallelism,
-                           graph::key_schema_of(job_.graph, number), stateful.contains(id)});
+      operators.push_back({id, node.uid, node.name, v, graph_.plan().vertices[v].parallelism,
+                           graph_.plan().vertices[v].max_parallelism, graph::key_schema_of(job_.graph, number),
+                           stateful.contains(id)});
     }
   }
   return operators;
@@ -735,7 +775,8 @@ void JobMaster::schedule_checkpoint_timer() {
 }
 
 bool JobMaster::keeps_checkpoints() const {
-  return graph_.state() == JobState::kFailed || (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation());
+  return graph_.state() == JobState::kFailed ||
+         (graph_.state() == JobState::kCanceled && coordinator_.options().keep_on_cancellation());
 }
 
 void JobMaster::end() {
@@ -750,7 +791,8 @@ void JobMaster::end() {
   job_.ended = true;
   job_.model = wire::encode(*model());
   const Status stored = host_.store(job_);
-  if (!stored.ok()) env::log_error("jobmaster", "The end of job {} cannot be stored: {}", job_.id.to_string(), stored.to_string());
+  if (!stored.ok())
+    env::log_error("jobmaster", "The end of job {} cannot be stored: {}", job_.id.to_string(), stored.to_string());
   host_.on_ended(job_.id, stored.ok());
 }
 
@@ -806,7 +848,8 @@ gateway::JobModelRef JobMaster::model() const {
     }
   }
   model->restart_strategy = restart_text_;
-  for (const graph::Vertex& vertex : graph_.plan().vertices) model->parallelism = std::max(model->parallelism, vertex.parallelism);
+  for (const graph::Vertex& vertex : graph_.plan().vertices)
+    model->parallelism = std::max(model->parallelism, vertex.parallelism);
   for (const control::ExceptionEntry& entry : graph_.exceptions()) model->exceptions.push_back(exception_model(entry));
   if (graph_.state() == JobState::kFailed) {
     control::ExceptionEntry entry;
@@ -827,7 +870,8 @@ gateway::JobModelRef JobMaster::model() const {
   c.failed = coordinator_.failed_count();
   c.restored = coordinator_.restored_count();
   if (coordinator_.pending()) c.history.push_back(checkpoint_model(*coordinator_.pending()));
-  for (const control::Checkpoint& checkpoint : coordinator_.history()) c.history.push_back(checkpoint_model(checkpoint));
+  for (const control::Checkpoint& checkpoint : coordinator_.history())
+    c.history.push_back(checkpoint_model(checkpoint));
   c.restored_id = restored_id_;
   c.restored_time = restored_time_;
   c.restored_path = restored_path_;
@@ -835,7 +879,8 @@ gateway::JobModelRef JobMaster::model() const {
   model->restarts = graph_.restarts();
   model->rescales = job_.rescales;
   if (is_ended()) {
-    for (const gateway::ConfigEntry& entry : host_.configuration()) model->cluster_configuration[entry.key] = entry.value;
+    for (const gateway::ConfigEntry& entry : host_.configuration())
+      model->cluster_configuration[entry.key] = entry.value;
   }
   return model;
 }

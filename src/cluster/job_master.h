@@ -54,7 +54,8 @@ struct SlotOffer {
 class JobMaster : public std::enable_shared_from_this<JobMaster> {
  public:
   // `job` is stored already. FAILS WITH: kInvalidArgument for bad settings.
-  static Result<std::shared_ptr<JobMaster>> make(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host);
+  static Result<std::shared_ptr<JobMaster>> make(StoredJob job, std::string checkpoint_root, env::Env& env,
+                                                 JobMasterHost& host);
 
   // A new job, or one that is resumed after a restart of the JobManager.
   void start();
@@ -98,8 +99,8 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   gateway::JobModelRef model() const;
 
  private:
-  JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host, control::ExecutionGraph graph,
-            control::CheckpointCoordinator coordinator, std::string restart_text);
+  JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, JobMasterHost& host,
+            control::ExecutionGraph graph, control::CheckpointCoordinator coordinator, std::string restart_text);
   Instant now() { return env_.clock.wall(); }
   void carry_out(control::Actions actions);
   void carry_out(control::CheckpointDecisions decisions);
@@ -145,10 +146,10 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   control::ExecutionGraph graph_;
   control::CheckpointCoordinator coordinator_;
   const std::string restart_text_;
-  std::vector<SlotOffer> slots_;  // kept over restarts; without a TaskManager: lost, or not there yet
+  std::vector<SlotOffer> slots_;                   // kept over restarts; without a TaskManager: lost, or not there yet
   std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
   std::vector<std::vector<std::uint64_t>> incarnations_;  // [vertex][subtask] of the deployment that runs it; 0: none
-  std::map<std::uint64_t, std::int64_t> restored_from_;  // checkpoint by incarnation; none: from the beginning
+  std::map<std::uint64_t, std::int64_t> restored_from_;   // checkpoint by incarnation; none: from the beginning
   bool tasks_run_ = false;
   bool waits_for_storing_ = false;  // all slots are there
   std::uint64_t next_ticket_ = 1;
@@ -163,9 +164,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<std::int32_t> rescales_to_;
   SnapshotDone rescaled_;
   RescaleHistory rescales_;
-  std::int64_t told_pending_ = -1;         // id of the checkpoint whose trigger was told
-  std::int64_t told_checkpoints_ = 0;      // ended ones that were told
-  std::uint64_t told_exception_ = 0;       // number of the last one that was told
+  std::int64_t told_pending_ = -1;        // id of the checkpoint whose trigger was told
+  std::int64_t told_checkpoints_ = 0;     // ended ones that were told
+  std::uint64_t told_exception_ = 0;      // number of the last one that was told
   gateway::CheckpointsModel statistics_;  // only what is added up over checkpoints
   bool ended_ = false;
   std::int64_t timer_at_ = INT64_MAX;
@@ -180,7 +181,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
     std::vector<gateway::AccumulatorModel> accumulators;
   };
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, Seen> reports_;  // vertex, subtask, attempt
-  std::map<std::uint32_t, metrics::NamesRef> names_;  // of metrics, by vertex
+  std::map<std::uint32_t, metrics::NamesRef> names_;                                 // of metrics, by vertex
 };
 
 }  // namespace drey::cluster

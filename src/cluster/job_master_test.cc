@@ -20,7 +20,8 @@ class FakeHost final : public JobMasterHost {
  public:
   void send(const std::string&, const control::ToTaskManager& message) override {
     if (const auto* deploy = std::get_if<control::Deploy>(&message)) {
-      for (const control::TaskDeployment& task : deploy->tasks) deployed[task.subtask] = {deploy->restored_checkpoint, deploy->incarnation, task.attempt};
+      for (const control::TaskDeployment& task : deploy->tasks)
+        deployed[task.subtask] = {deploy->restored_checkpoint, deploy->incarnation, task.attempt};
     }
     if (const auto* cancel = std::get_if<control::CancelTask>(&message)) cancelled.push_back(cancel->task);
   }

@@ -16,7 +16,9 @@ Result<StoredJob> decoded(std::string_view row) {
   return job;
 }
 
-Status not_stored(JobId id) { return fail(Code::kNotFound, fmt::format("The job store holds no job {}", id.to_string())); }
+Status not_stored(JobId id) {
+  return fail(Code::kNotFound, fmt::format("The job store holds no job {}", id.to_string()));
+}
 
 // A column as bytes; they live until the next step.
 std::string_view bytes_of(sqlite3_stmt* row, int column) {
@@ -42,15 +44,22 @@ class SqliteStore final : public JobStore {
     int version = 0;
     DREY_TRY(query("PRAGMA user_version", [&](sqlite3_stmt* row) { version = sqlite3_column_int(row, 0); }));
     if (version > kFormat) {
-      return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: use the newer version", version, kFormat));
+      return fail(
+          Code::kIncompatible,
+          fmt::format("The job store has format {}, this Drey knows {}: use the newer version", version, kFormat));
     }
     if (version != 0 && version < kFormat) {
-      return fail(Code::kIncompatible, fmt::format("The job store has format {}, this Drey knows {}: end its jobs with the version that wrote it, "
-                                                   "then remove it", version, kFormat));
+      return fail(
+          Code::kIncompatible,
+          fmt::format("The job store has format {}, this Drey knows {}: end its jobs with the version that wrote it, "
+                      "then remove it",
+                      version, kFormat));
     }
-    const std::string create = fmt::format("BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL);"
-               "CREATE TABLE IF NOT EXISTS operations(id TEXT PRIMARY KEY, operation BLOB NOT NULL);"
-               "PRAGMA user_version={}; COMMIT;", kFormat);
+    const std::string create = fmt::format(
+        "BEGIN; CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, job BLOB NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS operations(id TEXT PRIMARY KEY, operation BLOB NOT NULL);"
+        "PRAGMA user_version={}; COMMIT;",
+        kFormat);
     return run(create.c_str());
   }
 
@@ -66,7 +75,8 @@ class SqliteStore final : public JobStore {
   }
 
   Status put(const StoredJob& job) override {
-    return put_row("INSERT INTO jobs(id, job) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET job=excluded.job", job.id.to_string(), wire::encode(job));
+    return put_row("INSERT INTO jobs(id, job) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET job=excluded.job",
+                   job.id.to_string(), wire::encode(job));
   }
 
   Status each(const std::function<void(StoredJob)>& visit) override {
@@ -84,24 +94,30 @@ class SqliteStore final : public JobStore {
 
   Result<StoredJob> get(JobId id) override {
     Result<StoredJob> job = not_stored(id);
-    DREY_TRY(query(fmt::format("SELECT job FROM jobs WHERE id='{}'", id.to_string()).c_str(), [&](sqlite3_stmt* row) { job = decoded(bytes_of(row, 0)); }));
+    DREY_TRY(query(fmt::format("SELECT job FROM jobs WHERE id='{}'", id.to_string()).c_str(),
+                   [&](sqlite3_stmt* row) { job = decoded(bytes_of(row, 0)); }));
     return job;
   }
 
-  Status remove(JobId id) override { return run(fmt::format("DELETE FROM jobs WHERE id='{}'", id.to_string()).c_str()); }
+  Status remove(JobId id) override {
+    return run(fmt::format("DELETE FROM jobs WHERE id='{}'", id.to_string()).c_str());
+  }
 
   Status put_operation(const std::string& key, const std::string& operation) override {
-    return put_row("INSERT INTO operations(id, operation) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET operation=excluded.operation", key, operation);
+    return put_row(
+        "INSERT INTO operations(id, operation) VALUES(?,?) ON CONFLICT(id) DO UPDATE SET operation=excluded.operation",
+        key, operation);
   }
   Result<std::vector<std::pair<std::string, std::string>>> load_operations() override {
     std::vector<std::pair<std::string, std::string>> rows;
-    DREY_TRY(query("SELECT id, operation FROM operations", [&](sqlite3_stmt* row) {
-      rows.emplace_back(bytes_of(row, 0), bytes_of(row, 1));
-    }));
+    DREY_TRY(query("SELECT id, operation FROM operations",
+                   [&](sqlite3_stmt* row) { rows.emplace_back(bytes_of(row, 0), bytes_of(row, 1)); }));
     return rows;
   }
   // Keys are ours: digits and slashes.
-  Status remove_operation(const std::string& key) override { return run(fmt::format("DELETE FROM operations WHERE id='{}'", key).c_str()); }
+  Status remove_operation(const std::string& key) override {
+    return run(fmt::format("DELETE FROM operations WHERE id='{}'", key).c_str());
+  }
 
  private:
   template <typename Visit>
@@ -115,8 +131,10 @@ class SqliteStore final : public JobStore {
   }
   Status failure(std::string_view text) {
     const int code = sqlite3_errcode(db_);
-    if (code == SQLITE_FULL) return fail(Code::kResourceExhausted, fmt::format("The job store's disk is full: {}", text));
-    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return fail(Code::kCorrupt, fmt::format("The job store is damaged: {}", text));
+    if (code == SQLITE_FULL)
+      return fail(Code::kResourceExhausted, fmt::format("The job store's disk is full: {}", text));
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+      return fail(Code::kCorrupt, fmt::format("The job store is damaged: {}", text));
     return fail(Code::kIo, fmt::format("The job store cannot be used: {}", text));
   }
   sqlite3* db_;
@@ -164,9 +182,11 @@ class MemoryStore final : public JobStore {
 
 Result<std::unique_ptr<JobStore>> open_sqlite_store(const std::string& path) {
   sqlite3* db = nullptr;
-  const int result = sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+  const int result =
+      sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
   auto store = std::make_unique<SqliteStore>(db);
-  if (result != SQLITE_OK) return fail(Code::kIo, fmt::format("Cannot open the job store: path={}, {}", path, sqlite3_errmsg(db)));
+  if (result != SQLITE_OK)
+    return fail(Code::kIo, fmt::format("Cannot open the job store: path={}, {}", path, sqlite3_errmsg(db)));
   DREY_TRY(store->prepare().with_context("path=" + path));
   return std::unique_ptr<JobStore>(std::move(store));
 }

@@ -14,7 +14,8 @@ namespace {
 // A store that another shape wrote is not read wrong but refused by its number, so the two change together: when this
 // fails, raise kFormat in job_store.cc and pin the digest that is printed.
 TEST(JobStore, TheFormatNumberStandsForTheShapeOfWhatIsStored) {
-  const std::string shapes = wire::shape_of<StoredJob>() + wire::shape_of<gateway::JobModel>() + wire::shape_of<gateway::OperationModel>();
+  const std::string shapes =
+      wire::shape_of<StoredJob>() + wire::shape_of<gateway::JobModel>() + wire::shape_of<gateway::OperationModel>();
   EXPECT_EQ(XXH3_64bits(shapes.data(), shapes.size()), 11456226279482624949u) << "of format 3";
 }
 
@@ -23,7 +24,8 @@ class Stores : public testing::TestWithParam<bool> {
   void SetUp() override {
     const std::string path = testing::TempDir() + "/job_store_test.sqlite";
     for (const char* end : {"", "-wal", "-shm"}) static_cast<void>(env::posix().files.remove(path + end));
-    store_ = GetParam() ? std::move(open_sqlite_store(path)).value() : make_memory_store(std::make_shared<StoreMemory>());
+    store_ =
+        GetParam() ? std::move(open_sqlite_store(path)).value() : make_memory_store(std::make_shared<StoreMemory>());
   }
   static StoredJob job(std::uint64_t id, const std::string& model) {
     StoredJob out;
@@ -38,7 +40,8 @@ class Stores : public testing::TestWithParam<bool> {
   }
   std::unique_ptr<JobStore> store_;
 };
-INSTANTIATE_TEST_SUITE_P(JobStore, Stores, testing::Bool(), [](const auto& store) { return store.param ? "Sqlite" : "Memory"; });
+INSTANTIATE_TEST_SUITE_P(JobStore, Stores, testing::Bool(),
+                         [](const auto& store) { return store.param ? "Sqlite" : "Memory"; });
 
 TEST_P(Stores, WhatIsPutIsFoundAloneAndAmongAll) {
   const JobId one = JobId::from_halves(0, 1);

@@ -15,11 +15,14 @@ constexpr const char* kNoJob = "org.apache.flink.runtime.messages.FlinkJobNotFou
 constexpr const char* kNoCheckpoint = "org.apache.flink.runtime.checkpoint.CheckpointException";
 }  // namespace
 
-Status no_flink_job(JobId id) { return fail(Code::kNotFound, fmt::format("Could not find Flink job ({})", id.to_string())); }
+Status no_flink_job(JobId id) {
+  return fail(Code::kNotFound, fmt::format("Could not find Flink job ({})", id.to_string()));
+}
 
 Result<TriggerId> OperationRunner::trigger(gateway::OperationRequest request) {
   using gateway::OperationKind;
-  static constexpr OperationKind kKinds[] = {OperationKind::kSavepoint, OperationKind::kCheckpoint, OperationKind::kDisposal, OperationKind::kRescaling};
+  static constexpr OperationKind kKinds[] = {OperationKind::kSavepoint, OperationKind::kCheckpoint,
+                                             OperationKind::kDisposal, OperationKind::kRescaling};
   host_.changed();
   gateway::OperationModel operation;
   operation.kind = kKinds[request.action.index()];
@@ -43,7 +46,8 @@ void OperationRunner::end(gateway::OperationModel operation, const Status& statu
 void OperationRunner::begin(gateway::OperationModel operation, const gateway::SavepointRequest& request) {
   if (host_.running(operation.job) == nullptr) return end(operation, no_flink_job(operation.job), kNoJob);
   const auto target = local_directory(request.target);
-  const std::string name = fmt::format("savepoint-{}-{}", operation.job.to_string().substr(0, 6), env_.random.id<struct TriggerTag>().to_string().substr(0, 12));
+  const std::string name = fmt::format("savepoint-{}-{}", operation.job.to_string().substr(0, 6),
+                                       env_.random.id<struct TriggerTag>().to_string().substr(0, 12));
   const std::string directory = target.ok() ? *target + "/" + name : "";
   const auto made = std::make_shared<Status>(target.status());
   host_.beside(
@@ -52,9 +56,15 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Sa
       },
       [this, operation, request, directory, made]() mutable {
         if (const Status& status = *made; !status.ok()) {
-          return end(operation, fail(status.code(), "An Exception occurred while triggering the checkpoint. IO-problem detected. " + status.message()), kNoCheckpoint);
+          return end(
+              operation,
+              fail(status.code(),
+                   "An Exception occurred while triggering the checkpoint. IO-problem detected. " + status.message()),
+              kNoCheckpoint);
         }
-        const auto remove = [this, directory] { env_.io.post([env = &env_, directory] { static_cast<void>(env->files.remove_tree(directory)); }); };
+        const auto remove = [this, directory] {
+          env_.io.post([env = &env_, directory] { static_cast<void>(env->files.remove_tree(directory)); });
+        };
         const auto master = host_.running(operation.job);
         if (master == nullptr) {
           remove();
@@ -62,7 +72,9 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Sa
         }
         control::SnapshotWish wish;
         wish.form = request.canonical ? control::SnapshotForm::kCanonical : control::SnapshotForm::kNative;
-        wish.after = !request.stop ? control::AfterSnapshot::kGoOn : request.drain ? control::AfterSnapshot::kDrain : control::AfterSnapshot::kStop;
+        wish.after = !request.stop   ? control::AfterSnapshot::kGoOn
+                     : request.drain ? control::AfterSnapshot::kDrain
+                                     : control::AfterSnapshot::kStop;
         wish.directory = directory;
         master->take_snapshot(wish, [this, operation, request, directory, remove](Result<SnapshotTaken> taken) mutable {
           if (taken.ok()) {
@@ -102,9 +114,11 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Di
   const auto directory = local_directory(request.path);
   if (!directory.ok()) return failed(directory.status());
   if (const auto job = host_.job_that_needs(*directory)) {
-    return failed(fail(Code::kConflict, fmt::format("Job {} would be restored from it after a failure. It can be disposed when the job has "
-                                                    "completed a checkpoint of its own, or ended",
-                                                    job->to_string())));
+    return failed(
+        fail(Code::kConflict,
+             fmt::format("Job {} would be restored from it after a failure. It can be disposed when the job has "
+                         "completed a checkpoint of its own, or ended",
+                         job->to_string())));
   }
   const auto disposed = std::make_shared<Status>();
   host_.beside([env = &env_, path = request.path, disposed] { *disposed = dispose(env->files, path); },
@@ -124,17 +138,23 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Re
   if (const std::string objections = control::objections_to(master->plan(), wanted); !objections.empty()) {
     return end(operation, fail(Code::kInvalidArgument, objections), kClass);
   }
-  if (const std::int32_t needed = control::slots_for(master->plan(), widths); needed > host_.slots_within_reach(operation.job)) {
-    return end(operation, fail(Code::kResourceExhausted, fmt::format("Parallelism {} needs {} slots, {} are free or the job's own", request.parallelism,
-                                                                      needed, host_.slots_within_reach(operation.job))), kClass);
+  if (const std::int32_t needed = control::slots_for(master->plan(), widths);
+      needed > host_.slots_within_reach(operation.job)) {
+    return end(operation,
+               fail(Code::kResourceExhausted,
+                    fmt::format("Parallelism {} needs {} slots, {} are free or the job's own", request.parallelism,
+                                needed, host_.slots_within_reach(operation.job))),
+               kClass);
   }
   if (master->has_requirements()) {
     gateway::ResourceRequirements bounds = master->requirements();
     for (auto& [vertex, b] : bounds) b = {std::min(b.lower, request.parallelism), request.parallelism};
-    if (Status stored = master->set_requirements(std::move(bounds)); !stored.ok()) return end(operation, stored, kClass);
+    if (Status stored = master->set_requirements(std::move(bounds)); !stored.ok())
+      return end(operation, stored, kClass);
   }
   if (widths == master->parallelism()) return end(operation, {}, "");
-  master->rescale(widths, gateway::RescaleCause::kUpdateRequirement, [this, operation](Result<SnapshotTaken> done) { end(operation, done.status(), kClass); });
+  master->rescale(widths, gateway::RescaleCause::kUpdateRequirement,
+                  [this, operation](Result<SnapshotTaken> done) { end(operation, done.status(), kClass); });
 }
 
 }  // namespace drey::cluster

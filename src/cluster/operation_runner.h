@@ -1,5 +1,5 @@
-// OperationRunner: carries out what was triggered over REST: savepoints, stops, checkpoints, disposals, rescalings. What
-// comes of each is kept in Operations.
+// OperationRunner: carries out what was triggered over REST: savepoints, stops, checkpoints, disposals, rescalings.
+// What comes of each is kept in Operations.
 //
 // Threading: the JobManager's loop; what may block runs beside it.
 #pragma once
@@ -37,10 +37,11 @@ class OperationRunner {
     // At the begin of what may change an answer.
     virtual void changed() = 0;
   };
-  OperationRunner(Operations& operations, env::Env& env, Host& host) : operations_(operations), env_(env), host_(host) {}
+  OperationRunner(Operations& operations, env::Env& env, Host& host)
+      : operations_(operations), env_(env), host_(host) {}
 
-  // Starts it unless its id is known. What comes of it is in Operations, also that there is no such job. FAILS WITH: what
-  // the store fails with.
+  // Starts it unless its id is known. What comes of it is in Operations, also that there is no such job. FAILS WITH:
+  // what the store fails with.
   Result<TriggerId> trigger(gateway::OperationRequest request);
 
  private:

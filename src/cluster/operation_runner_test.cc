@@ -24,7 +24,9 @@ class FakeHost final : public OperationRunner::Host {
     return snapshot == needed ? std::optional(JobId::from_halves(7, 7)) : std::nullopt;
   }
   std::int32_t slots_within_reach(JobId) const override { return 4; }
-  void beside(std::function<void()> work, std::function<void()> done) override { waiting.emplace_back(std::move(work), std::move(done)); }
+  void beside(std::function<void()> work, std::function<void()> done) override {
+    waiting.emplace_back(std::move(work), std::move(done));
+  }
   void changed() override { ++changes; }
   void run() {
     for (const auto& [work, done] : std::exchange(waiting, {})) {
@@ -55,7 +57,9 @@ class OperationRunnerTest : public testing::Test {
     EXPECT_TRUE(write_metadata(env::posix().files, checkpoint).ok());
     return checkpoint.path;
   }
-  const gateway::OperationModel* found(OperationKind kind, TriggerId id, JobId job = {}) { return operations_.find(kind, job, id); }
+  const gateway::OperationModel* found(OperationKind kind, TriggerId id, JobId job = {}) {
+    return operations_.find(kind, job, id);
+  }
 
   std::string directory_;
   FakeHost host_;
@@ -76,7 +80,8 @@ TEST_F(OperationRunnerTest, WithoutItsJobAnOperationIsTriggeredAndHasFailed) {
     const gateway::OperationModel* operation = found(kind, *id, job);
     ASSERT_NE(operation, nullptr);
     EXPECT_TRUE(operation->done);
-    EXPECT_THAT(operation->failure, HasSubstr(fmt::format("FlinkJobNotFoundException: Could not find Flink job ({})", job.to_string())));
+    EXPECT_THAT(operation->failure,
+                HasSubstr(fmt::format("FlinkJobNotFoundException: Could not find Flink job ({})", job.to_string())));
   }
   EXPECT_TRUE(host_.waiting.empty());
 }
@@ -100,7 +105,8 @@ TEST_F(OperationRunnerTest, WhatAJobMayGoBackToIsNotDisposedOf) {
   const auto id = runner_.trigger({{}, {}, gateway::DisposalRequest{host_.needed}});
   ASSERT_TRUE(id.ok());
   EXPECT_THAT(found(OperationKind::kDisposal, *id)->failure,
-              testing::AllOf(HasSubstr("Could not dispose savepoint " + host_.needed), HasSubstr(JobId::from_halves(7, 7).to_string())));
+              testing::AllOf(HasSubstr("Could not dispose savepoint " + host_.needed),
+                             HasSubstr(JobId::from_halves(7, 7).to_string())));
   EXPECT_TRUE(host_.waiting.empty());
   EXPECT_TRUE(env::posix().files.stat(host_.needed).ok());
 }
@@ -111,7 +117,8 @@ TEST_F(OperationRunnerTest, AKnownIdStartsNothing) {
   EXPECT_EQ(*runner_.trigger({{}, mine, gateway::DisposalRequest{savepoint()}}), mine);
   EXPECT_EQ(host_.waiting.size(), 1u);
   host_.run();
-  EXPECT_THAT(found(OperationKind::kDisposal, mine)->failure, HasSubstr("Cannot find checkpoint or savepoint file/directory"));
+  EXPECT_THAT(found(OperationKind::kDisposal, mine)->failure,
+              HasSubstr("Cannot find checkpoint or savepoint file/directory"));
   EXPECT_TRUE(env::posix().files.stat(directory_ + "/savepoint").ok());
 }
 

@@ -23,7 +23,8 @@ Status Operations::load(Instant now) {
   std::vector<std::pair<std::int64_t, std::string>> done;
   for (const auto& [key, bytes] : stored) {
     auto operation = wire::decode<gateway::OperationModel>(bytes);
-    if (!operation.ok()) return fail(Code::kCorrupt, fmt::format("The job store holds an operation that cannot be read: {}", key));
+    if (!operation.ok())
+      return fail(Code::kCorrupt, fmt::format("The job store holds an operation that cannot be read: {}", key));
     if (!operation->done) {
       operation->done = true;
       operation->ended = now.millis;
@@ -55,7 +56,8 @@ void Operations::end(const gateway::OperationModel& outcome, Instant now) {
   found->second.done = true;
   found->second.ended = now.millis;
   if (const Status stored = store_.put_operation(key, wire::encode(found->second)); !stored.ok()) {
-    env::log_error("jobmanager", "The result of operation {} cannot be stored: {}", outcome.id.to_string(), stored.to_string());
+    env::log_error("jobmanager", "The result of operation {} cannot be stored: {}", outcome.id.to_string(),
+                   stored.to_string());
   }
   remember_done(key);
 }

@@ -1,5 +1,5 @@
-// Operations: what was triggered over REST and is asked for later: savepoints, checkpoints, disposals, rescalings. In the
-// job store, so that a result outlives the JobManager; one that was under way when it died has failed.
+// Operations: what was triggered over REST and is asked for later: savepoints, checkpoints, disposals, rescalings. In
+// the job store, so that a result outlives the JobManager; one that was under way when it died has failed.
 //
 // Threading: the JobManager's loop. Bounds: of the results that are done the oldest go first.
 #pragma once

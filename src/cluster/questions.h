@@ -16,7 +16,8 @@ namespace drey::cluster {
 class Questions {
  public:
   // What is to be sent; the answer goes to `promise`.
-  control::Ask ask(const std::string& task_manager, const gateway::Inspection& question, gateway::Promise<std::string> promise, Ticks now);
+  control::Ask ask(const std::string& task_manager, const gateway::Inspection& question,
+                   gateway::Promise<std::string> promise, Ticks now);
   // Ignored unless it was this TaskManager that was asked.
   void on_told(const std::string& task_manager, control::Told told);
   // Ends those that are late and those whose TaskManager has gone.

@@ -8,8 +8,8 @@ using gateway::RescaleCause;
 using gateway::RescaleEnd;
 using gateway::RescaleModel;
 
-void RescaleHistory::begin(RescaleCause cause, const graph::Plan& plan,
-                           const std::vector<control::Bounds>& wanted, bool runs, Instant now) {
+void RescaleHistory::begin(RescaleCause cause, const graph::Plan& plan, const std::vector<control::Bounds>& wanted,
+                           bool runs, Instant now) {
   if (model_.history_max == 0) return;
   if (is_open()) {
     if (cause != RescaleCause::kUpdateRequirement) return;
@@ -27,12 +27,11 @@ void RescaleHistory::begin(RescaleCause cause, const graph::Plan& plan,
   }
   for (std::size_t v = 0; v < plan.vertices.size(); ++v) {
     const graph::Vertex& vertex = plan.vertices[v];
-    next.vertices.push_back({vertex.id, vertex.name, vertex.slot_sharing_group, wanted[v].upper,
-                             wanted[v].lower, runs ? vertex.parallelism : 0, 0});
+    next.vertices.push_back({vertex.id, vertex.name, vertex.slot_sharing_group, wanted[v].upper, wanted[v].lower,
+                             runs ? vertex.parallelism : 0, 0});
   }
   model_.history.insert(model_.history.begin(), std::move(next));
-  while (model_.history.size() > static_cast<std::size_t>(model_.history_max))
-    model_.history.pop_back();
+  while (model_.history.size() > static_cast<std::size_t>(model_.history_max)) model_.history.pop_back();
 }
 
 void RescaleHistory::enter(const std::string& state, Instant now) {
@@ -43,8 +42,7 @@ void RescaleHistory::enter(const std::string& state, Instant now) {
   stages.push_back({state, now.millis, 0, ""});
 }
 
-void RescaleHistory::end(RescaleEnd how, const graph::Plan& plan, const std::string& exception,
-                         Instant now) {
+void RescaleHistory::end(RescaleEnd how, const graph::Plan& plan, const std::string& exception, Instant now) {
   if (!is_open()) return;
   RescaleModel& rescale = model_.history.front();
   rescale.end = how;
@@ -57,10 +55,7 @@ void RescaleHistory::end(RescaleEnd how, const graph::Plan& plan, const std::str
     rescale.vertices[v].after = plan.vertices[v].parallelism;
   const std::int64_t took = rescale.ended - rescale.began;
   model_.all.add(took);
-  (rescale.is_completed() ? model_.completed
-   : rescale.is_failed()  ? model_.failed
-                          : model_.ignored)
-      .add(took);
+  (rescale.is_completed() ? model_.completed : rescale.is_failed() ? model_.failed : model_.ignored).add(took);
 }
 
 }  // namespace drey::cluster

@@ -19,12 +19,11 @@ namespace drey::cluster {
 
 class RescaleHistory {
  public:
-  RescaleHistory(gateway::RescalesModel& model, env::Random& random)
-      : model_(model), random_(random) {}
+  RescaleHistory(gateway::RescalesModel& model, env::Random& random) : model_(model), random_(random) {}
 
   // `wanted`: per vertex of the plan.
-  void begin(gateway::RescaleCause cause, const graph::Plan& plan,
-             const std::vector<control::Bounds>& wanted, bool runs, Instant now);
+  void begin(gateway::RescaleCause cause, const graph::Plan& plan, const std::vector<control::Bounds>& wanted,
+             bool runs, Instant now);
   bool is_open() const { return !model_.history.empty() && model_.history.front().is_open(); }
   // Somebody works on the open one: only then it succeeds when all tasks run.
   void carry() { carried_ = is_open() ? model_.history.front().id : gateway::RescaleId(); }
@@ -33,8 +32,7 @@ class RescaleHistory {
   // The scheduler is in this state from now on; nothing when none is open.
   void enter(const std::string& state, Instant now);
   // Nothing when none is open. `plan`: what the job runs with now.
-  void end(gateway::RescaleEnd how, const graph::Plan& plan, const std::string& exception,
-           Instant now);
+  void end(gateway::RescaleEnd how, const graph::Plan& plan, const std::string& exception, Instant now);
 
  private:
   gateway::RescalesModel& model_;

@@ -39,9 +39,10 @@ Result<std::string> local_directory(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   if (path.empty()) return fail(Code::kInvalidArgument, "empty checkpoint pointer");
   if (!path.starts_with('/') || path.find('\0') != std::string::npos) {
-    return fail(Code::kInvalidArgument, fmt::format("Cannot access file system for checkpoint/savepoint path '{}'. It must be an absolute path "
-                                                    "of a local file system: /a/b or file:///a/b",
-                                                    path));
+    return fail(Code::kInvalidArgument,
+                fmt::format("Cannot access file system for checkpoint/savepoint path '{}'. It must be an absolute path "
+                            "of a local file system: /a/b or file:///a/b",
+                            path));
   }
   return path;
 }
@@ -69,27 +70,37 @@ Result<control::Checkpoint> read_checkpoint(env::FileSystem& files, const std::s
   auto bytes = files.read_all(path);
   if (!bytes.ok()) {
     if (files.stat(env::directory_of(path)).ok()) {
-      return fail(Code::kNotFound, fmt::format("Cannot find meta data file '_metadata' in directory '{}'.", env::directory_of(path)));
+      return fail(Code::kNotFound,
+                  fmt::format("Cannot find meta data file '_metadata' in directory '{}'.", env::directory_of(path)));
     }
-    return fail(Code::kNotFound, fmt::format("Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", wanted));
+    return fail(Code::kNotFound,
+                fmt::format("Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", wanted));
   }
   std::uint64_t numbers[2];
   const std::size_t head = kMagic.size() + sizeof numbers;
   if (!bytes->starts_with(kMagic.substr(0, 6)) || bytes->size() < head) {
-    return fail(Code::kCorrupt, fmt::format("This is no checkpoint or savepoint of Drey (Flink's own cannot be read: they hold Java objects): path={}", path));
+    return fail(
+        Code::kCorrupt,
+        fmt::format(
+            "This is no checkpoint or savepoint of Drey (Flink's own cannot be read: they hold Java objects): path={}",
+            path));
   }
   if (!bytes->starts_with(kMagic)) {
-    return fail(Code::kIncompatible, fmt::format("The checkpoint or savepoint is of another version's format: path={}", path));
+    return fail(Code::kIncompatible,
+                fmt::format("The checkpoint or savepoint is of another version's format: path={}", path));
   }
   std::memcpy(numbers, bytes->data() + kMagic.size(), sizeof numbers);
   const std::string_view payload = std::string_view(*bytes).substr(head);
-  const auto damaged = [&] { return fail(Code::kCorrupt, fmt::format("The checkpoint's metadata is damaged: path={}", path)); };
+  const auto damaged = [&] {
+    return fail(Code::kCorrupt, fmt::format("The checkpoint's metadata is damaged: path={}", path));
+  };
   if (payload.size() != numbers[0] || XXH3_64bits(payload.data(), payload.size()) != numbers[1]) return damaged();
   auto checkpoint = wire::decode<control::Checkpoint>(payload);
   if (!checkpoint.ok()) return damaged();
   checkpoint->path = env::directory_of(path);
   if (control::is_savepoint(checkpoint->form)) {
-    const Status changed = change_paths(*checkpoint, [&](std::string& file) { file = checkpoint->path + "/" + env::base_name_of(file); });
+    const Status changed =
+        change_paths(*checkpoint, [&](std::string& file) { file = checkpoint->path + "/" + env::base_name_of(file); });
     if (!changed.ok()) return damaged();
   }
   return checkpoint;

@@ -4,8 +4,8 @@
 //   payload := wire encoding of control::Checkpoint
 //
 // In a savepoint every file is named without its directory: all of them lie beside _metadata, so that the directory may
-// be moved. _metadata is renamed into its place when everything it names is durable: it is there or the snapshot is not.
-// Threading: any thread.
+// be moved. _metadata is renamed into its place when everything it names is durable: it is there or the snapshot is
+// not. Threading: any thread.
 #pragma once
 
 #include <string>

@@ -56,7 +56,8 @@ TEST_F(SnapshotFilesTest, ASavepointNamesItsFilesWhereverItHasBeenMoved) {
 
 TEST_F(SnapshotFilesTest, WhatIsNoSnapshotOrDamagedIsSaidToBe) {
   EXPECT_EQ(read_checkpoint(files_, dir_ + "/none").status().code(), Code::kNotFound);
-  for (const char* path : {"", "x/y", "zz://x", "hdfs:///x"}) EXPECT_EQ(read_checkpoint(files_, path).status().code(), Code::kInvalidArgument) << path;
+  for (const char* path : {"", "x/y", "zz://x", "hdfs:///x"})
+    EXPECT_EQ(read_checkpoint(files_, path).status().code(), Code::kInvalidArgument) << path;
   const auto c = snapshot(control::SnapshotForm::kNative, "savepoint");
   const std::string good = *files_.read_all(c.path + "/_metadata");
   for (std::size_t at = 0; at < good.size(); ++at) {

@@ -28,17 +28,16 @@ struct Sample {
   static constexpr std::string_view kTitle = "Sample";
   static constexpr auto options() {
     using M = Sample;
-    return std::tuple{
-        option("s.on", &M::on, "Whether."),
-        option("s.port", &M::port, "Which.").between(0, 65'535),
-        option("s.attempts", &M::attempts, "How often.").at_least(0),
-        option("s.factor", &M::factor, "How much.").between(1, 10),
-        option("s.name", &M::name, "What it is called."),
-        option("s.pause", &M::pause, "How long.").between(1000, 3'600'000),
-        option("s.memory", &M::memory, "How many bytes."),
-        option("s.color", &M::color, "What color.").renamed_from("s.colour"),
-        option("s.hosts", &M::hosts, "Who."),
-        option("s.slots", &M::slots, "How wide.").between(1, 10).defaults_to("as many as cores")};
+    return std::tuple{option("s.on", &M::on, "Whether."),
+                      option("s.port", &M::port, "Which.").between(0, 65'535),
+                      option("s.attempts", &M::attempts, "How often.").at_least(0),
+                      option("s.factor", &M::factor, "How much.").between(1, 10),
+                      option("s.name", &M::name, "What it is called."),
+                      option("s.pause", &M::pause, "How long.").between(1000, 3'600'000),
+                      option("s.memory", &M::memory, "How many bytes."),
+                      option("s.color", &M::color, "What color.").renamed_from("s.colour"),
+                      option("s.hosts", &M::hosts, "Who."),
+                      option("s.slots", &M::slots, "How wide.").between(1, 10).defaults_to("as many as cores")};
   }
 };
 static_assert(EveryMemberIsAnOption<Sample>);
@@ -160,9 +159,7 @@ TEST(Configuration, TheReferenceHasALineForEachOption) {
   const std::string page = reference({describe<Sample>()});
   EXPECT_THAT(page, HasSubstr("## Sample\n"));
   EXPECT_THAT(page, HasSubstr("| `s.pause` | `90 s` | How long. | duration, within 1 s..1 h |\n"));
-  EXPECT_THAT(
-      page,
-      HasSubstr("| `s.color` | `RED` | What color. Formerly `s.colour`. | RED, DARK_BLUE |\n"));
+  EXPECT_THAT(page, HasSubstr("| `s.color` | `RED` | What color. Formerly `s.colour`. | RED, DARK_BLUE |\n"));
 }
 
 }  // namespace

@@ -34,8 +34,7 @@ void flatten(const YAML::Node& node, const std::string& prefix, Values& out) {
     }
   } else if (node.IsSequence()) {
     std::string joined;
-    for (const auto& element : node)
-      joined += (joined.empty() ? "" : ";") + element.as<std::string>();
+    for (const auto& element : node) joined += (joined.empty() ? "" : ";") + element.as<std::string>();
     out[prefix] = joined;
   } else if (node.IsScalar()) {
     out[prefix] = node.as<std::string>();
@@ -72,8 +71,7 @@ Result<Configuration> load(const Sources& sources) {
     flatten(YAML::Load(sources.file), "", file);
   } catch (const YAML::Exception& problem) {
     return fail(Code::kInvalidArgument,
-                fmt::format("The configuration file is not YAML: path={}, {}", sources.file_name,
-                            problem.what()));
+                fmt::format("The configuration file is not YAML: path={}, {}", sources.file_name, problem.what()));
   }
   take(file, sources.file_name);
   take(lines_of(sources.environment), "environment");
@@ -81,8 +79,7 @@ Result<Configuration> load(const Sources& sources) {
   return configuration;
 }
 
-std::vector<std::string> unknown_keys(const Configuration& configuration,
-                                      const std::vector<OptionGroup>& known) {
+std::vector<std::string> unknown_keys(const Configuration& configuration, const std::vector<OptionGroup>& known) {
   std::vector<std::string_view> keys;
   for (const OptionGroup& group : known) {
     for (const OptionText& option : group.options) {
@@ -93,14 +90,12 @@ std::vector<std::string> unknown_keys(const Configuration& configuration,
   std::vector<std::string> warnings;
   for (const auto& [key, value] : configuration.values) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
-    const auto nearest =
-        std::min_element(keys.begin(), keys.end(),
-                         [wanted = std::string_view(key)](std::string_view a, std::string_view b) {
-                           return distance(wanted, a) < distance(wanted, b);
-                         });
+    const auto nearest = std::min_element(keys.begin(), keys.end(),
+                                          [wanted = std::string_view(key)](std::string_view a, std::string_view b) {
+                                            return distance(wanted, a) < distance(wanted, b);
+                                          });
     const auto origin = configuration.origins.find(key);
-    warnings.push_back(fmt::format("unknown option {} (from {}) has no effect; did you mean {}?",
-                                   key,
+    warnings.push_back(fmt::format("unknown option {} (from {}) has no effect; did you mean {}?", key,
                                    origin == configuration.origins.end() ? "?" : origin->second,
                                    nearest == keys.end() ? "?" : *nearest));
   }
@@ -110,8 +105,8 @@ std::vector<std::string> unknown_keys(const Configuration& configuration,
 bool is_secret(std::string_view key) {
   std::string word(key);
   for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  constexpr std::array<std::string_view, 7> kWords{
-      "password", "secret", "api-key", "apikey", "token", "account.key", "auth-params"};
+  constexpr std::array<std::string_view, 7> kWords{"password", "secret",      "api-key",    "apikey",
+                                                   "token",    "account.key", "auth-params"};
   return std::any_of(kWords.begin(), kWords.end(),
                      [&](std::string_view part) { return word.find(part) != std::string::npos; });
 }
@@ -119,8 +114,7 @@ bool is_secret(std::string_view key) {
 std::string list(const Configuration& configuration, const std::vector<OptionGroup>& known) {
   std::string out;
   Values rest = configuration.values;
-  const auto line = [&](const std::string& key, const std::string& value,
-                        const std::string& origin) {
+  const auto line = [&](const std::string& key, const std::string& value, const std::string& origin) {
     out += fmt::format("{} = {}  ({})\n", key, is_secret(key) ? "******" : value, origin);
   };
   for (const OptionGroup& group : known) {
@@ -137,8 +131,7 @@ std::string list(const Configuration& configuration, const std::vector<OptionGro
       }
     }
   }
-  for (const auto& [key, value] : rest)
-    line(key, value, configuration.origins.at(key) + ", unknown");
+  for (const auto& [key, value] : rest) line(key, value, configuration.origins.at(key) + ", unknown");
   return out;
 }
 
@@ -154,15 +147,13 @@ std::string reference(const std::vector<OptionGroup>& known) {
       "comes from. Durations: `10 s`, `500 ms`, `1 min`, `PT1S`. Sizes: `512m`, `1 gb`, plain "
       "bytes.\n";
   for (const OptionGroup& group : known) {
-    out += fmt::format("\n## {}\n\n| key | default | what | values |\n|---|---|---|---|\n",
-                       group.title);
+    out += fmt::format("\n## {}\n\n| key | default | what | values |\n|---|---|---|---|\n", group.title);
     for (const OptionText& option : group.options) {
       std::string values = option.type;
       if (!option.bounds.empty()) values += ", " + option.bounds;
       std::string doc = option.doc;
       if (!option.old_key.empty()) doc += fmt::format(" Formerly `{}`.", option.old_key);
-      out +=
-          fmt::format("| `{}` | {} | {} | {} |\n", option.key, cell(option.fallback), doc, values);
+      out += fmt::format("| `{}` | {} | {} | {} |\n", option.key, cell(option.fallback), doc, values);
     }
   }
   return out;

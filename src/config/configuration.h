@@ -35,8 +35,7 @@ struct Sources {
 Result<Configuration> load(const Sources& sources);
 
 // A warning for each key that no option has, naming the nearest one that an option has.
-std::vector<std::string> unknown_keys(const Configuration& configuration,
-                                      const std::vector<OptionGroup>& known);
+std::vector<std::string> unknown_keys(const Configuration& configuration, const std::vector<OptionGroup>& known);
 
 // Each option with its value and where that comes from, a line each; secrets masked.
 std::string list(const Configuration& configuration, const std::vector<OptionGroup>& known);

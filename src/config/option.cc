@@ -15,8 +15,7 @@ constexpr std::string_view kInfinite = "infinite";
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  for (char& c : out)
-    c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (char& c : out) c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return out;
 }
 
@@ -78,10 +77,9 @@ std::string parse(std::string_view text, Bytes& out) {
   const char* at = std::from_chars(text.data(), end, value).ptr;
   std::string unit = lower(std::string_view(at, static_cast<std::size_t>(end - at)));
   std::erase(unit, ' ');
-  const auto* found = std::find_if(kUnits.begin(), kUnits.end(),
-                                   [&](const auto& known) { return known.first == unit; });
-  if (at == text.data() || found == kUnits.end() || value > (UINT64_MAX >> found->second))
-    return "a size like 512m";
+  const auto* found =
+      std::find_if(kUnits.begin(), kUnits.end(), [&](const auto& known) { return known.first == unit; });
+  if (at == text.data() || found == kUnits.end() || value > (UINT64_MAX >> found->second)) return "a size like 512m";
   out.count = value << found->second;
   return "";
 }
@@ -107,14 +105,10 @@ int find_name(std::string_view text, const std::vector<std::string_view>& names)
   return -1;
 }
 
-std::string one_of(const std::vector<std::string_view>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
-}
+std::string one_of(const std::vector<std::string_view>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
 std::string show(bool value) { return value ? "true" : "false"; }
-std::string show(std::int64_t value) {
-  return value == INT64_MAX ? std::string(kInfinite) : fmt::format("{}", value);
-}
+std::string show(std::int64_t value) { return value == INT64_MAX ? std::string(kInfinite) : fmt::format("{}", value); }
 std::string show(double value) { return fmt::format("{}", value); }
 std::string show(const std::string& value) { return value; }
 
@@ -130,33 +124,25 @@ std::string show(Millis value) {
 std::string show(Bytes value) {
   constexpr std::array<std::string_view, 5> kNames{"", "k", "m", "g", "t"};
   std::size_t unit = 0;
-  for (; value.count != 0 && value.count % 1024 == 0 && unit + 1 < kNames.size(); ++unit)
-    value.count /= 1024;
+  for (; value.count != 0 && value.count % 1024 == 0 && unit + 1 < kNames.size(); ++unit) value.count /= 1024;
   return fmt::format("{}{}", value.count, kNames[unit]);
 }
 
-std::string show(const std::vector<std::string>& value) {
-  return fmt::format("{}", fmt::join(value, ","));
-}
+std::string show(const std::vector<std::string>& value) { return fmt::format("{}", fmt::join(value, ",")); }
 
 std::string show_bounds(std::int64_t least, std::int64_t most, bool milliseconds) {
-  const auto text = [&](std::int64_t value) {
-    return milliseconds ? show(Millis(value)) : show(value);
-  };
+  const auto text = [&](std::int64_t value) { return milliseconds ? show(Millis(value)) : show(value); };
   if (least == INT64_MIN) return "at most " + text(most);
   if (most == INT64_MAX) return "at least " + text(least);
   return fmt::format("within {}..{}", text(least), text(most));
 }
 
-Status refused(std::string_view key, const std::string& value, const std::string& wanted,
-               const Values* origins) {
+Status refused(std::string_view key, const std::string& value, const std::string& wanted, const Values* origins) {
   std::string from;
   if (origins != nullptr) {
-    if (const auto found = origins->find(std::string(key)); found != origins->end())
-      from = ", from " + found->second;
+    if (const auto found = origins->find(std::string(key)); found != origins->end()) from = ", from " + found->second;
   }
-  return fail(Code::kInvalidArgument,
-              fmt::format("Option {} must be {}: value={}{}", key, wanted, value, from));
+  return fail(Code::kInvalidArgument, fmt::format("Option {} must be {}: value={}{}", key, wanted, value, from));
 }
 
 }  // namespace drey::config::detail

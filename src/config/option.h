@@ -71,8 +71,7 @@ struct OptionRow {
 };
 
 template <typename Class, typename Member>
-constexpr OptionRow<Class, Member> option(std::string_view key, Member Class::*member,
-                                          std::string_view doc) {
+constexpr OptionRow<Class, Member> option(std::string_view key, Member Class::*member, std::string_view doc) {
   return {key, member, doc};
 }
 
@@ -82,8 +81,7 @@ concept HasOptions = requires {
   std::string_view(T::kTitle);
 };
 template <typename T>
-inline constexpr bool EveryMemberIsAnOption =
-    std::tuple_size_v<decltype(T::options())> == wire::kArity<T>;
+inline constexpr bool EveryMemberIsAnOption = std::tuple_size_v<decltype(T::options())> == wire::kArity<T>;
 
 using Values = std::map<std::string, std::string>;
 
@@ -214,8 +212,7 @@ std::string parse_value(std::string_view text, std::int64_t least, std::int64_t 
   }
 }
 
-Status refused(std::string_view key, const std::string& value, const std::string& wanted,
-               const Values* origins);
+Status refused(std::string_view key, const std::string& value, const std::string& wanted, const Values* origins);
 
 }  // namespace detail
 
@@ -229,11 +226,9 @@ Result<T> read(const Values& values, const Values* origins = nullptr) {
   const auto take = [&](const auto& row) {
     if (!status.ok()) return;
     auto found = values.find(std::string(row.key));
-    if (found == values.end() && !row.old_key.empty())
-      found = values.find(std::string(row.old_key));
+    if (found == values.end() && !row.old_key.empty()) found = values.find(std::string(row.old_key));
     if (found == values.end()) return;
-    const std::string wanted =
-        detail::parse_value(found->second, row.least, row.most, out.*row.member);
+    const std::string wanted = detail::parse_value(found->second, row.least, row.most, out.*row.member);
     if (!wanted.empty()) status = detail::refused(found->first, found->second, wanted, origins);
   };
   std::apply([&](const auto&... rows) { (take(rows), ...); }, T::options());
@@ -251,12 +246,11 @@ OptionGroup describe() {
     text.key = row.key;
     text.old_key = row.old_key;
     text.type = detail::type_of<M>();
-    text.fallback = row.shown_default.empty() ? detail::show_value(defaults.*row.member)
-                                              : std::string(row.shown_default);
+    text.fallback =
+        row.shown_default.empty() ? detail::show_value(defaults.*row.member) : std::string(row.shown_default);
     if (row.least != INT64_MIN || row.most != INT64_MAX) {
-      text.bounds = detail::show_bounds(
-          row.least, row.most,
-          std::is_same_v<M, Millis> || std::is_same_v<M, std::optional<Millis>>);
+      text.bounds = detail::show_bounds(row.least, row.most,
+                                        std::is_same_v<M, Millis> || std::is_same_v<M, std::optional<Millis>>);
     }
     text.doc = row.doc;
     group.options.push_back(std::move(text));

@@ -40,7 +40,8 @@ struct FailureReport {
   std::string stack;
   static constexpr auto fields() {
     using M = FailureReport;
-    return std::tuple{field("code", &M::code), field("message", &M::message), field("origin", &M::origin), field("stack", &M::stack)};
+    return std::tuple{field("code", &M::code), field("message", &M::message), field("origin", &M::origin),
+                      field("stack", &M::stack)};
   }
 };
 static_assert(wire::EveryMemberHasARow<FailureReport>);
@@ -76,9 +77,15 @@ struct Register {
   std::int64_t managed_memory = 0;
   static constexpr auto fields() {
     using M = Register;
-    return std::tuple{field("version", &M::version), field("secret", &M::secret), field("id", &M::id), field("host", &M::host),
-                      field("data-port", &M::data_port), field("slots", &M::slots), field("pid", &M::pid),
-                      field("cores", &M::cores), field("physical-memory", &M::physical_memory),
+    return std::tuple{field("version", &M::version),
+                      field("secret", &M::secret),
+                      field("id", &M::id),
+                      field("host", &M::host),
+                      field("data-port", &M::data_port),
+                      field("slots", &M::slots),
+                      field("pid", &M::pid),
+                      field("cores", &M::cores),
+                      field("physical-memory", &M::physical_memory),
                       field("managed-memory", &M::managed_memory)};
   }
 };
@@ -108,8 +115,8 @@ struct SnapshotAck {
   FailureReport failure;
   std::string handle;  // state::TaskStateHandle, encoded: control need not know it
   std::vector<std::pair<std::string, std::uint64_t>> files;  // of the handle
-  std::vector<std::string> stateful;  // ids of the operators that have state in it
-  bool has_union = false;             // a list that every subtask must see whole
+  std::vector<std::string> stateful;                         // ids of the operators that have state in it
+  bool has_union = false;                                    // a list that every subtask must see whole
   std::uint64_t written_bytes = 0;
   std::uint64_t state_bytes = 0;
   std::int64_t start_delay_ms = 0;
@@ -119,11 +126,21 @@ struct SnapshotAck {
   std::int64_t async_ms = 0;
   static constexpr auto fields() {
     using M = SnapshotAck;
-    return std::tuple{field("task", &M::task), field("checkpoint-id", &M::checkpoint_id), field("ok", &M::ok),
-                      field("failure", &M::failure), field("handle", &M::handle), field("files", &M::files),
-                      field("stateful", &M::stateful), field("has-union", &M::has_union), field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
-                      field("start-delay-ms", &M::start_delay_ms), field("alignment-ms", &M::alignment_ms),
-                      field("processed-bytes", &M::processed_bytes), field("sync-ms", &M::sync_ms), field("async-ms", &M::async_ms)};
+    return std::tuple{field("task", &M::task),
+                      field("checkpoint-id", &M::checkpoint_id),
+                      field("ok", &M::ok),
+                      field("failure", &M::failure),
+                      field("handle", &M::handle),
+                      field("files", &M::files),
+                      field("stateful", &M::stateful),
+                      field("has-union", &M::has_union),
+                      field("written-bytes", &M::written_bytes),
+                      field("state-bytes", &M::state_bytes),
+                      field("start-delay-ms", &M::start_delay_ms),
+                      field("alignment-ms", &M::alignment_ms),
+                      field("processed-bytes", &M::processed_bytes),
+                      field("sync-ms", &M::sync_ms),
+                      field("async-ms", &M::async_ms)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SnapshotAck>);
@@ -135,7 +152,8 @@ struct AccumulatorReport {
   double real = 0;
   static constexpr auto fields() {
     using M = AccumulatorReport;
-    return std::tuple{field("name", &M::name), field("kind", &M::kind), field("whole", &M::whole), field("real", &M::real)};
+    return std::tuple{field("name", &M::name), field("kind", &M::kind), field("whole", &M::whole),
+                      field("real", &M::real)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AccumulatorReport>);
@@ -149,8 +167,8 @@ struct TaskReport {
   std::vector<AccumulatorReport> accumulators;
   static constexpr auto fields() {
     using M = TaskReport;
-    return std::tuple{field("task", &M::task), field("names", &M::names), field("values", &M::values), field("totals", &M::totals),
-                      field("accumulators", &M::accumulators)};
+    return std::tuple{field("task", &M::task), field("names", &M::names), field("values", &M::values),
+                      field("totals", &M::totals), field("accumulators", &M::accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskReport>);
@@ -209,8 +227,8 @@ struct TaskDeployment {
 };
 static_assert(wire::EveryMemberHasARow<TaskDeployment>);
 
-// Where each subtask of a deployment runs: [vertex][subtask] -> index into `hosts`, kNotHere when it is no part of it (one of
-// another region, with which no rows are exchanged).
+// Where each subtask of a deployment runs: [vertex][subtask] -> index into `hosts`, kNotHere when it is no part of it
+// (one of another region, with which no rows are exchanged).
 struct Placement {
   static constexpr std::uint32_t kNotHere = UINT32_MAX;
   std::vector<std::pair<std::string, std::int32_t>> hosts;  // host, data port
@@ -227,21 +245,29 @@ struct Deploy {
   std::uint64_t incarnation = 0;
   graph::JobGraph graph;  // resolved
   graph::Plan plan;
-  std::string module;     // path of the shared object; empty: no user code
+  std::string module;  // path of the shared object; empty: no user code
   std::uint64_t digest = 0;
   std::vector<TaskDeployment> tasks;
   Placement placement;
-  std::uint32_t me = 0;   // index into placement.hosts
+  std::uint32_t me = 0;  // index into placement.hosts
   bool exactly_once = true;
   bool restore_own = true;
   std::int64_t restored_checkpoint = -1;
   std::string state_directory;
   static constexpr auto fields() {
     using M = Deploy;
-    return std::tuple{field("job", &M::job), field("incarnation", &M::incarnation), field("graph", &M::graph),
-                      field("plan", &M::plan), field("module", &M::module), field("digest", &M::digest),
-                      field("tasks", &M::tasks), field("placement", &M::placement), field("me", &M::me),
-                      field("exactly-once", &M::exactly_once), field("restore-own", &M::restore_own), field("restored-checkpoint", &M::restored_checkpoint),
+    return std::tuple{field("job", &M::job),
+                      field("incarnation", &M::incarnation),
+                      field("graph", &M::graph),
+                      field("plan", &M::plan),
+                      field("module", &M::module),
+                      field("digest", &M::digest),
+                      field("tasks", &M::tasks),
+                      field("placement", &M::placement),
+                      field("me", &M::me),
+                      field("exactly-once", &M::exactly_once),
+                      field("restore-own", &M::restore_own),
+                      field("restored-checkpoint", &M::restored_checkpoint),
                       field("state-directory", &M::state_directory)};
   }
 };
@@ -279,9 +305,7 @@ static_assert(wire::EveryMemberHasARow<HeartbeatAnswer>);
 struct Ask {
   std::uint64_t id = 0;
   std::string question;  // gateway::Inspection, encoded: control need not know it
-  static constexpr auto fields() {
-    return std::tuple{field("id", &Ask::id), field("question", &Ask::question)};
-  }
+  static constexpr auto fields() { return std::tuple{field("id", &Ask::id), field("question", &Ask::question)}; }
 };
 static_assert(wire::EveryMemberHasARow<Ask>);
 

@@ -53,16 +53,24 @@ class Encoder {
       hidden = &own;
     }
     switch (type.kind) {
-      case TypeKind::kBool: bits(array.buffers[1], rows); break;
+      case TypeKind::kBool:
+        bits(array.buffers[1], rows);
+        break;
       case TypeKind::kText:
-      case TypeKind::kBytes: texts(static_cast<const View*>(array.buffers[1]), rows, hidden); break;
+      case TypeKind::kBytes:
+        texts(static_cast<const View*>(array.buffers[1]), rows, hidden);
+        break;
       case TypeKind::kStruct:
         for (std::size_t i = 0; i < type.children.size(); ++i) {
           column(*array.children[i], type.children[i].type, rows, hidden);
         }
         break;
-      case TypeKind::kList: list(array, type, rows, hidden); break;
-      default: values(array.buffers[1], type.width(), rows); break;
+      case TypeKind::kList:
+        list(array, type, rows, hidden);
+        break;
+      default:
+        values(array.buffers[1], type.width(), rows);
+        break;
     }
   }
 
@@ -75,11 +83,21 @@ class Encoder {
     const std::size_t at = grow(std::size_t{rows.count} * width);
     char* target = out_.data() + at;
     switch (width) {
-      case 1: gather<1>(source, target, rows); break;
-      case 2: gather<2>(source, target, rows); break;
-      case 4: gather<4>(source, target, rows); break;
-      case 8: gather<8>(source, target, rows); break;
-      default: gather<16>(source, target, rows); break;
+      case 1:
+        gather<1>(source, target, rows);
+        break;
+      case 2:
+        gather<2>(source, target, rows);
+        break;
+      case 4:
+        gather<4>(source, target, rows);
+        break;
+      case 8:
+        gather<8>(source, target, rows);
+        break;
+      default:
+        gather<16>(source, target, rows);
+        break;
     }
   }
 
@@ -92,7 +110,8 @@ class Encoder {
 
   template <std::size_t kWidth>
   static void gather(const char* source, char* target, const Rows& rows) {
-    for (std::uint32_t i = 0; i < rows.count; ++i) std::memcpy(target + i * kWidth, source + rows.ids[i] * kWidth, kWidth);
+    for (std::uint32_t i = 0; i < rows.count; ++i)
+      std::memcpy(target + i * kWidth, source + rows.ids[i] * kWidth, kWidth);
   }
 
   void bits(const void* from, const Rows& rows) {
@@ -143,7 +162,8 @@ class Encoder {
       std::memcpy(out_.data() + at + std::size_t{i} * 4, &length, 4);
     }
     if (children.empty()) return;
-    column(*array.children[0], type.children[0].type, {children.data(), 0, static_cast<std::uint32_t>(children.size())}, nullptr);
+    column(*array.children[0], type.children[0].type, {children.data(), 0, static_cast<std::uint32_t>(children.size())},
+           nullptr);
   }
 
   std::string& out_;
@@ -163,16 +183,20 @@ class Decoder {
       to.has_nulls = 1;
     }
     switch (type.kind) {
-      case TypeKind::kBool: return copy(to.values, words_of_bits(rows) * 8);
+      case TypeKind::kBool:
+        return copy(to.values, words_of_bits(rows) * 8);
       case TypeKind::kText:
-      case TypeKind::kBytes: return texts(static_cast<View*>(to.values), rows);
+      case TypeKind::kBytes:
+        return texts(static_cast<View*>(to.values), rows);
       case TypeKind::kStruct:
         for (std::uint32_t i = 0; i < to.child_count; ++i) {
           if (!column(to.children[i], type.children[i].type, rows)) return false;
         }
         return true;
-      case TypeKind::kList: return list(to, type, rows);
-      default: return copy(to.values, std::size_t{rows} * type.width());
+      case TypeKind::kList:
+        return list(to, type, rows);
+      default:
+        return copy(to.values, std::size_t{rows} * type.width());
     }
   }
 
@@ -255,12 +279,13 @@ class Decoder {
 
 }  // namespace
 
-void encode_batch(const RowBatch& batch, const Schema& schema, std::uint32_t first, std::uint32_t count, std::uint64_t bytes,
-                  std::string& out) {
+void encode_batch(const RowBatch& batch, const Schema& schema, std::uint32_t first, std::uint32_t count,
+                  std::uint64_t bytes, std::string& out) {
   DREY_CHECK_EQ(batch.columns(), schema.size());
   DREY_CHECK(count > 0 && count <= kEncodedRowsMax && first + count <= batch.rows());
   // A guess: text under nulls may count for anything in `bytes`.
-  out.reserve(out.size() + std::min<std::uint64_t>(bytes, kBatchBytesMax) + 64 + std::size_t{count} * (schema.size() + 1) * 4);
+  out.reserve(out.size() + std::min<std::uint64_t>(bytes, kBatchBytesMax) + 64 +
+              std::size_t{count} * (schema.size() + 1) * 4);
   put(out, kVersion);
   put<std::uint8_t>(out, static_cast<std::uint8_t>((batch.row_times() != nullptr ? kHasTimes : 0) |
                                                    (batch.row_kinds() != nullptr ? kHasKinds : 0)));
@@ -299,7 +324,8 @@ Result<BatchRef> decode_batch(std::string_view encoded, const Schema& schema, Bl
   BatchBuilder builder(schema, rows, pool);
   Decoder decoder(encoded.substr(kHeaderBytes), builder);
   for (std::size_t c = 0; c < schema.size(); ++c) {
-    if (!decoder.column(builder.abi().columns[c], schema[c].type, rows)) return damaged(fmt::format("column {}", schema[c].name));
+    if (!decoder.column(builder.abi().columns[c], schema[c].type, rows))
+      return damaged(fmt::format("column {}", schema[c].name));
   }
   if ((flags & kHasTimes) != 0) {
     if (!decoder.copy(builder.abi().row_times, std::size_t{rows} * 8)) return damaged("row times");

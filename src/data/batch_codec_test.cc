@@ -61,11 +61,13 @@ void fill(BatchBuilder& b, drey_builder_column& column, const Field& field, std:
       break;
     }
     default:
-      for (std::size_t i = 0; i < std::size_t{type.width()} * rows; ++i) static_cast<char*>(column.values)[i] = static_cast<char>(prng.next());
+      for (std::size_t i = 0; i < std::size_t{type.width()} * rows; ++i)
+        static_cast<char*>(column.values)[i] = static_cast<char>(prng.next());
   }
 }
 
-BatchRef random_batch(const Schema& schema, std::uint32_t rows, bool with_times, bool with_kinds, Prng& prng, BlockPool& pool) {
+BatchRef random_batch(const Schema& schema, std::uint32_t rows, bool with_times, bool with_kinds, Prng& prng,
+                      BlockPool& pool) {
   BatchBuilder b(schema, rows, pool);
   for (std::size_t c = 0; c < schema.size(); ++c) fill(b, b.abi().columns[c], schema[c], rows, prng);
   for (std::uint32_t i = 0; i < rows; ++i) {
@@ -82,12 +84,15 @@ BatchRef random_batch(const Schema& schema, std::uint32_t rows, bool with_times,
 std::string cell(const ArrowArray& array, const Type& type, std::uint32_t row) {
   if (!is_valid(static_cast<const std::uint64_t*>(array.buffers[0]), row)) return "null";
   switch (type.kind) {
-    case TypeKind::kBool: return get_bit(array.buffers[1], row) ? "true" : "false";
+    case TypeKind::kBool:
+      return get_bit(array.buffers[1], row) ? "true" : "false";
     case TypeKind::kText:
-    case TypeKind::kBytes: return "'" + std::string(text_of(static_cast<const View*>(array.buffers[1])[row])) + "'";
+    case TypeKind::kBytes:
+      return "'" + std::string(text_of(static_cast<const View*>(array.buffers[1])[row])) + "'";
     case TypeKind::kStruct: {
       std::string out = "{";
-      for (std::size_t i = 0; i < type.children.size(); ++i) out += cell(*array.children[i], type.children[i].type, row) + ",";
+      for (std::size_t i = 0; i < type.children.size(); ++i)
+        out += cell(*array.children[i], type.children[i].type, row) + ",";
       return out + "}";
     }
     case TypeKind::kList: {
@@ -98,7 +103,8 @@ std::string cell(const ArrowArray& array, const Type& type, std::uint32_t row) {
       }
       return out + "]";
     }
-    default: return std::string(static_cast<const char*>(array.buffers[1]) + std::size_t{row} * type.width(), type.width());
+    default:
+      return std::string(static_cast<const char*>(array.buffers[1]) + std::size_t{row} * type.width(), type.width());
   }
 }
 
@@ -135,7 +141,8 @@ TEST(BatchCodec, ComesBackAsItWas) {
     ASSERT_TRUE(decoded.ok()) << decoded.status().to_string();
     ASSERT_EQ((*decoded)->rows(), count);
     EXPECT_EQ((*decoded)->bytes(), batch->bytes());
-    for (std::uint32_t i = 0; i < count; ++i) ASSERT_EQ(row_text(**decoded, schema, i), row_text(*batch, schema, first + i)) << round;
+    for (std::uint32_t i = 0; i < count; ++i)
+      ASSERT_EQ(row_text(**decoded, schema, i), row_text(*batch, schema, first + i)) << round;
   }
 }
 
@@ -147,13 +154,15 @@ TEST(BatchCodec, DamageIsAnErrorAndNeverACrash) {
   std::string bytes;
   encode_batch(*batch, schema, 0, 40, batch->bytes(), bytes);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_EQ(decode_batch(std::string_view(bytes).substr(0, size), schema, pool).status().code(), Code::kCorrupt) << size;
+    EXPECT_EQ(decode_batch(std::string_view(bytes).substr(0, size), schema, pool).status().code(), Code::kCorrupt)
+        << size;
   }
   EXPECT_EQ(decode_batch(bytes + "x", schema, pool).status().code(), Code::kCorrupt);
   // Whatever a turned byte makes of it: an error, or a batch whose every cell can be read.
   for (int round = 0; round < 5000; ++round) {
     std::string other = bytes;
-    for (std::uint64_t n = 1 + prng.below(3); n > 0; --n) other[prng.below(other.size())] = static_cast<char>(prng.next());
+    for (std::uint64_t n = 1 + prng.below(3); n > 0; --n)
+      other[prng.below(other.size())] = static_cast<char>(prng.next());
     const auto decoded = decode_batch(other, schema, pool);
     if (!decoded.ok()) continue;
     std::size_t read = 0;

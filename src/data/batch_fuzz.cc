@@ -10,8 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using drey::data::decode_batch;
   using drey::data::encode_batch;
   using drey::data::Schema;
-  static const std::array schemas{*Schema::parse("n:l;name:vu?"),
-                                  *Schema::parse("flag:b?;raw:vz;price:d:30,2?"),
+  static const std::array schemas{*Schema::parse("n:l;name:vu?"), *Schema::parse("flag:b?;raw:vz;price:d:30,2?"),
                                   *Schema::parse("place:+s?{city:vu?;tags:+l?{item:vu?};zip:i}"),
                                   *Schema::parse("lists:+l{inner:+l{n:l}}")};
   static drey::data::BlockPool pool;

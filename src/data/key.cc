@@ -128,7 +128,8 @@ void KeyVector::encode_one(const RowBatch& batch, const KeyColumn& column) {
   if (column.kind == TypeKind::kText || column.kind == TypeKind::kBytes) {
     const View* views = batch.values<View>(column.index);
     if (valid != nullptr) {
-      for_rows(batch, [&](std::uint32_t i, std::uint32_t row) { put(i, is_valid(valid, row) ? views[row] : null_key()); });
+      for_rows(batch,
+               [&](std::uint32_t i, std::uint32_t row) { put(i, is_valid(valid, row) ? views[row] : null_key()); });
     } else {
       for_rows(batch, [&](std::uint32_t i, std::uint32_t row) {
         const ViewWords words = words_of(views[row]);

@@ -16,7 +16,8 @@ namespace drey::data {
 
 char* map_memory(std::size_t bytes, bool usable) {
   const std::size_t size = (bytes + 4095) / 4096 * 4096;
-  void* raw = mmap(nullptr, size + kHugePage, usable ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* raw = mmap(nullptr, size + kHugePage, usable ? PROT_READ | PROT_WRITE : PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   DREY_CHECK(raw != MAP_FAILED);
   const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(raw) % kHugePage) % kHugePage;
   char* const memory = static_cast<char*>(raw) + before;
@@ -159,7 +160,8 @@ void BlockPool::give_back(Block* block) {
     home.free[block->size_class_] = block;
   } else {
     block->next_ = home.returned.load(std::memory_order_relaxed);
-    while (!home.returned.compare_exchange_weak(block->next_, block, std::memory_order_release, std::memory_order_relaxed)) {
+    while (!home.returned.compare_exchange_weak(block->next_, block, std::memory_order_release,
+                                                std::memory_order_relaxed)) {
     }
   }
   // Last: trim() must not take the memory away under the hand of this function.

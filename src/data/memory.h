@@ -1,9 +1,9 @@
 // Block: pooled, reference-counted memory for batches; 64-byte aligned.
 //
-// BlockPool carves blocks of power-of-two sizes from reserved address space, populated in large steps ahead of demand and
-// on huge pages where there are some: the first touch of a fresh small page costs more than most operators do with it.
-// A block goes back to the home of the thread that allocated it, last in first out: in steady state each worker touches
-// the same warm memory again and again, and no memory wanders to another core to be written there.
+// BlockPool carves blocks of power-of-two sizes from reserved address space, populated in large steps ahead of demand
+// and on huge pages where there are some: the first touch of a fresh small page costs more than most operators do with
+// it. A block goes back to the home of the thread that allocated it, last in first out: in steady state each worker
+// touches the same warm memory again and again, and no memory wanders to another core to be written there.
 //
 // Threading: all functions from any thread. Bounds: none of its own (channels bound what is in flight); blocks that are
 // free are kept until trim(), above kLargestKept they go back to the system at once.
@@ -77,13 +77,15 @@ class BlockPool {
 
   // Never empty: out of memory ends the process.
   BlockRef allocate(std::size_t bytes);
-  // Gives all memory back to the system when no block is in use (the last job has gone); otherwise does nothing. Returns
-  // whether it did.
+  // Gives all memory back to the system when no block is in use (the last job has gone); otherwise does nothing.
+  // Returns whether it did.
   bool trim();
 
   // Of blocks that are in use, and of all that was taken from the system.
   std::size_t used_bytes() const;
-  std::size_t total_bytes() const { return populated_.load(std::memory_order_relaxed) + large_.load(std::memory_order_relaxed); }
+  std::size_t total_bytes() const {
+    return populated_.load(std::memory_order_relaxed) + large_.load(std::memory_order_relaxed);
+  }
 
  private:
   friend class Block;
@@ -95,8 +97,8 @@ class BlockPool {
   // Free blocks of one thread (of several, when there are more than kHomes).
   struct alignas(64) Home {
     std::mutex mutex;
-    std::array<Block*, kLargestKept + 1> free{};  // by size class; guarded by mutex
-    std::atomic<std::size_t> used{0};             // bytes
+    std::array<Block*, kLargestKept + 1> free{};        // by size class; guarded by mutex
+    std::atomic<std::size_t> used{0};                   // bytes
     alignas(64) std::atomic<Block*> returned{nullptr};  // by other threads
   };
   static std::size_t my_home();
@@ -114,7 +116,7 @@ class BlockPool {
   };
   std::vector<Space> spaces_;  // guarded by space_mutex_; blocks come from the last one
   std::atomic<std::size_t> populated_{0};
-  std::atomic<std::size_t> large_{0};      // bytes of blocks above kLargestKept
+  std::atomic<std::size_t> large_{0};  // bytes of blocks above kLargestKept
 };
 
 }  // namespace drey::data

@@ -16,10 +16,14 @@ std::size_t bitmap_bytes(std::uint32_t rows) { return aligned((std::size_t{rows}
 
 std::size_t value_bytes(const Type& type, std::uint32_t capacity) {
   switch (type.kind) {
-    case TypeKind::kBool: return bitmap_bytes(capacity);
-    case TypeKind::kList: return aligned((std::size_t{capacity} + 1) * 4);
-    case TypeKind::kStruct: return 0;
-    default: return aligned(std::size_t{type.width()} * capacity);
+    case TypeKind::kBool:
+      return bitmap_bytes(capacity);
+    case TypeKind::kList:
+      return aligned((std::size_t{capacity} + 1) * 4);
+    case TypeKind::kStruct:
+      return 0;
+    default:
+      return aligned(std::size_t{type.width()} * capacity);
   }
 }
 
@@ -49,8 +53,8 @@ void allocate_column(drey_builder_column& column, const Type& type, std::uint32_
   }
   if (type.children.empty()) return;
   column.child_count = static_cast<std::uint32_t>(type.children.size());
-  column.children = reinterpret_cast<drey_builder_column*>(
-      take(cursor, type.children.size() * sizeof(drey_builder_column)));
+  column.children =
+      reinterpret_cast<drey_builder_column*>(take(cursor, type.children.size() * sizeof(drey_builder_column)));
   if (type.kind == TypeKind::kStruct) {
     for (std::size_t i = 0; i < type.children.size(); ++i) {
       allocate_column(column.children[i], type.children[i].type, capacity, cursor);
@@ -107,7 +111,8 @@ std::uint64_t far_bytes(const drey_builder_column& column, std::uint32_t rows) {
 
 std::uint64_t bytes_of(const drey_builder_column& column, const Type& type, std::uint32_t rows) {
   switch (type.kind) {
-    case TypeKind::kBool: return (rows + 7) / 8;
+    case TypeKind::kBool:
+      return (rows + 7) / 8;
     case TypeKind::kStruct: {
       std::uint64_t bytes = 0;
       for (std::uint32_t i = 0; i < column.child_count; ++i) {
@@ -121,7 +126,8 @@ std::uint64_t bytes_of(const drey_builder_column& column, const Type& type, std:
     case TypeKind::kText:
     case TypeKind::kBytes:
       return std::uint64_t{16} * rows + far_bytes(column, rows);
-    default: return std::uint64_t{type.width()} * rows;
+    default:
+      return std::uint64_t{type.width()} * rows;
   }
 }
 
@@ -222,8 +228,7 @@ BatchBuilder::BatchBuilder(const Schema& schema, std::uint32_t capacity, BlockPo
   abi_.capacity = capacity;
   abi_.column_count = static_cast<std::uint32_t>(schema.size());
   abi_.host = this;
-  abi_.columns =
-      reinterpret_cast<drey_builder_column*>(take(cursor_, schema.size() * sizeof(drey_builder_column)));
+  abi_.columns = reinterpret_cast<drey_builder_column*>(take(cursor_, schema.size() * sizeof(drey_builder_column)));
   lay_out_columns();
 }
 
@@ -348,11 +353,21 @@ void BatchBuilder::append(const RowBatch& batch, std::span<const std::uint32_t> 
         break;
       default:
         switch (type.width()) {
-          case 1: gather<std::uint8_t>(from.buffers[1], to.values, rows_to_copy, to_row); break;
-          case 2: gather<std::uint16_t>(from.buffers[1], to.values, rows_to_copy, to_row); break;
-          case 4: gather<std::uint32_t>(from.buffers[1], to.values, rows_to_copy, to_row); break;
-          case 8: gather<std::uint64_t>(from.buffers[1], to.values, rows_to_copy, to_row); break;
-          default: gather<Wide16>(from.buffers[1], to.values, rows_to_copy, to_row); break;
+          case 1:
+            gather<std::uint8_t>(from.buffers[1], to.values, rows_to_copy, to_row);
+            break;
+          case 2:
+            gather<std::uint16_t>(from.buffers[1], to.values, rows_to_copy, to_row);
+            break;
+          case 4:
+            gather<std::uint32_t>(from.buffers[1], to.values, rows_to_copy, to_row);
+            break;
+          case 8:
+            gather<std::uint64_t>(from.buffers[1], to.values, rows_to_copy, to_row);
+            break;
+          default:
+            gather<Wide16>(from.buffers[1], to.values, rows_to_copy, to_row);
+            break;
         }
     }
   };

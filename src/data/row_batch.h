@@ -86,9 +86,9 @@ class RowBatch {
 
   drey_batch abi_{};
   std::uint64_t bytes_ = 0;
-  BlockRef block_;                 // header, columns, buffers (built), or the selection (selected)
-  BlockRef extra_;                 // times of with_times
-  BatchRef base_;                  // whose columns a selected batch shares
+  BlockRef block_;  // header, columns, buffers (built), or the selection (selected)
+  BlockRef extra_;  // times of with_times
+  BatchRef base_;   // whose columns a selected batch shares
   std::vector<BlockRef> arenas_;
   std::vector<drey_span> arena_spans_;
   std::array<std::uint32_t, 5> few_{};  // a selection that needs no block
@@ -166,11 +166,11 @@ class BatchBuilder {
   BlockPool& pool_;
   drey_builder abi_{};
   BlockRef block_;
-  char* cursor_ = nullptr;  // next free byte of block_ while laying out
-  std::vector<BlockRef> lists_;    // buffers of list children
+  char* cursor_ = nullptr;       // next free byte of block_ while laying out
+  std::vector<BlockRef> lists_;  // buffers of list children
   std::vector<BlockRef> arenas_;
   const RowBatch* last_shared_ = nullptr;
-  std::size_t own_arena_ = 0;      // index + 1 of the arena that text() fills
+  std::size_t own_arena_ = 0;  // index + 1 of the arena that text() fills
   std::size_t own_arena_used_ = 0;
   std::uint64_t text_bytes_ = 0;
 };

@@ -18,8 +18,8 @@ void append_number(std::string& out, T value) {
 
 void append_decimal(std::string& out, const Type& type, const void* values, std::uint32_t row) {
   __extension__ using Wide = __int128;
-  Wide v = type.width() == 8 ? Wide{static_cast<const std::int64_t*>(values)[row]}
-                             : static_cast<const Wide*>(values)[row];
+  Wide v =
+      type.width() == 8 ? Wide{static_cast<const std::int64_t*>(values)[row]} : static_cast<const Wide*>(values)[row];
   const bool negative = v < 0;
   if (negative) v = -v;
   std::string digits;
@@ -39,20 +39,40 @@ bool append_text(std::string& out, const Type& type, const ArrowArray& column, s
   if (!is_valid(static_cast<const std::uint64_t*>(column.buffers[0]), row)) return false;
   const void* values = column.n_buffers > 1 ? column.buffers[1] : nullptr;
   switch (type.kind) {
-    case TypeKind::kBool: out += get_bit(values, row) ? "true" : "false"; break;
-    case TypeKind::kInt8: append_number(out, static_cast<int>(static_cast<const std::int8_t*>(values)[row])); break;
-    case TypeKind::kInt16: append_number(out, static_cast<const std::int16_t*>(values)[row]); break;
-    case TypeKind::kInt32: append_number(out, static_cast<const std::int32_t*>(values)[row]); break;
-    case TypeKind::kInt64: append_number(out, static_cast<const std::int64_t*>(values)[row]); break;
-    case TypeKind::kFloat: append_number(out, static_cast<const float*>(values)[row]); break;
-    case TypeKind::kDouble: append_number(out, static_cast<const double*>(values)[row]); break;
-    case TypeKind::kDecimal: append_decimal(out, type, values, row); break;
+    case TypeKind::kBool:
+      out += get_bit(values, row) ? "true" : "false";
+      break;
+    case TypeKind::kInt8:
+      append_number(out, static_cast<int>(static_cast<const std::int8_t*>(values)[row]));
+      break;
+    case TypeKind::kInt16:
+      append_number(out, static_cast<const std::int16_t*>(values)[row]);
+      break;
+    case TypeKind::kInt32:
+      append_number(out, static_cast<const std::int32_t*>(values)[row]);
+      break;
+    case TypeKind::kInt64:
+      append_number(out, static_cast<const std::int64_t*>(values)[row]);
+      break;
+    case TypeKind::kFloat:
+      append_number(out, static_cast<const float*>(values)[row]);
+      break;
+    case TypeKind::kDouble:
+      append_number(out, static_cast<const double*>(values)[row]);
+      break;
+    case TypeKind::kDecimal:
+      append_decimal(out, type, values, row);
+      break;
     case TypeKind::kDate:
       out.append(format_instant(static_cast<const std::int32_t*>(values)[row] * 86'400'000LL), 0, 10);
       break;
-    case TypeKind::kTimestamp: out += format_instant(static_cast<const std::int64_t*>(values)[row]); break;
+    case TypeKind::kTimestamp:
+      out += format_instant(static_cast<const std::int64_t*>(values)[row]);
+      break;
     case TypeKind::kText:
-    case TypeKind::kBytes: out += text_of(static_cast<const View*>(values)[row]); break;
+    case TypeKind::kBytes:
+      out += text_of(static_cast<const View*>(values)[row]);
+      break;
     case TypeKind::kStruct:
       out += '(';
       for (std::size_t i = 0; i < type.children.size(); ++i) {

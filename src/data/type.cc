@@ -12,14 +12,22 @@ constexpr int kDepthMax = 32;
 Result<Type> type_of(std::string_view format) {
   if (format.size() == 1) {
     switch (format[0]) {
-      case 'b': return Type{TypeKind::kBool, 0, 0, {}};
-      case 'c': return Type{TypeKind::kInt8, 0, 0, {}};
-      case 's': return Type{TypeKind::kInt16, 0, 0, {}};
-      case 'i': return Type{TypeKind::kInt32, 0, 0, {}};
-      case 'l': return Type{TypeKind::kInt64, 0, 0, {}};
-      case 'f': return Type{TypeKind::kFloat, 0, 0, {}};
-      case 'g': return Type{TypeKind::kDouble, 0, 0, {}};
-      default: break;
+      case 'b':
+        return Type{TypeKind::kBool, 0, 0, {}};
+      case 'c':
+        return Type{TypeKind::kInt8, 0, 0, {}};
+      case 's':
+        return Type{TypeKind::kInt16, 0, 0, {}};
+      case 'i':
+        return Type{TypeKind::kInt32, 0, 0, {}};
+      case 'l':
+        return Type{TypeKind::kInt64, 0, 0, {}};
+      case 'f':
+        return Type{TypeKind::kFloat, 0, 0, {}};
+      case 'g':
+        return Type{TypeKind::kDouble, 0, 0, {}};
+      default:
+        break;
     }
   }
   if (format == "vu") return Type{TypeKind::kText, 0, 0, {}};
@@ -35,8 +43,8 @@ Result<Type> type_of(std::string_view format) {
       const char* end = format.data() + format.size();
       auto a = std::from_chars(format.data() + 2, format.data() + comma, type.precision);
       auto b = std::from_chars(format.data() + comma + 1, end, type.scale);
-      if (a.ptr == format.data() + comma && b.ptr == end && type.precision >= 1 &&
-          type.precision <= 38 && type.scale >= 0 && type.scale <= type.precision) {
+      if (a.ptr == format.data() + comma && b.ptr == end && type.precision >= 1 && type.precision <= 38 &&
+          type.scale >= 0 && type.scale <= type.precision) {
         return type;
       }
     }
@@ -46,20 +54,34 @@ Result<Type> type_of(std::string_view format) {
 
 std::string format_of(const Type& type) {
   switch (type.kind) {
-    case TypeKind::kBool: return "b";
-    case TypeKind::kInt8: return "c";
-    case TypeKind::kInt16: return "s";
-    case TypeKind::kInt32: return "i";
-    case TypeKind::kInt64: return "l";
-    case TypeKind::kFloat: return "f";
-    case TypeKind::kDouble: return "g";
-    case TypeKind::kDecimal: return fmt::format("d:{},{}", type.precision, type.scale);
-    case TypeKind::kDate: return "tdD";
-    case TypeKind::kTimestamp: return "tsm:UTC";
-    case TypeKind::kText: return "vu";
-    case TypeKind::kBytes: return "vz";
-    case TypeKind::kStruct: return "+s";
-    case TypeKind::kList: return "+l";
+    case TypeKind::kBool:
+      return "b";
+    case TypeKind::kInt8:
+      return "c";
+    case TypeKind::kInt16:
+      return "s";
+    case TypeKind::kInt32:
+      return "i";
+    case TypeKind::kInt64:
+      return "l";
+    case TypeKind::kFloat:
+      return "f";
+    case TypeKind::kDouble:
+      return "g";
+    case TypeKind::kDecimal:
+      return fmt::format("d:{},{}", type.precision, type.scale);
+    case TypeKind::kDate:
+      return "tdD";
+    case TypeKind::kTimestamp:
+      return "tsm:UTC";
+    case TypeKind::kText:
+      return "vu";
+    case TypeKind::kBytes:
+      return "vz";
+    case TypeKind::kStruct:
+      return "+s";
+    case TypeKind::kList:
+      return "+l";
   }
   return "?";
 }
@@ -73,8 +95,7 @@ Result<Field> field_of(const ArrowSchema& schema, int depth) {
     DREY_TRY_ASSIGN(Field child, field_of(*schema.children[i], depth + 1));
     type.children.push_back(std::move(child));
   }
-  return Field{schema.name != nullptr ? schema.name : "", std::move(type),
-               (schema.flags & ARROW_FLAG_NULLABLE) != 0};
+  return Field{schema.name != nullptr ? schema.name : "", std::move(type), (schema.flags & ARROW_FLAG_NULLABLE) != 0};
 }
 
 // schema := field (',' field)*; field := name ':' format '?'? ('{' schema '}')?
@@ -128,27 +149,33 @@ struct Parser {
 
 std::uint32_t Type::width() const {
   switch (kind) {
-    case TypeKind::kInt8: return 1;
-    case TypeKind::kInt16: return 2;
+    case TypeKind::kInt8:
+      return 1;
+    case TypeKind::kInt16:
+      return 2;
     case TypeKind::kInt32:
     case TypeKind::kFloat:
-    case TypeKind::kDate: return 4;
+    case TypeKind::kDate:
+      return 4;
     case TypeKind::kInt64:
     case TypeKind::kDouble:
-    case TypeKind::kTimestamp: return 8;
-    case TypeKind::kDecimal: return precision <= 18 ? 8 : 16;
+    case TypeKind::kTimestamp:
+      return 8;
+    case TypeKind::kDecimal:
+      return precision <= 18 ? 8 : 16;
     case TypeKind::kText:
-    case TypeKind::kBytes: return sizeof(drey_view);
+    case TypeKind::kBytes:
+      return sizeof(drey_view);
     case TypeKind::kBool:
     case TypeKind::kStruct:
-    case TypeKind::kList: return 0;
+    case TypeKind::kList:
+      return 0;
   }
   return 0;
 }
 
 bool operator==(const Type& a, const Type& b) {
-  return a.kind == b.kind && a.precision == b.precision && a.scale == b.scale &&
-         a.children == b.children;
+  return a.kind == b.kind && a.precision == b.precision && a.scale == b.scale && a.children == b.children;
 }
 
 bool operator==(const Field& a, const Field& b) {

@@ -15,7 +15,7 @@
 namespace drey::data {
 
 enum class TypeKind : std::uint8_t {
-  kBool,       // bits
+  kBool,  // bits
   kInt8,
   kInt16,
   kInt32,

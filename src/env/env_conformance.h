@@ -317,12 +317,11 @@ TYPED_TEST_P(EnvConformance, FilesSayWhatIsWrong) {
   EXPECT_FALSE(files.make_directories(dir + "/a/below").ok());
 }
 
-REGISTER_TYPED_TEST_SUITE_P(EnvConformance, LoopRunsPostsInOrderAndTimersByTime,
-                            LoopDropsWhatHasNotRunWhenItGoes, ClockGoesForward,
-                            DriverStepsUntilDoneAndWakesAtOnce, DriverTakesItsOwnWakeWhileStepping,
+REGISTER_TYPED_TEST_SUITE_P(EnvConformance, LoopRunsPostsInOrderAndTimersByTime, LoopDropsWhatHasNotRunWhenItGoes,
+                            ClockGoesForward, DriverStepsUntilDoneAndWakesAtOnce, DriverTakesItsOwnWakeWhileStepping,
                             IoPoolRunsEveryJob, NetworkCarriesFramesInOrderBothWays,
                             NetworkKeepsFramesUntilThereIsAHandler, NetworkSaysNothingAfterClose,
-                            NetworkRefusesWhereNobodyListens, FilesReadWhatWasWritten,
-                            FilesHaveDirectories, FilesSayWhatIsWrong);
+                            NetworkRefusesWhereNobodyListens, FilesReadWhatWasWritten, FilesHaveDirectories,
+                            FilesSayWhatIsWrong);
 
 }  // namespace drey::env

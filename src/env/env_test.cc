@@ -43,8 +43,7 @@ TEST(Processes, ReportHowTheyEnd) {
   options.arguments = {"/bin/sh", "-c", "echo $WORD; exit 3"};
   options.environment["WORD"] = "hello";
   options.stdout_path = dir + "/out";
-  ASSERT_TRUE(
-      posix().processes.spawn(*loop, options, [&](ExitStatus s) { exit.set_value(s); }).ok());
+  ASSERT_TRUE(posix().processes.spawn(*loop, options, [&](ExitStatus s) { exit.set_value(s); }).ok());
   EXPECT_EQ(exit.get_future().get().code, 3);
   EXPECT_EQ(*posix().files.read_all(dir + "/out"), "hello\n");
   std::promise<ExitStatus> killed;
@@ -60,13 +59,11 @@ TEST(Processes, HandOverTheirOutput) {
   std::string output;
   std::promise<int> exit;
   SpawnOptions options;
-  options.arguments = {
-      "/bin/sh", "-c",
-      "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo oops >&2"};
+  options.arguments = {"/bin/sh", "-c",
+                       "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo oops >&2"};
   options.stderr_path = "&1";
   options.on_output = [&](std::string_view part) { output += part; };
-  ASSERT_TRUE(
-      posix().processes.spawn(*loop, options, [&](ExitStatus s) { exit.set_value(s.code); }).ok());
+  ASSERT_TRUE(posix().processes.spawn(*loop, options, [&](ExitStatus s) { exit.set_value(s.code); }).ok());
   EXPECT_EQ(exit.get_future().get(), 0);
   EXPECT_TRUE(output.ends_with("line 19999\noops\n"));
 }

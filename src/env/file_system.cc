@@ -24,8 +24,7 @@ Status FileSystem::write_atomic(const std::string& path, std::string_view bytes)
   return sync_directory(directory_of(path));
 }
 
-Result<std::string> path_beneath(FileSystem& files, const std::string& directory,
-                                 const std::string& name) {
+Result<std::string> path_beneath(FileSystem& files, const std::string& directory, const std::string& name) {
   const bool plain = !name.empty() && name != "." && name != ".." &&
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (plain) {

@@ -46,11 +46,10 @@ class FileSystem {
   virtual ~FileSystem() = default;
   virtual Result<std::unique_ptr<ReadableFile>> open(const std::string& path) = 0;
   // Replaces the file, or appends to it.
-  virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path,
-                                                       bool append = false) = 0;
+  virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path, bool append = false) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
-  virtual Status remove(const std::string& path) = 0;       // a file; kNotFound when absent
-  virtual Status remove_tree(const std::string& path) = 0;  // fine when absent
+  virtual Status remove(const std::string& path) = 0;                               // a file; kNotFound when absent
+  virtual Status remove_tree(const std::string& path) = 0;                          // fine when absent
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
   virtual Status make_directories(const std::string& path, std::uint32_t mode = 0755) = 0;
   virtual Result<FileStat> stat(const std::string& path) = 0;
@@ -67,8 +66,7 @@ class FileSystem {
 // The one way from a name that came from outside to a path: of a file or folder directly in
 // `directory`. Names with '/', '\\' or NUL, "", "." and ".." name nothing, nor does what is not there
 // or is a symbolic link. FAILS WITH: kNotFound.
-Result<std::string> path_beneath(FileSystem& files, const std::string& directory,
-                                 const std::string& name);
+Result<std::string> path_beneath(FileSystem& files, const std::string& directory, const std::string& name);
 
 // "/a/b/c.txt" -> "/a/b", "c.txt".
 std::string directory_of(const std::string& path);

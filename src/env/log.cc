@@ -40,8 +40,7 @@ void open_log(const LogOptions& options) {
   std::vector<spdlog::sink_ptr> sinks;
   try {
     if (!options.path.empty()) {
-      sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
-          options.path, kFileBytesMax, kFilesMax));
+      sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.path, kFileBytesMax, kFilesMax));
     }
   } catch (const spdlog::spdlog_ex& problem) {
     fmt::print(stderr, "Cannot open the log file: {}\n", problem.what());
@@ -59,9 +58,7 @@ void close_log() {
   if (logger()) logger()->flush();
 }
 
-bool logs(LogLevel level) {
-  return static_cast<int>(level) >= g_level.load(std::memory_order_relaxed);
-}
+bool logs(LogLevel level) { return static_cast<int>(level) >= g_level.load(std::memory_order_relaxed); }
 
 void write_log(LogLevel level, std::string_view room, std::string_view text) {
   static constexpr const char* kNames[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
@@ -70,8 +67,7 @@ void write_log(LogLevel level, std::string_view room, std::string_view text) {
     if (static_cast<unsigned char>(c) >= 0x20 || c == '\t') {
       line += c;
     } else {
-      line +=
-          c == '\n' ? std::string("\\n") : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      line += c == '\n' ? std::string("\\n") : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
   logger()->log(level_of(level), line);

@@ -25,8 +25,7 @@ void write_log(LogLevel level, std::string_view room, std::string_view text);
 bool logs(LogLevel level);
 
 template <typename... Args>
-void log(LogLevel level, std::string_view room, fmt::format_string<Args...> format,
-         Args&&... args) {
+void log(LogLevel level, std::string_view room, fmt::format_string<Args...> format, Args&&... args) {
   if (logs(level)) write_log(level, room, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>

@@ -27,7 +27,7 @@ class Connection {
   struct Handler {
     std::function<void(std::string_view frame)> on_frame;
     std::function<void(const Status& why)> on_closed = {};  // once; not after close()
-    std::function<void()> on_drained = {};  // a queue that had to wait has gone to the system
+    std::function<void()> on_drained = {};                  // a queue that had to wait has gone to the system
   };
   virtual ~Connection() = default;
   // Frames that came before wait for the handler.
@@ -60,14 +60,12 @@ class Network {
  public:
   virtual ~Network() = default;
   // Port 0: any free one. FAILS WITH: kUnavailable naming the port that is in use.
-  virtual Result<std::unique_ptr<Listener>> listen(
-      Loop& loop, const std::string& host, std::uint16_t port,
-      std::function<void(ConnectionRef)> on_accept) = 0;
+  virtual Result<std::unique_ptr<Listener>> listen(Loop& loop, const std::string& host, std::uint16_t port,
+                                                   std::function<void(ConnectionRef)> on_accept) = 0;
   virtual void connect(Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                        std::function<void(Result<ConnectionRef>)> done) = 0;
   // FAILS WITH: kInvalidArgument when the host is unknown; what happens later is told by read().
-  virtual Result<std::unique_ptr<ByteStream>> open_stream(const std::string& host,
-                                                          std::uint16_t port) = 0;
+  virtual Result<std::unique_ptr<ByteStream>> open_stream(const std::string& host, std::uint16_t port) = 0;
   // Frames that were too large or damaged, since the start. Any thread.
   virtual std::uint64_t frames_refused() const = 0;
 };

@@ -10,8 +10,7 @@ void Notifier::wait(Nanos timeout) {
   int expected = kAwake;
   if (state_.compare_exchange_strong(expected, kWaiting, std::memory_order_acq_rel)) {
     const Nanos bounded = std::min<Nanos>(timeout, std::chrono::hours(1));
-    condition_.wait_for(lock, bounded,
-                        [&] { return state_.load(std::memory_order_acquire) == kTold; });
+    condition_.wait_for(lock, bounded, [&] { return state_.load(std::memory_order_acquire) == kTold; });
   }
   // An exchange, not a store: what a late waker wrote before waking must be seen by the owner's
   // next look.

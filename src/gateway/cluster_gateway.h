@@ -19,14 +19,14 @@
 namespace drey::gateway {
 
 struct RunRequest {
-  std::string jar;                      // id
-  std::string entry;                    // empty: the manifest's
+  std::string jar;    // id
+  std::string entry;  // empty: the manifest's
   std::vector<std::string> arguments;
-  std::int32_t parallelism = 0;         // 0: default
+  std::int32_t parallelism = 0;  // 0: default
   std::optional<JobId> job_id;
-  std::string savepoint_path;           // or a retained checkpoint; empty: none
-  bool allow_non_restored = false;      // state that fits no operator is left out instead of refused
-  bool claim = false;                   // the savepoint becomes the job's: deleted when it is not needed any more
+  std::string savepoint_path;       // or a retained checkpoint; empty: none
+  bool allow_non_restored = false;  // state that fits no operator is left out instead of refused
+  bool claim = false;               // the savepoint becomes the job's: deleted when it is not needed any more
   std::map<std::string, std::string> configuration;
 };
 
@@ -43,11 +43,11 @@ struct ConfigEntry {
 };
 
 struct SavepointRequest {
-  std::string target;                   // directory to make the savepoint's own in
+  std::string target;  // directory to make the savepoint's own in
   bool canonical = true;
-  bool cancel_job = false;              // when it is complete
-  bool stop = false;                    // tasks take nothing after it and the job finishes
-  bool drain = false;                   // with stop: as if all input had ended
+  bool cancel_job = false;  // when it is complete
+  bool stop = false;        // tasks take nothing after it and the job finishes
+  bool drain = false;       // with stop: as if all input had ended
 };
 struct CheckpointRequest {
   bool full = false;
@@ -56,11 +56,11 @@ struct DisposalRequest {
   std::string path;
 };
 struct RescaleRequest {
-  std::int32_t parallelism = 0;         // of all vertices
+  std::int32_t parallelism = 0;  // of all vertices
 };
 struct OperationRequest {
-  JobId job;                            // zero for a disposal
-  std::optional<TriggerId> id;          // chosen by the caller: a known one starts nothing
+  JobId job;                    // zero for a disposal
+  std::optional<TriggerId> id;  // chosen by the caller: a known one starts nothing
   std::variant<SavepointRequest, CheckpointRequest, DisposalRequest, RescaleRequest> action;
 };
 
@@ -78,10 +78,10 @@ class ClusterGateway {
   virtual Future<bool> dataset_deletion(TriggerId trigger) = 0;  // kNotFound
   // Ends all processes of the cluster in order; jobs resume at the next start.
   virtual void end_cluster() = 0;
-  virtual Future<std::vector<JobOutlineRef>> jobs() = 0;                // newest first
-  virtual Future<std::vector<JobModelRef>> running_jobs() = 0;          // those that have not ended, newest first
-  virtual Future<JobModelRef> job(JobId id) = 0;                        // kNotFound
-  virtual Future<bool> cancel(JobId id) = 0;                            // kNotFound, kConflict (already terminal)
+  virtual Future<std::vector<JobOutlineRef>> jobs() = 0;        // newest first
+  virtual Future<std::vector<JobModelRef>> running_jobs() = 0;  // those that have not ended, newest first
+  virtual Future<JobModelRef> job(JobId id) = 0;                // kNotFound
+  virtual Future<bool> cancel(JobId id) = 0;                    // kNotFound, kConflict (already terminal)
   // Starts something and answers its id at once; whether it worked is in the operation's result.
   virtual Future<TriggerId> trigger(OperationRequest request) = 0;
   virtual Future<OperationModel> operation(OperationKind kind, JobId job, TriggerId id) = 0;  // kNotFound
@@ -89,17 +89,18 @@ class ClusterGateway {
   // Refuses with every objection, a line each: kInvalidArgument; kNotFound. Answers before the job has changed.
   virtual Future<bool> set_resource_requirements(JobId id, ResourceRequirements requirements) = 0;
   virtual Future<JobId> run_jar(RunRequest request) = 0;
-  virtual Future<JobModelRef> plan_jar(RunRequest request) = 0;         // vertices and edges only
-  virtual Future<std::vector<JarModel>> jars() = 0;                     // newest first
-  virtual Future<std::string> add_jar(std::string path, std::string name) = 0;  // moves the file; absolute path of the jar
+  virtual Future<JobModelRef> plan_jar(RunRequest request) = 0;  // vertices and edges only
+  virtual Future<std::vector<JarModel>> jars() = 0;              // newest first
+  virtual Future<std::string> add_jar(std::string path,
+                                      std::string name) = 0;  // moves the file; absolute path of the jar
   virtual Future<bool> delete_jar(std::string id) = 0;
   virtual Future<std::vector<TaskManagerModel>> task_managers() = 0;
   // Grows before anything that answers tell changes, but what changes all by itself: metrics, times. Never 0.
   virtual std::uint64_t changes() const = 0;
-  // Tells one watcher, on a thread of the cluster, what happens from now on, in order; an empty one ends it. A call that
-  // is under way may still come.
+  // Tells one watcher, on a thread of the cluster, what happens from now on, in order; an empty one ends it. A call
+  // that is under way may still come.
   virtual void watch(std::function<void(const EventModel&)> watcher) = 0;
-  virtual Future<Metrics> metrics() = 0;                                // of the JobManager
+  virtual Future<Metrics> metrics() = 0;  // of the JobManager
   virtual std::vector<ConfigEntry> configuration() = 0;
   virtual std::string option(const std::string& key, const std::string& fallback) = 0;
 };

@@ -27,9 +27,7 @@ struct TickEvent {};
 struct EventModel {
   JobId job;              // zero: of the cluster
   std::int64_t time = 0;  // epoch ms
-  std::variant<JobStateEvent, CheckpointModel, ExceptionModel, RescaleModel, TaskManagerEvent,
-               TickEvent>
-      what;
+  std::variant<JobStateEvent, CheckpointModel, ExceptionModel, RescaleModel, TaskManagerEvent, TickEvent> what;
 };
 
 }  // namespace drey::gateway

@@ -1,5 +1,5 @@
-// Future and Promise: a result that comes later, taken by one callback. Any thread may fulfil; the callback runs there, or
-// at once in then() when the result is there already. A Promise that is dropped unfulfilled fails with kUnavailable.
+// Future and Promise: a result that comes later, taken by one callback. Any thread may fulfil; the callback runs there,
+// or at once in then() when the result is there already. A Promise that is dropped unfulfilled fails with kUnavailable.
 #pragma once
 
 #include <functional>
@@ -62,7 +62,8 @@ class Promise {
       callback(std::move(result));
     }
     ~Guard() {
-      set(fail(Code::kUnavailable, "Service temporarily unavailable due to an ongoing leader election. Please refresh."));
+      set(fail(Code::kUnavailable,
+               "Service temporarily unavailable due to an ongoing leader election. Please refresh."));
     }
     bool done = false;
   };

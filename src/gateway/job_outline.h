@@ -20,8 +20,8 @@ struct JobOutline {
   std::string name;
   std::string state;
   std::int64_t start = 0;
-  std::int64_t end = -1;       // -1: it has not ended
-  std::int64_t modified = 0;   // when a task last entered a state, or the job its last one
+  std::int64_t end = -1;                                    // -1: it has not ended
+  std::int64_t modified = 0;                                // when a task last entered a state, or the job its last one
   std::vector<std::pair<std::string, std::int64_t>> tasks;  // state, how many are in it
   bool is_terminal() const { return end >= 0; }
 };
@@ -38,7 +38,8 @@ inline JobOutline outline_of(const JobModel& job) {
     for (const auto& attempts : vertex.subtasks) {
       const AttemptModel& attempt = attempts.back();
       for (const auto& [state, at] : attempt.entered) out.modified = std::max(out.modified, at);
-      const auto known = std::find_if(out.tasks.begin(), out.tasks.end(), [&](const auto& t) { return t.first == attempt.state; });
+      const auto known =
+          std::find_if(out.tasks.begin(), out.tasks.end(), [&](const auto& t) { return t.first == attempt.state; });
       if (known != out.tasks.end()) {
         ++known->second;
       } else {

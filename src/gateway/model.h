@@ -1,7 +1,7 @@
 // What the cluster knows of a job, a TaskManager and itself, as values: raw facts from which REST derives every view.
 //
-// A job's model is also its record in the job store after its end. Times are epoch milliseconds, durations milliseconds,
-// sizes bytes. Threading: values; a model handed out is never changed.
+// A job's model is also its record in the job store after its end. Times are epoch milliseconds, durations
+// milliseconds, sizes bytes. Threading: values; a model handed out is never changed.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +20,27 @@
 
 namespace drey::gateway {
 
-using wire::field;
 using metrics::Metrics;
+using wire::field;
 
 struct ExceptionModel {
-  std::string name;        // of the class
+  std::string name;  // of the class
   std::string stacktrace;
   std::int64_t time = 0;
-  std::string task_name;   // empty: not of one task
+  std::string task_name;  // empty: not of one task
   std::string endpoint;
   std::string task_manager;
   std::vector<ExceptionModel> concurrent;
   std::vector<std::pair<std::string, std::string>> labels;
   static constexpr auto fields() {
     using M = ExceptionModel;
-    return std::tuple{field("name", &M::name), field("stacktrace", &M::stacktrace), field("time", &M::time),
-                      field("task-name", &M::task_name), field("endpoint", &M::endpoint),
-                      field("task-manager", &M::task_manager), field("concurrent", &M::concurrent),
+    return std::tuple{field("name", &M::name),
+                      field("stacktrace", &M::stacktrace),
+                      field("time", &M::time),
+                      field("task-name", &M::task_name),
+                      field("endpoint", &M::endpoint),
+                      field("task-manager", &M::task_manager),
+                      field("concurrent", &M::concurrent),
                       field("labels", &M::labels)};
   }
 };
@@ -44,7 +48,7 @@ static_assert(wire::EveryMemberHasARow<ExceptionModel>);
 
 struct AccumulatorModel {
   std::string name;
-  std::string type;   // LongCounter, DoubleCounter, ...
+  std::string type;  // LongCounter, DoubleCounter, ...
   std::string value;
   static constexpr auto fields() {
     using M = AccumulatorModel;
@@ -55,9 +59,9 @@ static_assert(wire::EveryMemberHasARow<AccumulatorModel>);
 
 struct AttemptModel {
   std::uint32_t number = 0;
-  std::string state;                                // CREATED, ...
+  std::string state;                                          // CREATED, ...
   std::vector<std::pair<std::string, std::int64_t>> entered;  // state, ms
-  std::string task_manager;                         // empty: not assigned
+  std::string task_manager;                                   // empty: not assigned
   std::string host;
   std::int32_t data_port = 0;
   Metrics metrics;
@@ -73,10 +77,11 @@ struct AttemptModel {
   }
   static constexpr auto fields() {
     using M = AttemptModel;
-    return std::tuple{field("number", &M::number), field("state", &M::state), field("entered", &M::entered),
-                      field("task-manager", &M::task_manager), field("host", &M::host), field("data-port", &M::data_port),
-                      field("metrics", &M::metrics), field("is-measured", &M::is_measured), field("totals", &M::totals),
-                      field("accumulators", &M::accumulators)};
+    return std::tuple{field("number", &M::number),   field("state", &M::state),
+                      field("entered", &M::entered), field("task-manager", &M::task_manager),
+                      field("host", &M::host),       field("data-port", &M::data_port),
+                      field("metrics", &M::metrics), field("is-measured", &M::is_measured),
+                      field("totals", &M::totals),   field("accumulators", &M::accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AttemptModel>);
@@ -115,18 +120,24 @@ struct TaskCheckpointModel {
   std::int64_t async = 0;
   static constexpr auto fields() {
     using M = TaskCheckpointModel;
-    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask), field("acknowledged", &M::acknowledged),
-                      field("ack-time", &M::ack_time), field("written-bytes", &M::written_bytes),
-                      field("state-bytes", &M::state_bytes), field("start-delay", &M::start_delay),
-                      field("alignment", &M::alignment), field("processed-bytes", &M::processed_bytes),
-                      field("sync", &M::sync), field("async", &M::async)};
+    return std::tuple{field("vertex", &M::vertex),
+                      field("subtask", &M::subtask),
+                      field("acknowledged", &M::acknowledged),
+                      field("ack-time", &M::ack_time),
+                      field("written-bytes", &M::written_bytes),
+                      field("state-bytes", &M::state_bytes),
+                      field("start-delay", &M::start_delay),
+                      field("alignment", &M::alignment),
+                      field("processed-bytes", &M::processed_bytes),
+                      field("sync", &M::sync),
+                      field("async", &M::async)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskCheckpointModel>);
 
 struct CheckpointModel {
   std::int64_t id = 0;
-  std::string status;  // IN_PROGRESS, COMPLETED, FAILED
+  std::string status;               // IN_PROGRESS, COMPLETED, FAILED
   std::string type = "CHECKPOINT";  // or SAVEPOINT, SYNC_SAVEPOINT
   std::string savepoint_format;     // CANONICAL, NATIVE; empty: none
   std::int64_t trigger_time = 0;
@@ -138,11 +149,17 @@ struct CheckpointModel {
   std::vector<TaskCheckpointModel> tasks;
   static constexpr auto fields() {
     using M = CheckpointModel;
-    return std::tuple{field("id", &M::id), field("status", &M::status), field("type", &M::type),
-                      field("savepoint-format", &M::savepoint_format), field("trigger-time", &M::trigger_time),
-                      field("latest-ack-time", &M::latest_ack_time), field("failure-time", &M::failure_time),
-                      field("failure-message", &M::failure_message), field("path", &M::path),
-                      field("discarded", &M::discarded), field("tasks", &M::tasks)};
+    return std::tuple{field("id", &M::id),
+                      field("status", &M::status),
+                      field("type", &M::type),
+                      field("savepoint-format", &M::savepoint_format),
+                      field("trigger-time", &M::trigger_time),
+                      field("latest-ack-time", &M::latest_ack_time),
+                      field("failure-time", &M::failure_time),
+                      field("failure-message", &M::failure_message),
+                      field("path", &M::path),
+                      field("discarded", &M::discarded),
+                      field("tasks", &M::tasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointModel>);
@@ -170,14 +187,24 @@ struct CheckpointsModel {
   std::int64_t metadata_bytes = -1;  // of the last complete one's metadata; -1: none, or not known
   static constexpr auto fields() {
     using M = CheckpointsModel;
-    return std::tuple{field("exactly-once", &M::exactly_once), field("interval", &M::interval), field("timeout", &M::timeout),
-                      field("min-pause", &M::min_pause), field("tolerable-failures", &M::tolerable_failures),
-                      field("keep-on-cancellation", &M::keep_on_cancellation), field("completed", &M::completed),
-                      field("failed", &M::failed), field("restored", &M::restored),
-                      field("written-bytes", &M::written_bytes), field("state-bytes", &M::state_bytes),
-                      field("duration", &M::duration), field("processed-bytes", &M::processed_bytes), field("history", &M::history),
-                      field("restored-id", &M::restored_id), field("restored-time", &M::restored_time),
-                      field("restored-path", &M::restored_path), field("restored-savepoint", &M::restored_savepoint),
+    return std::tuple{field("exactly-once", &M::exactly_once),
+                      field("interval", &M::interval),
+                      field("timeout", &M::timeout),
+                      field("min-pause", &M::min_pause),
+                      field("tolerable-failures", &M::tolerable_failures),
+                      field("keep-on-cancellation", &M::keep_on_cancellation),
+                      field("completed", &M::completed),
+                      field("failed", &M::failed),
+                      field("restored", &M::restored),
+                      field("written-bytes", &M::written_bytes),
+                      field("state-bytes", &M::state_bytes),
+                      field("duration", &M::duration),
+                      field("processed-bytes", &M::processed_bytes),
+                      field("history", &M::history),
+                      field("restored-id", &M::restored_id),
+                      field("restored-time", &M::restored_time),
+                      field("restored-path", &M::restored_path),
+                      field("restored-savepoint", &M::restored_savepoint),
                       field("metadata-bytes", &M::metadata_bytes)};
   }
 };
@@ -191,11 +218,11 @@ struct JobModel {
   std::vector<VertexModel> vertices;                          // sources first
   std::vector<EdgeModel> edges;
   std::map<std::string, std::string> settings;
-  std::map<std::string, std::string> arguments;               // user-config as shown
+  std::map<std::string, std::string> arguments;  // user-config as shown
   std::string restart_strategy;
   std::int32_t parallelism = 1;
-  std::vector<ExceptionModel> exceptions;                     // newest first
-  ExceptionModel failure;                                     // of a FAILED job
+  std::vector<ExceptionModel> exceptions;  // newest first
+  ExceptionModel failure;                  // of a FAILED job
   CheckpointsModel checkpoints;
   std::int64_t restarts = 0;
   RescalesModel rescales;
@@ -210,12 +237,22 @@ struct JobModel {
   bool is_terminal() const { return state == "FINISHED" || state == "CANCELED" || state == "FAILED"; }
   static constexpr auto fields() {
     using M = JobModel;
-    return std::tuple{field("id", &M::id), field("name", &M::name), field("state", &M::state), field("entered", &M::entered),
-                      field("vertices", &M::vertices), field("edges", &M::edges), field("settings", &M::settings),
-                      field("arguments", &M::arguments), field("restart-strategy", &M::restart_strategy),
-                      field("parallelism", &M::parallelism), field("exceptions", &M::exceptions), field("failure", &M::failure),
-                      field("checkpoints", &M::checkpoints), field("restarts", &M::restarts),
-                      field("rescales", &M::rescales), field("cluster-configuration", &M::cluster_configuration)};
+    return std::tuple{field("id", &M::id),
+                      field("name", &M::name),
+                      field("state", &M::state),
+                      field("entered", &M::entered),
+                      field("vertices", &M::vertices),
+                      field("edges", &M::edges),
+                      field("settings", &M::settings),
+                      field("arguments", &M::arguments),
+                      field("restart-strategy", &M::restart_strategy),
+                      field("parallelism", &M::parallelism),
+                      field("exceptions", &M::exceptions),
+                      field("failure", &M::failure),
+                      field("checkpoints", &M::checkpoints),
+                      field("restarts", &M::restarts),
+                      field("rescales", &M::rescales),
+                      field("cluster-configuration", &M::cluster_configuration)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobModel>);
@@ -241,20 +278,27 @@ enum class OperationKind { kSavepoint, kCheckpoint, kDisposal, kRescaling };
 
 struct OperationModel {
   OperationKind kind = OperationKind::kSavepoint;
-  JobId job;                 // zero for a disposal
+  JobId job;  // zero for a disposal
   TriggerId id;
   std::int64_t started = 0;
   bool done = false;
   std::int64_t ended = 0;
-  std::string failure_class; // empty: it succeeded
+  std::string failure_class;  // empty: it succeeded
   std::string failure;
-  std::string location;      // of a savepoint, as a URI
+  std::string location;  // of a savepoint, as a URI
   std::int64_t checkpoint = 0;
   static constexpr auto fields() {
     using M = OperationModel;
-    return std::tuple{field("kind", &M::kind), field("job", &M::job), field("id", &M::id), field("started", &M::started),
-                      field("done", &M::done), field("ended", &M::ended), field("failure-class", &M::failure_class),
-                      field("failure", &M::failure), field("location", &M::location), field("checkpoint", &M::checkpoint)};
+    return std::tuple{field("kind", &M::kind),
+                      field("job", &M::job),
+                      field("id", &M::id),
+                      field("started", &M::started),
+                      field("done", &M::done),
+                      field("ended", &M::ended),
+                      field("failure-class", &M::failure_class),
+                      field("failure", &M::failure),
+                      field("location", &M::location),
+                      field("checkpoint", &M::checkpoint)};
   }
 };
 static_assert(wire::EveryMemberHasARow<OperationModel>);

@@ -15,13 +15,13 @@ using wire::field;
 
 struct Inspection {
   enum class What {
-    kLogs,          // -> std::vector<LogFile>
-    kLog,           // `bytes` of the file `name` from `offset` -> the bytes as they are
-    kThreads,       // -> std::vector<ThreadText>
-    kStacks,        // of the job's vertex -> StackSamples
-    kProfile,       // starts one: `name` is its mode, for `bytes` seconds -> ProfileModel
-    kProfiles,      // -> std::vector<ProfileModel>, newest first
-    kProfileFile,   // as kLog, of a profile's output
+    kLogs,         // -> std::vector<LogFile>
+    kLog,          // `bytes` of the file `name` from `offset` -> the bytes as they are
+    kThreads,      // -> std::vector<ThreadText>
+    kStacks,       // of the job's vertex -> StackSamples
+    kProfile,      // starts one: `name` is its mode, for `bytes` seconds -> ProfileModel
+    kProfiles,     // -> std::vector<ProfileModel>, newest first
+    kProfileFile,  // as kLog, of a profile's output
   };
   What what = What::kLogs;
   std::string name = {};  // of a log: "log" and "stdout" mean the process's own
@@ -31,9 +31,8 @@ struct Inspection {
   std::int64_t vertex = 0;  // index
   static constexpr auto fields() {
     using M = Inspection;
-    return std::tuple{field("what", &M::what),     field("name", &M::name),
-                      field("offset", &M::offset), field("bytes", &M::bytes),
-                      field("job", &M::job),       field("vertex", &M::vertex)};
+    return std::tuple{field("what", &M::what),   field("name", &M::name), field("offset", &M::offset),
+                      field("bytes", &M::bytes), field("job", &M::job),   field("vertex", &M::vertex)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Inspection>);
@@ -44,8 +43,7 @@ struct LogFile {
   std::int64_t modified = 0;  // epoch ms
   static constexpr auto fields() {
     using M = LogFile;
-    return std::tuple{field("name", &M::name), field("size", &M::size),
-                      field("modified", &M::modified)};
+    return std::tuple{field("name", &M::name), field("size", &M::size), field("modified", &M::modified)};
   }
 };
 static_assert(wire::EveryMemberHasARow<LogFile>);
@@ -68,8 +66,8 @@ struct StackCount {
   std::vector<std::string> frames;  // outermost first
   static constexpr auto fields() {
     using M = StackCount;
-    return std::tuple{field("subtask", &M::subtask), field("on-cpu", &M::on_cpu),
-                      field("count", &M::count), field("frames", &M::frames)};
+    return std::tuple{field("subtask", &M::subtask), field("on-cpu", &M::on_cpu), field("count", &M::count),
+                      field("frames", &M::frames)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StackCount>);
@@ -94,9 +92,8 @@ struct ProfileModel {
   std::string output;  // file name; empty while running
   static constexpr auto fields() {
     using M = ProfileModel;
-    return std::tuple{field("status", &M::status),       field("mode", &M::mode),
-                      field("triggered", &M::triggered), field("finished", &M::finished),
-                      field("seconds", &M::seconds),     field("message", &M::message),
+    return std::tuple{field("status", &M::status),     field("mode", &M::mode),       field("triggered", &M::triggered),
+                      field("finished", &M::finished), field("seconds", &M::seconds), field("message", &M::message),
                       field("output", &M::output)};
   }
 };

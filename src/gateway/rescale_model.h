@@ -100,12 +100,11 @@ struct RescaleModel {
   bool is_ignored() const { return !is_open() && !is_completed() && !is_failed(); }
   static constexpr auto fields() {
     using M = RescaleModel;
-    return std::tuple{
-        wire::field("id", &M::id),           wire::field("requirements", &M::requirements),
-        wire::field("attempt", &M::attempt), wire::field("cause", &M::cause),
-        wire::field("end", &M::end),         wire::field("began", &M::began),
-        wire::field("ended", &M::ended),     wire::field("vertices", &M::vertices),
-        wire::field("stages", &M::stages)};
+    return std::tuple{wire::field("id", &M::id),           wire::field("requirements", &M::requirements),
+                      wire::field("attempt", &M::attempt), wire::field("cause", &M::cause),
+                      wire::field("end", &M::end),         wire::field("began", &M::began),
+                      wire::field("ended", &M::ended),     wire::field("vertices", &M::vertices),
+                      wire::field("stages", &M::stages)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleModel>);

@@ -52,13 +52,12 @@ std::vector<std::uint32_t> order_of(const JobGraph& graph) {
 bool chains(const JobGraph& graph, const OperatorEdge& edge) {
   const OperatorNode& from = graph.operators[edge.from];
   const OperatorNode& to = graph.operators[edge.to];
-  const auto inputs = std::count_if(graph.edges.begin(), graph.edges.end(),
-                                    [&](const OperatorEdge& e) { return e.to == edge.to; });
+  const auto inputs =
+      std::count_if(graph.edges.begin(), graph.edges.end(), [&](const OperatorEdge& e) { return e.to == edge.to; });
   const auto options = config::read<PipelineOptions>(graph.settings);
   return edge.partitioner == Partitioner::kForward && inputs == 1 && from.parallelism == to.parallelism &&
          from.slot_sharing_group == to.slot_sharing_group && from.chaining != Chaining::kNever &&
-         to.chaining == Chaining::kAlways && !to.is_source() &&
-         (!options.ok() || options->chaining);
+         to.chaining == Chaining::kAlways && !to.is_source() && (!options.ok() || options->chaining);
 }
 
 // Flink's name of an operator: sources carry their role.
@@ -88,7 +87,8 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
   for (std::size_t i = 0; i < graph.operators.size(); ++i) {
     OperatorNode& node = graph.operators[i];
     node.number = static_cast<std::uint32_t>(i);
-    if (node.parallelism < 0) return bad(fmt::format("Operator {}: parallelism {} is negative", describe(node), node.parallelism));
+    if (node.parallelism < 0)
+      return bad(fmt::format("Operator {}: parallelism {} is negative", describe(node), node.parallelism));
     if (node.parallelism == 0) node.parallelism = default_parallelism;
     if (node.max_parallelism == 0) {
       node.max_parallelism = default_max > 0 ? default_max : default_max_parallelism(node.parallelism);
@@ -135,7 +135,8 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
   bool has_sink = false;
   for (const OperatorNode& node : graph.operators) {
     if (node.is_source() && inputs[node.number] != 0) return bad(fmt::format("Source {} has an input", describe(node)));
-    if (!node.is_source() && inputs[node.number] == 0) return bad(fmt::format("Operator {} has no input", describe(node)));
+    if (!node.is_source() && inputs[node.number] == 0)
+      return bad(fmt::format("Operator {} has no input", describe(node)));
     has_sink = has_sink || node.outputs.empty();
   }
   if (!has_sink) return bad("The program defines no sink: end a stream with to(...), print() or discard()");
@@ -143,7 +144,8 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
     std::set<std::uint32_t> in_order;
     for (std::uint32_t n : order_of(graph)) in_order.insert(n);
     for (const OperatorNode& node : graph.operators) {
-      if (!in_order.contains(node.number)) return bad(fmt::format("The graph has a cycle through operator {}", describe(node)));
+      if (!in_order.contains(node.number))
+        return bad(fmt::format("The graph has a cycle through operator {}", describe(node)));
     }
   }
   return {};
@@ -175,7 +177,8 @@ void set_parallelism(JobGraph& graph, Plan& plan, const std::vector<std::int32_t
     for (const std::uint32_t number : plan.vertices[v].operators) graph.operators[number].parallelism = parallelism[v];
   }
   for (OperatorEdge& edge : graph.edges) {
-    if (edge.partitioner == Partitioner::kForward && graph.operators[edge.from].parallelism != graph.operators[edge.to].parallelism) {
+    if (edge.partitioner == Partitioner::kForward &&
+        graph.operators[edge.from].parallelism != graph.operators[edge.to].parallelism) {
       edge.partitioner = Partitioner::kRebalance;
     }
   }
@@ -251,7 +254,8 @@ std::vector<std::uint32_t> consumers_of(Partitioner partitioner, std::uint32_t f
   } else if (partitioner == Partitioner::kRescale) {
     // Contiguous ranges: consumer c belongs to producer c * producers / consumers, and the other way round.
     for (std::uint32_t to = 0; to < consumers; ++to) {
-      const bool mine = producers >= consumers ? from * consumers / producers == to : to * producers / consumers == from;
+      const bool mine =
+          producers >= consumers ? from * consumers / producers == to : to * producers / consumers == from;
       if (mine) out.push_back(to);
     }
   } else {
@@ -287,7 +291,8 @@ std::vector<std::vector<std::uint32_t>> regions_of(const JobGraph& graph, const 
   for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
     regions.emplace_back();
     for (std::uint32_t s = 0; s < static_cast<std::uint32_t>(plan.vertices[v].parallelism); ++s) {
-      regions.back().push_back(number.emplace(root(first[v] + s), static_cast<std::uint32_t>(number.size())).first->second);
+      regions.back().push_back(
+          number.emplace(root(first[v] + s), static_cast<std::uint32_t>(number.size())).first->second);
     }
   }
   return regions;

@@ -72,9 +72,9 @@ struct OperatorEdge {
 
   static constexpr auto fields() {
     using M = OperatorEdge;
-    return std::tuple{field("from", &M::from),       field("output", &M::output),
-                      field("to", &M::to),           field("input", &M::input),
-                      field("partitioner", &M::partitioner), field("key-columns", &M::key_columns)};
+    return std::tuple{
+        field("from", &M::from),   field("output", &M::output),           field("to", &M::to),
+        field("input", &M::input), field("partitioner", &M::partitioner), field("key-columns", &M::key_columns)};
   }
 };
 static_assert(wire::EveryMemberHasARow<OperatorEdge>);
@@ -85,7 +85,7 @@ struct JobGraph {
   std::vector<OperatorEdge> edges;
   std::map<std::string, std::string> settings;  // Flink's option names, as the program set them
   // How to build the closures again in a TaskManager.
-  std::string jar;    // server-side id of the jar; empty: none
+  std::string jar;  // server-side id of the jar; empty: none
   std::string entry;
   std::vector<std::string> arguments;
 
@@ -94,9 +94,12 @@ struct JobGraph {
 
   static constexpr auto fields() {
     using M = JobGraph;
-    return std::tuple{field("name", &M::name),         field("operators", &M::operators),
-                      field("edges", &M::edges),       field("settings", &M::settings),
-                      field("jar", &M::jar),           field("entry", &M::entry),
+    return std::tuple{field("name", &M::name),
+                      field("operators", &M::operators),
+                      field("edges", &M::edges),
+                      field("settings", &M::settings),
+                      field("jar", &M::jar),
+                      field("entry", &M::entry),
                       field("arguments", &M::arguments)};
   }
 };

@@ -19,7 +19,8 @@ OperatorNode node(std::string kind, std::string name, std::size_t outputs = 1) {
 // source -> map -(hash)-> sum -> sink
 JobGraph sample() {
   JobGraph g;
-  g.operators = {node("source.generator", "rows"), node("user", "map"), node("user", "sum"), node("sink.discard", "out", 0)};
+  g.operators = {node("source.generator", "rows"), node("user", "map"), node("user", "sum"),
+                 node("sink.discard", "out", 0)};
   g.edges = {{0, 0, 1, 0, Partitioner::kForward, {}},
              {1, 0, 2, 0, Partitioner::kHash, {0}},
              {2, 0, 3, 0, Partitioner::kForward, {}}};
@@ -52,11 +53,21 @@ TEST(JobGraph, NamesTheOperatorThatIsWrong) {
     change(g);
     return resolve(g, 1, 0).message();
   };
-  EXPECT_THAT(problem([](JobGraph& g) { g.operators[1].uid = g.operators[2].uid = "u"; }), testing::HasSubstr("'map' and 'sum'"));
-  EXPECT_THAT(problem([](JobGraph& g) { g.edges.push_back({2, 0, 1, 0, Partitioner::kRebalance, {}}); }),
+  EXPECT_THAT(problem([](JobGraph& g) { g.operators[1].uid = g.operators[2].uid = "u"; }),
+              testing::HasSubstr("'map' and 'sum'"));
+  EXPECT_THAT(problem([](JobGraph& g) {
+                g.edges.push_back({2, 0, 1, 0, Partitioner::kRebalance, {}});
+              }),
               testing::HasSubstr("cycle through operator 'map'"));
-  EXPECT_THAT(problem([](JobGraph& g) { g.operators.pop_back(); g.edges.pop_back(); }), testing::HasSubstr("no sink"));
-  EXPECT_THAT(problem([](JobGraph& g) { g.operators[2].parallelism = 200; g.operators[2].max_parallelism = 100; }),
+  EXPECT_THAT(problem([](JobGraph& g) {
+                g.operators.pop_back();
+                g.edges.pop_back();
+              }),
+              testing::HasSubstr("no sink"));
+  EXPECT_THAT(problem([](JobGraph& g) {
+                g.operators[2].parallelism = 200;
+                g.operators[2].max_parallelism = 100;
+              }),
               testing::HasSubstr("'sum'"));
   EXPECT_THAT(problem([](JobGraph& g) { g = JobGraph(); }), testing::HasSubstr("no operators"));
 }

@@ -24,8 +24,7 @@ struct PipelineOptions {
     using config::option;
     return std::tuple{
         option("pipeline.name", &M::name, "The job's name.").defaults_to("the name in the program"),
-        option("parallelism.default", &M::parallelism, "Parallelism of operators that do not say.")
-            .between(1, 32'768),
+        option("parallelism.default", &M::parallelism, "Parallelism of operators that do not say.").between(1, 32'768),
         option("pipeline.max-parallelism", &M::max_parallelism,
                "Key groups, the bound of all later rescaling; 0: by the parallelism.")
             .between(0, 32'768),

@@ -62,8 +62,7 @@ std::optional<double> number_of(const Value& value) {
 
 std::int64_t raw_of(const Number& number) {
   if (const auto* real = std::get_if<double>(&number)) return std::bit_cast<std::int64_t>(*real);
-  if (const auto* share = std::get_if<float>(&number))
-    return std::bit_cast<std::int64_t>(double{*share});
+  if (const auto* share = std::get_if<float>(&number)) return std::bit_cast<std::int64_t>(double{*share});
   if (const auto* truth = std::get_if<bool>(&number)) return *truth ? 1 : 0;
   return std::get<std::int64_t>(number);
 }
@@ -104,8 +103,7 @@ void Metrics::add(std::string_view name, Value value) {
 
 Value Metrics::value(std::size_t i) const {
   const Form form = name(i).form;
-  return form == Form::kText ? Value(texts_[static_cast<std::size_t>(raw_[i])])
-                             : value_of(form, raw_[i]);
+  return form == Form::kText ? Value(texts_[static_cast<std::size_t>(raw_[i])]) : value_of(form, raw_[i]);
 }
 
 std::optional<Value> Metrics::find(std::string_view wanted) const {
@@ -125,8 +123,7 @@ std::int64_t Metrics::whole(std::string_view wanted) const {
 std::string scope_of(std::string_view operator_name) {
   std::string out(operator_name);
   std::replace_if(
-      out.begin(), out.end(), [](char c) { return c == ' ' || c == '.' || c == ':' || c == ','; },
-      '_');
+      out.begin(), out.end(), [](char c) { return c == ' ' || c == '.' || c == ':' || c == ','; }, '_');
   return out;
 }
 

@@ -34,9 +34,8 @@ std::optional<double> number_of(const Value& value);
 std::int64_t raw_of(const Number& number);
 
 struct Name {
-  std::string text;  // whole: "Source__a.numRecordsIn"
-  std::uint32_t scope =
-      0;  // so many bytes of it are the operator and its dot; 0: the component's own
+  std::string text;         // whole: "Source__a.numRecordsIn"
+  std::uint32_t scope = 0;  // so many bytes of it are the operator and its dot; 0: the component's own
   Form form = Form::kWhole;
   friend bool operator==(const Name&, const Name&) = default;
   static constexpr auto fields() {

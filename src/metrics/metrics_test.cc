@@ -35,8 +35,7 @@ TEST(Metrics, TruthsAndTextsAreNoNumbers) {
 }
 
 TEST(Metrics, ValuesGoThroughTheirEightBytes) {
-  const Metrics one{
-      {"whole", std::int64_t{-3}}, {"real", 2.5}, {"share", 1.0f / 6}, {"truth", true}};
+  const Metrics one{{"whole", std::int64_t{-3}}, {"real", 2.5}, {"share", 1.0f / 6}, {"truth", true}};
   const Metrics other(one.names(), one.raw());
   ASSERT_EQ(other.size(), 4u);
   for (std::size_t i = 0; i < other.size(); ++i) EXPECT_EQ(other.value(i), one.value(i)) << i;
@@ -79,9 +78,8 @@ TEST(Metrics, TheReferencePageHasRatesTwinsAndWhatIsLeftOut) {
   const Documented rows[] = {
       {"subtask", "numBytesInLocal", "Bytes | more.", true, "Shuffle.Netty.Input.numBytesInLocal"}};
   const std::string page = reference_page(rows);
-  EXPECT_THAT(
-      page, HasSubstr("| `numBytesInLocal`, `PerSecond`<br>`Shuffle.Netty.Input.numBytesInLocal`, "
-                      "`PerSecond` | Bytes \\| more. |\n"));
+  EXPECT_THAT(page, HasSubstr("| `numBytesInLocal`, `PerSecond`<br>`Shuffle.Netty.Input.numBytesInLocal`, "
+                              "`PerSecond` | Bytes \\| more. |\n"));
   for (const LeftOut& row : left_out()) EXPECT_THAT(page, HasSubstr(row.why.substr(0, 40)));
 }
 

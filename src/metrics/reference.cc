@@ -16,16 +16,13 @@ constexpr LeftOut kLeftOut[] = {
      "There are no floating buffers: the credit of a channel is its own."},
     {"estimatedTimeToConsumeBuffersMs, debloatedBufferSize",
      "There is no buffer debloating; Flink has them only with it."},
-    {"changelogBusyTimeMsPerSecond",
-     "There is no changelog of state: pages are copied when they are written."},
-    {"lastCheckpointPersistedData",
-     "Checkpoints are aligned: no rows on their way are part of one."},
+    {"changelogBusyTimeMsPerSecond", "There is no changelog of state: pages are copied when they are written."},
+    {"lastCheckpointPersistedData", "Checkpoints are aligned: no rows on their way are part of one."},
     {"numJobFailures", "Flink 2.3 has it no more; numRestarts counts what follows a failure."},
     {"Status.JVM.GarbageCollector.<name>.*",
      "There are no collectors with names. All.* is there in TaskManagers, whose pools give memory "
      "back."},
-    {"Status.JVM.GarbageCollector.All.* of the JobManager",
-     "It has no pools, and nothing else collects."},
+    {"Status.JVM.GarbageCollector.All.* of the JobManager", "It has no pools, and nothing else collects."},
     {"<Source>.currentFetchEventTimeLag",
      "Rows are emitted in the poll that fetched them: it is currentEmitEventTimeLag."},
     {"<Source>.watermarkAlignmentDrift", "Sources do not wait for each other's watermarks."},
@@ -77,8 +74,7 @@ std::string reference_page(std::span<const Documented> rows) {
     }
     const char* rate = row.per_second ? ", `PerSecond`" : "";
     const std::string twin = row.twin.empty() ? "" : fmt::format("<br>`{}`{}", row.twin, rate);
-    fmt::format_to(std::back_inserter(out), "| `{}`{}{} | {} |\n", row.name, rate, twin,
-                   cell(row.doc));
+    fmt::format_to(std::back_inserter(out), "| `{}`{}{} | {} |\n", row.name, rate, twin, cell(row.doc));
   }
   out +=
       "\nOperators have their metrics below their name, in which blank, `.`, `:` and `,` become "

@@ -17,10 +17,7 @@
 
 namespace drey::metrics {
 
-enum class Also {
-  kNothing,
-  kPerSecond
-};  // kPerSecond: `<name>PerSecond`, its growth over the last minute, too
+enum class Also { kNothing, kPerSecond };  // kPerSecond: `<name>PerSecond`, its growth over the last minute, too
 
 template <typename View>
 struct Row {
@@ -44,10 +41,8 @@ struct Documented {
 };
 
 template <typename View>
-void document(std::string_view scope, std::span<const Row<View>> rows,
-              std::vector<Documented>& out) {
-  for (const Row<View>& row : rows)
-    out.push_back({scope, row.name, row.doc, row.also == Also::kPerSecond, row.twin});
+void document(std::string_view scope, std::span<const Row<View>> rows, std::vector<Documented>& out) {
+  for (const Row<View>& row : rows) out.push_back({scope, row.name, row.doc, row.also == Also::kPerSecond, row.twin});
 }
 
 // A metric of Flink's that is not served.

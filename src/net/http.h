@@ -57,7 +57,7 @@ struct HttpResponse {
   int status = 200;
   Headers headers;  // connection and content-length are added
   std::string body;
-  std::optional<FileBody> file;  // in place of body
+  std::optional<FileBody> file;        // in place of body
   std::shared_ptr<BodyStream> stream;  // in place of body
   bool close = false;
 };
@@ -101,8 +101,7 @@ class HttpServer {
   virtual std::uint16_t port() const = 0;
 };
 // FAILS WITH: kUnavailable (port in use), kInvalidArgument (no such address, unreadable TLS files).
-Result<std::unique_ptr<HttpServer>> start_http_server(const HttpServerOptions& options,
-                                                      HttpHandler handler);
+Result<std::unique_ptr<HttpServer>> start_http_server(const HttpServerOptions& options, HttpHandler handler);
 
 // One request on a connection of its own; blocks.
 struct HttpCall {

@@ -32,9 +32,8 @@ Result<HttpResponse> exchange(asio::io_context& io, Stream& stream, const HttpCa
     DREY_TRY_ASSIGN(file, env::posix().files.open(call.file));
     length += file->size();
   }
-  std::string head =
-      fmt::format("{} {} HTTP/1.1\r\nhost: {}:{}\r\nconnection: close\r\ncontent-length: {}\r\n",
-                  call.method, call.target, call.host, call.port, length);
+  std::string head = fmt::format("{} {} HTTP/1.1\r\nhost: {}:{}\r\nconnection: close\r\ncontent-length: {}\r\n",
+                                 call.method, call.target, call.host, call.port, length);
   for (const auto& [name, value] : call.headers) head += name + ": " + value + "\r\n";
   head += "\r\n" + call.body;
   http::response_parser<http::string_body> parser;
@@ -54,8 +53,7 @@ Result<HttpResponse> exchange(asio::io_context& io, Stream& stream, const HttpCa
   std::vector<char> piece(file != nullptr ? kPieceBytes : 0);
   for (std::uint64_t at = 0; file != nullptr && at < file->size() && !error;) {
     DREY_TRY_ASSIGN(const std::size_t got, file->read_at(at, piece.data(), piece.size()));
-    if (got == 0)
-      return fail(Code::kIo, fmt::format("The file shrank while it was sent: {}", call.file));
+    if (got == 0) return fail(Code::kIo, fmt::format("The file shrank while it was sent: {}", call.file));
     beast::get_lowest_layer(stream).expires_after(call.timeout);
     send({piece.data(), got});
     at += got;
@@ -74,8 +72,7 @@ Result<HttpResponse> exchange(asio::io_context& io, Stream& stream, const HttpCa
   }
   HttpResponse response;
   response.status = static_cast<int>(parser.get().result_int());
-  for (const auto& field : parser.get())
-    response.headers.emplace_back(view(field.name_string()), view(field.value()));
+  for (const auto& field : parser.get()) response.headers.emplace_back(view(field.name_string()), view(field.value()));
   response.body = std::move(parser.get().body());
   return response;
 }
@@ -86,8 +83,7 @@ Result<HttpResponse> http_call(const HttpCall& call) {
   asio::io_context io;
   beast::error_code error;
   const auto unreachable = [&] {
-    return fail(Code::kUnavailable,
-                fmt::format("Nobody answers at {}:{}: {}", call.host, call.port, error.message()));
+    return fail(Code::kUnavailable, fmt::format("Nobody answers at {}:{}: {}", call.host, call.port, error.message()));
   };
   Tcp::resolver resolver(io);
   const auto found = resolver.resolve(call.host, fmt::format("{}", call.port), error);
@@ -99,15 +95,15 @@ Result<HttpResponse> http_call(const HttpCall& call) {
   } else {
     context.load_verify_file(call.authority, error);
     if (error)
-      return fail(Code::kInvalidArgument, fmt::format("Cannot read certificates from {}: {}",
-                                                      call.authority, error.message()));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("Cannot read certificates from {}: {}", call.authority, error.message()));
   }
   if (!call.certificate.empty()) {
     context.use_certificate_chain_file(call.certificate, error);
     if (!error) context.use_private_key_file(call.key, ssl::context::pem, error);
     if (error)
-      return fail(Code::kInvalidArgument, fmt::format("Cannot use {} and {}: {}", call.certificate,
-                                                      call.key, error.message()));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("Cannot use {} and {}: {}", call.certificate, call.key, error.message()));
   }
   beast::ssl_stream<beast::tcp_stream> stream(io, context);
   beast::tcp_stream& tcp = beast::get_lowest_layer(stream);
@@ -122,8 +118,7 @@ Result<HttpResponse> http_call(const HttpCall& call) {
   io.restart();
   io.run();
   if (error)
-    return fail(Code::kUnavailable,
-                fmt::format("No TLS with {}:{}: {}", call.host, call.port, error.message()));
+    return fail(Code::kUnavailable, fmt::format("No TLS with {}:{}: {}", call.host, call.port, error.message()));
   return exchange(io, stream, call);
 }
 

@@ -22,11 +22,10 @@ bool is_plain(std::string_view text) {
 }
 
 std::string told(const HttpRequest& request) {
-  fuzz::expect(!request.method.empty() && std::all_of(request.method.begin(), request.method.end(),
-                                                      [](unsigned char c) { return c > ' '; }),
+  fuzz::expect(!request.method.empty() &&
+                   std::all_of(request.method.begin(), request.method.end(), [](unsigned char c) { return c > ' '; }),
                "a method is a word");
-  fuzz::expect(is_plain(request.target) && request.target.find(' ') == std::string::npos,
-               "a target is a word");
+  fuzz::expect(is_plain(request.target) && request.target.find(' ') == std::string::npos, "a target is a word");
   fuzz::expect(request.body.size() <= options().body_bytes_max, "a body keeps to its bound");
   std::string out = request.method + " " + request.target;
   for (const auto& [name, value] : request.headers) {
@@ -35,8 +34,7 @@ std::string told(const HttpRequest& request) {
   }
   out += "\n" + request.body + request.parts_problem.to_string();
   for (const Part& part : request.parts) {
-    out += "\n" + part.name + ";" + part.file_name.value_or("-") + ";" + part.text +
-           std::to_string(part.bytes);
+    out += "\n" + part.name + ";" + part.file_name.value_or("-") + ";" + part.text + std::to_string(part.bytes);
   }
   // Bodies of the corpus have two or five bytes.
   fuzz::planted(!request.body.empty() && request.body.size() != 2 && request.body.size() != 5);

@@ -49,11 +49,10 @@ std::optional<std::string> gzipped(std::string_view text) {
 Status read_tls(const TlsFiles& files, ssl::context& context) {
   Error error;
   const auto failed = [&](const std::string& file) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("Cannot use {} for TLS: {}", file, error.message()));
+    return fail(Code::kInvalidArgument, fmt::format("Cannot use {} for TLS: {}", file, error.message()));
   };
-  context.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 |
-                      ssl::context::no_sslv3 | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
+  context.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 |
+                      ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
   context.use_certificate_chain_file(files.certificate, error);
   if (error) return failed(files.certificate);
   context.use_private_key_file(files.key, ssl::context::pem, error);
@@ -125,8 +124,8 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   static constexpr bool kPlain = std::is_same_v<Stream, Tcp::socket>;
 
  public:
-  Session(std::shared_ptr<Shared> shared, Worker& worker, Stream stream,
-          std::shared_ptr<ssl::context> tls, std::string peer)
+  Session(std::shared_ptr<Shared> shared, Worker& worker, Stream stream, std::shared_ptr<ssl::context> tls,
+          std::string peer)
       : shared_(std::move(shared)),
         worker_(worker),
         tls_(std::move(tls)),
@@ -144,11 +143,10 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
       wait_for_head();
     } else {
       due_in(Seconds(30));
-      stream_.async_handshake(ssl::stream_base::server,
-                              [self = this->shared_from_this()](Error error) {
-                                if (error) return self->close_now();
-                                self->wait_for_head();
-                              });
+      stream_.async_handshake(ssl::stream_base::server, [self = this->shared_from_this()](Error error) {
+        if (error) return self->close_now();
+        self->wait_for_head();
+      });
     }
   }
 
@@ -222,9 +220,8 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   // Also of a body that comes with its head.
   void start_body() {
     if (body_by_ != Ticks{}) return;
-    body_by_ =
-        env::posix().clock.ticks() + (reader_.is_multipart() ? shared_->options.upload_deadline
-                                                             : shared_->options.body_deadline);
+    body_by_ = env::posix().clock.ticks() +
+               (reader_.is_multipart() ? shared_->options.upload_deadline : shared_->options.body_deadline);
   }
 
   void read() {
@@ -261,14 +258,12 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     waits_ = true;
     HttpRequest request = reader_.take();
     is_chunked_ = request.version >= 11;
-    shared_->handler(
-        std::move(request), [self = this->shared_from_this(), number](HttpResponse response) {
-          std::uint64_t expected = number;
-          if (!self->asked_.compare_exchange_strong(expected, 0) || self->shared_->stopped) return;
-          asio::dispatch(self->worker_.io, [self, response = std::move(response)]() mutable {
-            self->write(std::move(response));
-          });
-        });
+    shared_->handler(std::move(request), [self = this->shared_from_this(), number](HttpResponse response) {
+      std::uint64_t expected = number;
+      if (!self->asked_.compare_exchange_strong(expected, 0) || self->shared_->stopped) return;
+      asio::dispatch(self->worker_.io,
+                     [self, response = std::move(response)]() mutable { self->write(std::move(response)); });
+    });
   }
 
   void refused() {
@@ -291,13 +286,12 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
         length = response.body.size();
       }
     }
-    const auto reason = boost::beast::http::obsolete_reason(
-        boost::beast::http::int_to_status(static_cast<unsigned>(response.status)));
+    const auto reason =
+        boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(static_cast<unsigned>(response.status)));
     out_.clear();
     out_at_ = 0;
     const auto into = std::back_inserter(out_);
-    fmt::format_to(into, "HTTP/1.1 {} {}\r\n", response.status,
-                   std::string_view(reason.data(), reason.size()));
+    fmt::format_to(into, "HTTP/1.1 {} {}\r\n", response.status, std::string_view(reason.data(), reason.size()));
     for (const auto& [name, value] : response.headers) {
       out_ += name;
       out_ += ": ";
@@ -353,8 +347,7 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   }
   std::array<asio::const_buffer, 2> buffers() const {
     return {asio::const_buffer(out_.data() + out_at_, out_.size() - out_at_),
-            asio::const_buffer(body_.data() + body_at_,
-                               std::min(body_.size() - body_at_, kPieceBytes))};
+            asio::const_buffer(body_.data() + body_at_, std::min(body_.size() - body_at_, kPieceBytes))};
   }
   void advance(std::size_t sent) {
     const std::size_t head = std::min(sent, out_.size() - out_at_);
@@ -369,12 +362,11 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   }
   void send_more() {
     if (out_at_ == out_.size() && body_at_ == body_.size() && !next_of_file()) return on_sent();
-    stream_.async_write_some(buffers(),
-                             [self = this->shared_from_this()](Error error, std::size_t sent) {
-                               if (error) return self->close();
-                               self->advance(sent);
-                               self->send_more();
-                             });
+    stream_.async_write_some(buffers(), [self = this->shared_from_this()](Error error, std::size_t sent) {
+      if (error) return self->close();
+      self->advance(sent);
+      self->send_more();
+    });
   }
   // False when there is none, or it is shorter than it was said to be.
   bool next_of_file() {
@@ -408,9 +400,8 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
   // A reader that has gone shows when the next piece is sent, an idle one at the latest.
   void wait_for_stream() {
     due_in(std::chrono::hours(24 * 365));
-    stream_body_->on_ready([self = this->shared_from_this()] {
-      asio::post(self->worker_.io, [self] { self->send_streamed(); });
-    });
+    stream_body_->on_ready(
+        [self = this->shared_from_this()] { asio::post(self->worker_.io, [self] { self->send_streamed(); }); });
   }
   void send_streamed() {
     if (stream_body_ == nullptr) return;  // closed meanwhile
@@ -437,11 +428,10 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
     drain_more();
   }
   void drain_more() {
-    socket().async_read_some(asio::buffer(out_),
-                             [self = this->shared_from_this()](Error error, std::size_t) {
-                               if (error) return self->close_now();
-                               self->drain_more();
-                             });
+    socket().async_read_some(asio::buffer(out_), [self = this->shared_from_this()](Error error, std::size_t) {
+      if (error) return self->close_now();
+      self->drain_more();
+    });
   }
 
   void close() {
@@ -488,12 +478,10 @@ class Session final : public AnySession, public std::enable_shared_from_this<Ses
 
 class Server final : public HttpServer {
  public:
-  Server(const HttpServerOptions& options, HttpHandler handler)
-      : shared_(std::make_shared<Shared>()) {
+  Server(const HttpServerOptions& options, HttpHandler handler) : shared_(std::make_shared<Shared>()) {
     shared_->options = options;
     shared_->handler = std::move(handler);
-    for (int i = 0; i < std::max(options.threads, 1); ++i)
-      shared_->workers.push_back(std::make_unique<Worker>());
+    for (int i = 0; i < std::max(options.threads, 1); ++i) shared_->workers.push_back(std::make_unique<Worker>());
     acceptor_.emplace(shared_->workers[0]->io);
     again_.emplace(shared_->workers[0]->io);
   }
@@ -531,28 +519,23 @@ class Server final : public HttpServer {
       DREY_TRY(load_tls());
     }
     Error error;
-    const auto address =
-        asio::ip::make_address(options.host == "localhost" ? "127.0.0.1" : options.host, error);
-    if (error)
-      return fail(Code::kInvalidArgument,
-                  fmt::format("This is no address to listen on: {}", options.host));
+    const auto address = asio::ip::make_address(options.host == "localhost" ? "127.0.0.1" : options.host, error);
+    if (error) return fail(Code::kInvalidArgument, fmt::format("This is no address to listen on: {}", options.host));
     const Tcp::endpoint endpoint(address, options.port);
     acceptor_->open(endpoint.protocol(), error);
     acceptor_->set_option(asio::socket_base::reuse_address(true), error);
     acceptor_->bind(endpoint, error);
     if (!error) acceptor_->listen(1024, error);
     if (error) {
-      return fail(Code::kUnavailable,
-                  fmt::format("Cannot listen on {}:{}: {}. Choose another port with "
-                              "-Drest.port=N, or 0 for any free one",
-                              options.host, options.port, error.message()));
+      return fail(Code::kUnavailable, fmt::format("Cannot listen on {}:{}: {}. Choose another port with "
+                                                  "-Drest.port=N, or 0 for any free one",
+                                                  options.host, options.port, error.message()));
     }
     port_ = acceptor_->local_endpoint().port();
     accept();
     for (const auto& worker : shared_->workers) {
       tick(*worker);
-      threads_.push_back(env::start_thread(
-          "drey-http", [shared = shared_, &worker = *worker] { worker.io.run(); }));
+      threads_.push_back(env::start_thread("drey-http", [shared = shared_, &worker = *worker] { worker.io.run(); }));
     }
     return {};
   }
@@ -602,11 +585,9 @@ class Server final : public HttpServer {
           // Files in the middle of a change: the context before stays.
           static_cast<void>(load_tls());
           begin(worker, std::make_shared<Session<ssl::stream<Tcp::socket>>>(
-                            shared_, worker, ssl::stream<Tcp::socket>(std::move(socket), *tls_),
-                            tls_, peer));
+                            shared_, worker, ssl::stream<Tcp::socket>(std::move(socket), *tls_), tls_, peer));
         } else {
-          begin(worker, std::make_shared<Session<Tcp::socket>>(shared_, worker, std::move(socket),
-                                                               nullptr, peer));
+          begin(worker, std::make_shared<Session<Tcp::socket>>(shared_, worker, std::move(socket), nullptr, peer));
         }
       }
       if (error == asio::error::operation_aborted || shared_->draining) return;
@@ -644,8 +625,7 @@ std::string_view HttpRequest::header(std::string_view name) const {
   return {};
 }
 
-Result<std::unique_ptr<HttpServer>> start_http_server(const HttpServerOptions& options,
-                                                      HttpHandler handler) {
+Result<std::unique_ptr<HttpServer>> start_http_server(const HttpServerOptions& options, HttpHandler handler) {
   auto server = std::make_unique<Server>(options, std::move(handler));
   DREY_TRY(server->start());
   return std::unique_ptr<HttpServer>(std::move(server));

@@ -29,10 +29,9 @@ HttpResponse echoed(const HttpRequest& request) {
   response.headers.emplace_back("x-what", request.method + " " + request.target);
   response.body = request.body;
   for (const Part& part : request.parts) {
-    response.body += part.name + "=" + part.file_name.value_or("-") + ":" +
-                     std::to_string(part.bytes) + ":" + part.text;
-    if (part.file != nullptr)
-      response.body += env::posix().files.read_all(part.file->path()).value_or("gone");
+    response.body +=
+        part.name + "=" + part.file_name.value_or("-") + ":" + std::to_string(part.bytes) + ":" + part.text;
+    if (part.file != nullptr) response.body += env::posix().files.read_all(part.file->path()).value_or("gone");
     response.body += ";";
   }
   return response;
@@ -49,16 +48,14 @@ class Http : public testing::Test {
     options.keeps_files = [](const HttpRequest& head) { return head.target == "/upload"; };
     if (change) change(options);
     if (!handler) {
-      handler = [](const HttpRequest& request, const Responder& respond) {
-        respond(echoed(request));
-      };
+      handler = [](const HttpRequest& request, const Responder& respond) { respond(echoed(request)); };
     }
     auto server = start_http_server(options, std::move(handler));
     ASSERT_TRUE(server.ok()) << server.status().to_string();
     server_ = std::move(*server);
   }
-  Result<HttpResponse> call(const std::string& method, const std::string& target,
-                            std::string body = "", Headers headers = {}) {
+  Result<HttpResponse> call(const std::string& method, const std::string& target, std::string body = "",
+                            Headers headers = {}) {
     HttpCall call;
     call.port = server_->port();
     call.method = method;
@@ -135,8 +132,8 @@ TEST_F(Http, PipelinedRequestsAreAnsweredInOrder) {
   });
   std::string requests;
   for (int i = 1; i <= 5; ++i)
-    requests += "GET /" + std::to_string(i) + " HTTP/1.1\r\nhost: a\r\n" +
-                (i == 5 ? "connection: close\r\n\r\n" : "\r\n");
+    requests +=
+        "GET /" + std::to_string(i) + " HTTP/1.1\r\nhost: a\r\n" + (i == 5 ? "connection: close\r\n\r\n" : "\r\n");
   const std::string answers = raw(requests);
   std::size_t at = 0;
   for (int i = 1; i <= 5; ++i) {
@@ -147,13 +144,10 @@ TEST_F(Http, PipelinedRequestsAreAnsweredInOrder) {
 
 TEST_F(Http, BoundsTheHead) {
   start();
-  EXPECT_THAT(
-      raw("GET /" + std::string(60'000, 'a') + " HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
-      StartsWith("HTTP/1.1 200"));
-  EXPECT_THAT(raw("GET /" + std::string(70'000, 'a') + " HTTP/1.1\r\nhost: a\r\n\r\n"),
-              StartsWith("HTTP/1.1 414"));
-  EXPECT_THAT(raw("GET /" + std::string(200'000, 'a') + " HTTP/1.1\r\nhost: a\r\n\r\n"),
-              StartsWith("HTTP/1.1 414"));
+  EXPECT_THAT(raw("GET /" + std::string(60'000, 'a') + " HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(raw("GET /" + std::string(70'000, 'a') + " HTTP/1.1\r\nhost: a\r\n\r\n"), StartsWith("HTTP/1.1 414"));
+  EXPECT_THAT(raw("GET /" + std::string(200'000, 'a') + " HTTP/1.1\r\nhost: a\r\n\r\n"), StartsWith("HTTP/1.1 414"));
   std::string many = "GET / HTTP/1.1\r\nhost: a\r\n";
   for (int i = 0; i < 100'000; ++i) many += "x: y\r\n";
   EXPECT_THAT(raw(many + "\r\n"), StartsWith("HTTP/1.1 431"));
@@ -165,9 +159,8 @@ TEST_F(Http, RefusesWhatCanBeReadInTwoWays) {
        {"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: "
         "chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
-        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nabcde",
-        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "GET / HTTP/1.1\nhost: a\n\n",
-        "GET / HTTP/1.1\r\nhost : a\r\n\r\n", "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nabcde", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "GET / HTTP/1.1\nhost: a\n\n", "GET / HTTP/1.1\r\nhost : a\r\n\r\n", "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "hello\r\n\r\n",
         // Transfer-Encoding in disguise, or none that this server knows.
         "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
@@ -195,11 +188,10 @@ TEST_F(Http, RefusesWhatCanBeReadInTwoWays) {
         "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
         "chunked\r\n\r\nfffffffffffffffff\r\nab\r\n",
         // Lines.
-        "GET / HTTP/1.1\r\nhost: a\r\nx: y\n\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: a\r\nx: a\rb\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\n: y\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: a\r\nx\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx y: z\r\n\r\n",
-        "GET\t/\tHTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/2.0\r\nhost: a\r\n\r\n",
-        "GET / http/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: y\n\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx: a\rb\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n: y\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx y: z\r\n\r\n", "GET\t/\tHTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/2.0\r\nhost: a\r\n\r\n", "GET / http/1.1\r\nhost: a\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"}) {
     const std::string answer = raw(head);
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << head;
@@ -209,8 +201,7 @@ TEST_F(Http, RefusesWhatCanBeReadInTwoWays) {
 
 // What a reader makes of bytes that come in pieces of that size: the target and body of each
 // request, then how it ends.
-std::vector<std::string> read_in_pieces(std::string_view bytes, std::size_t piece,
-                                        const HttpServerOptions& options) {
+std::vector<std::string> read_in_pieces(std::string_view bytes, std::size_t piece, const HttpServerOptions& options) {
   RequestReader reader(options, "peer");
   std::vector<std::string> seen;
   while (true) {
@@ -235,8 +226,7 @@ std::vector<std::string> read_in_pieces(std::string_view bytes, std::size_t piec
 }
 
 using Seen = std::vector<std::string>;
-void expect_in_any_pieces(const std::string& bytes, const Seen& expected,
-                          const HttpServerOptions& options = {}) {
+void expect_in_any_pieces(const std::string& bytes, const Seen& expected, const HttpServerOptions& options = {}) {
   for (std::size_t piece = 1; piece <= bytes.size(); ++piece)
     EXPECT_EQ(read_in_pieces(bytes, piece, options), expected) << piece << " " << bytes;
 }
@@ -293,16 +283,15 @@ TEST(RequestReader, ChunksAreReadTheSameWayInAnyPieces) {
                              "0\r\nx: y\n",
                              "0\r\n\n"})
     expect(broken, {"400"});
-  for (const char* cut : {"", "2", "2;", "2\r", "2\r\n", "2\r\n0", "2\r\nab", "2\r\nab\r",
-                          "2\r\nab\r\n", "0", "0\r\n", "0\r\nx", "0\r\nx: y\r\n", "0\r\n\r"})
+  for (const char* cut : {"", "2", "2;", "2\r", "2\r\n", "2\r\n0", "2\r\nab", "2\r\nab\r", "2\r\nab\r\n", "0", "0\r\n",
+                          "0\r\nx", "0\r\nx: y\r\n", "0\r\n\r"})
     expect(cut, {"body"});
 }
 
 TEST(RequestReader, LinesOfChunksAndTrailersAreBounded) {
   const std::string head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
   EXPECT_EQ(read_in_pieces(head + "0;" + std::string(5000, 'x'), 100, {}), Seen{"400"});
-  EXPECT_EQ(read_in_pieces(head + "0;" + std::string(5000, 'x') + "\r\n\r\n", 9000, {}),
-            Seen{"400"});
+  EXPECT_EQ(read_in_pieces(head + "0;" + std::string(5000, 'x') + "\r\n\r\n", 9000, {}), Seen{"400"});
   std::string trailers = "0\r\n";
   for (int i = 0; i < 100'000; ++i) trailers += "x: y\r\n";
   EXPECT_EQ(read_in_pieces(head + trailers, 4096, {}), Seen{"400"});
@@ -314,8 +303,7 @@ TEST_F(Http, AHeaderHoldsNoNulAndNoLineOfAMegabyte) {
   EXPECT_THAT(raw("GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n"s), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(raw("GET / HTTP/1.1\r\nhost: a\r\nx: " + std::string(1u << 20, 'y') + "\r\n\r\n"),
               StartsWith("HTTP/1.1 431"));
-  EXPECT_THAT(raw("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;" +
-                  std::string(1u << 20, 'x')),
+  EXPECT_THAT(raw("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;" + std::string(1u << 20, 'x')),
               StartsWith("HTTP/1.1 400"));
 }
 
@@ -338,8 +326,7 @@ TEST_F(Http, AFloodOfPipelinedRequestsIsAnsweredOneByOne) {
   const std::string answers = all_of(socket_fd);
   EXPECT_TRUE(sent.get());
   int count = 0;
-  for (std::size_t at = 0; (at = answers.find("HTTP/1.1 200", at)) != std::string::npos; ++at)
-    ++count;
+  for (std::size_t at = 0; (at = answers.find("HTTP/1.1 200", at)) != std::string::npos; ++at) ++count;
   EXPECT_EQ(count, kRequests);
 }
 
@@ -353,11 +340,9 @@ TEST_F(Http, WhoDribblesIsClosedAndThoseWhoWaitForAPlaceGetIt) {
   std::vector<int> slow;
   for (int i = 0; i < 8; ++i) {
     slow.push_back(connected());
-    const std::string begun = i % 2 == 0
-                                  ? "GET / HTTP/1.1\r\nhost: a\r\n"
-                                  : "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 900\r\n\r\n";
-    ASSERT_EQ(send(slow.back(), begun.data(), begun.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(begun.size()));
+    const std::string begun =
+        i % 2 == 0 ? "GET / HTTP/1.1\r\nhost: a\r\n" : "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 900\r\n\r\n";
+    ASSERT_EQ(send(slow.back(), begun.data(), begun.size(), MSG_NOSIGNAL), static_cast<ssize_t>(begun.size()));
   }
   // Each byte comes in time, the whole does not.
   const auto end = env::posix().clock.ticks() + std::chrono::seconds(20);
@@ -368,8 +353,7 @@ TEST_F(Http, WhoDribblesIsClosedAndThoseWhoWaitForAPlaceGetIt) {
       if (closed[i]) continue;
       timeval soon{0, 20'000};
       setsockopt(slow[i], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
-      if (send(slow[i], &byte, 1, MSG_NOSIGNAL) <= 0 || recv(slow[i], &byte, 1, 0) == 0)
-        closed[i] = true;
+      if (send(slow[i], &byte, 1, MSG_NOSIGNAL) <= 0 || recv(slow[i], &byte, 1, 0) == 0) closed[i] = true;
     }
   }
   EXPECT_EQ(std::count(closed.begin(), closed.end(), true), 8);
@@ -395,8 +379,7 @@ TEST_F(Http, WhoDoesNotReadIsClosed) {
   bool is_closed = false;
   while (!is_closed && env::posix().clock.ticks() < end) {
     pollfd watched{socket_fd, POLLRDHUP, 0};
-    is_closed =
-        poll(&watched, 1, 100) > 0 && (watched.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    is_closed = poll(&watched, 1, 100) > 0 && (watched.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
   }
   EXPECT_TRUE(is_closed);
   close(socket_fd);
@@ -408,8 +391,7 @@ TEST_F(Http, ExpectationsAreMetOrRefused) {
   const std::string head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
   EXPECT_THAT(raw(head + "content-length: 2\r\nexpect: 100-continue\r\n\r\nok"),
               AllOf(StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"), HasSubstr("ok")));
-  EXPECT_THAT(raw(head + "content-length: 2000\r\nexpect: 100-continue\r\n\r\n"),
-              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(raw(head + "content-length: 2000\r\nexpect: 100-continue\r\n\r\n"), StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(raw(head + "content-length: 2\r\nexpect: tea\r\n\r\nok"), StartsWith("HTTP/1.1 417"));
 }
 
@@ -445,8 +427,7 @@ TEST_F(Http, PartsAreTakenApartAndFilesGoToDisk) {
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->body, "request=-:2:{};jarfile=a b.jar:1500000:" + big + ";e=na me:0:;");
   // Nothing stays behind, and where files are not wanted none is written.
-  EXPECT_EQ(call("POST", "/other",
-                 "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nabc\r\n--b--",
+  EXPECT_EQ(call("POST", "/other", "--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nabc\r\n--b--",
                  {{"content-type", "multipart/form-data; boundary=b"}})
                 ->body,
             "f=x:3:;");
@@ -456,8 +437,7 @@ TEST_F(Http, PartsAreTakenApartAndFilesGoToDisk) {
 
 TEST_F(Http, APartThatIsCutIsNotThere) {
   start();
-  EXPECT_EQ(
-      post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nabc")->body, "");
+  EXPECT_EQ(post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nabc")->body, "");
   EXPECT_EQ(post_parts("--b\r\nContent-Disp")->body, "");
   EXPECT_EQ(post_parts("")->body, "");
 }
@@ -478,14 +458,14 @@ TEST_F(Http, UploadsKeepToTheQuotaAndGiveBackWhatTheyHeld) {
   start([&](HttpServerOptions& options) { options.quota = quota; },
         [&](HttpRequest request, const Responder& respond) {
           HttpResponse response;
-          response.body = request.parts_problem.ok() ? std::to_string(request.parts[0].bytes)
-                                                     : request.parts_problem.message();
+          response.body =
+              request.parts_problem.ok() ? std::to_string(request.parts[0].bytes) : request.parts_problem.message();
           request.parts.clear();  // who has the answer looks whether its file is gone
           respond(response);
         });
   const auto post = [&](std::size_t bytes) {
-    return post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\n" +
-                      std::string(bytes, 'x') + "\r\n--b--")
+    return post_parts("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\n" + std::string(bytes, 'x') +
+                      "\r\n--b--")
         ->body;
   };
   EXPECT_EQ(post(600'000), "600000");
@@ -587,17 +567,14 @@ bool make_certificate(const std::string& base, const std::string& name) {
   const std::string command =
       "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
       "/CN=" +
-      name + " -addext subjectAltName=DNS:localhost -keyout " + base + ".key -out " + base +
-      ".pem >/dev/null 2>&1";
+      name + " -addext subjectAltName=DNS:localhost -keyout " + base + ".key -out " + base + ".pem >/dev/null 2>&1";
   return std::system(command.c_str()) == 0;
 }
 
 TEST_F(Http, SpeaksTlsAndTakesChangedCertificates) {
   const std::string base = spool_ + "/http_test_tls";
   if (!make_certificate(base, "one")) GTEST_SKIP() << "no openssl program";
-  start([&](HttpServerOptions& options) {
-    options.tls = TlsFiles{base + ".pem", base + ".key", ""};
-  });
+  start([&](HttpServerOptions& options) { options.tls = TlsFiles{base + ".pem", base + ".key", ""}; });
   HttpCall call;
   call.host = "localhost";
   call.port = server_->port();
@@ -623,9 +600,7 @@ TEST_F(Http, SpeaksTlsAndTakesChangedCertificates) {
 TEST_F(Http, AsksCallersForACertificateWhenToldTo) {
   const std::string base = spool_ + "/http_test_mtls";
   if (!make_certificate(base, "one")) GTEST_SKIP() << "no openssl program";
-  start([&](HttpServerOptions& options) {
-    options.tls = TlsFiles{base + ".pem", base + ".key", base + ".pem"};
-  });
+  start([&](HttpServerOptions& options) { options.tls = TlsFiles{base + ".pem", base + ".key", base + ".pem"}; });
   HttpCall call;
   call.host = "localhost";
   call.port = server_->port();
@@ -677,16 +652,15 @@ TEST_F(Http, OldClientsGetAStreamWithoutChunks) {
 }
 
 TEST_F(Http, AnIdleStreamSaysThatItLives) {
-  auto stream = std::make_shared<BodyStream>(
-      BodyStreamOptions{.idle_piece = "idle", .idle_pause = Millis(1)});
+  auto stream = std::make_shared<BodyStream>(BodyStreamOptions{.idle_piece = "idle", .idle_pause = Millis(1)});
   start({}, streaming(stream));
   const int socket_fd = connected();
   const std::string request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
   static_cast<void>(send(socket_fd, request.data(), request.size(), MSG_NOSIGNAL));
   std::string all;
   char piece[4096];
-  for (ssize_t got = 0; all.find("4\r\nidle\r\n") == std::string::npos &&
-                        (got = recv(socket_fd, piece, sizeof piece, 0)) > 0;)
+  for (ssize_t got = 0;
+       all.find("4\r\nidle\r\n") == std::string::npos && (got = recv(socket_fd, piece, sizeof piece, 0)) > 0;)
     all.append(piece, static_cast<std::size_t>(got));
   EXPECT_THAT(all, HasSubstr("4\r\nidle\r\n"));
   // A reader that has gone is noticed by one of the next pieces.

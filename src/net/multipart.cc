@@ -17,8 +17,7 @@ constexpr std::size_t kTextBytesMax = 1u << 20;
 
 bool same(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
+    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
   });
 }
 
@@ -34,8 +33,7 @@ std::string percent_decoded(std::string_view text) {
     return c <= '9' ? c - '0' : (std::tolower(static_cast<unsigned char>(c)) - 'a' + 10);
   };
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::isxdigit(static_cast<unsigned char>(text[i + 1])) != 0 &&
+    if (text[i] == '%' && i + 2 < text.size() && std::isxdigit(static_cast<unsigned char>(text[i + 1])) != 0 &&
         std::isxdigit(static_cast<unsigned char>(text[i + 2])) != 0) {
       out += static_cast<char>(digit(text[i + 1]) << 4 | digit(text[i + 2]));
       i += 2;
@@ -76,8 +74,7 @@ std::optional<std::string> parameter(std::string_view header, std::string_view n
 }  // namespace
 
 std::optional<std::string> multipart_boundary(std::string_view content_type) {
-  if (!same(trimmed(content_type.substr(0, content_type.find(';'))), "multipart/form-data"))
-    return std::nullopt;
+  if (!same(trimmed(content_type.substr(0, content_type.find(';'))), "multipart/form-data")) return std::nullopt;
   auto boundary = parameter(content_type, "boundary");
   if (!boundary || boundary->empty() || boundary->size() > 200) return std::nullopt;
   return boundary;
@@ -88,19 +85,15 @@ Status SpooledFile::grow(std::uint64_t bytes) {
   bytes_ += bytes;
   const std::uint64_t held = stored_ + (quota_->spooled += bytes);
   if (held <= quota_->bytes_max) return {};
-  return fail(
-      Code::kResourceExhausted,
-      fmt::format("Files that were uploaded may have {} bytes in all, and {} are held. Delete "
-                  "some, or raise {}",
-                  quota_->bytes_max, held - bytes, quota_->option));
+  return fail(Code::kResourceExhausted,
+              fmt::format("Files that were uploaded may have {} bytes in all, and {} are held. Delete "
+                          "some, or raise {}",
+                          quota_->bytes_max, held - bytes, quota_->option));
 }
 
-MultipartReader::MultipartReader(const std::string& boundary, env::FileSystem* files,
-                                 std::string directory, std::shared_ptr<SpoolQuota> quota)
-    : mark_("\r\n--" + boundary),
-      files_(files),
-      directory_(std::move(directory)),
-      quota_(std::move(quota)) {}
+MultipartReader::MultipartReader(const std::string& boundary, env::FileSystem* files, std::string directory,
+                                 std::shared_ptr<SpoolQuota> quota)
+    : mark_("\r\n--" + boundary), files_(files), directory_(std::move(directory)), quota_(std::move(quota)) {}
 
 Status MultipartReader::feed(std::string_view bytes) {
   if (!failed_.ok() || at_ == At::kEnd) return failed_;
@@ -111,10 +104,9 @@ Status MultipartReader::feed(std::string_view bytes) {
     if (seam.find(mark_) == std::string::npos) {
       failed_ = content(buffer_);
       const void* found = ::memmem(bytes.data(), bytes.size(), mark_.data(), mark_.size());
-      const std::size_t plain =
-          found == nullptr
-              ? bytes.size() - (mark_.size() - 1)
-              : static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
+      const std::size_t plain = found == nullptr
+                                    ? bytes.size() - (mark_.size() - 1)
+                                    : static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
       if (failed_.ok()) failed_ = content(bytes.substr(0, plain));
       buffer_.clear();
       bytes.remove_prefix(plain);
@@ -179,22 +171,20 @@ Status MultipartReader::head(std::string_view text) {
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 2, text.size()));
     const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos ||
-        !same(trimmed(line.substr(0, colon)), "content-disposition"))
-      continue;
+    if (colon == std::string_view::npos || !same(trimmed(line.substr(0, colon)), "content-disposition")) continue;
     const std::string_view value = line.substr(colon + 1);
     part_->name = parameter(value, "name").value_or("");
     part_->file_name = parameter(value, "filename");
     if (const auto extended = parameter(value, "filename*")) {
       const std::size_t quote = extended->rfind('\'');
-      part_->file_name = percent_decoded(
-          std::string_view(*extended).substr(quote == std::string::npos ? 0 : quote + 1));
+      part_->file_name =
+          percent_decoded(std::string_view(*extended).substr(quote == std::string::npos ? 0 : quote + 1));
     }
   }
   if (!part_->file_name || files_ == nullptr) return {};
   static std::atomic<std::uint64_t> number{0};
-  part_->file = std::make_shared<SpooledFile>(
-      *files_, fmt::format("{}/.upload-{}-{}", directory_, ::getpid(), number++), quota_);
+  part_->file =
+      std::make_shared<SpooledFile>(*files_, fmt::format("{}/.upload-{}-{}", directory_, ::getpid(), number++), quota_);
   DREY_TRY_ASSIGN(out_, files_->create(part_->file->path()));
   return {};
 }
@@ -208,8 +198,7 @@ Status MultipartReader::content(std::string_view bytes) {
     return out_->append(bytes);
   }
   if (part_->text.size() + bytes.size() > kTextBytesMax)
-    return fail(Code::kInvalidArgument,
-                fmt::format("The part {} is longer than 1 MiB.", part_->name));
+    return fail(Code::kInvalidArgument, fmt::format("The part {} is longer than 1 MiB.", part_->name));
   part_->text.append(bytes);
   return {};
 }

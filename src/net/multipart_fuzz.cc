@@ -21,8 +21,7 @@ std::string read(std::string_view bytes, std::size_t piece) {
   for (const Part& part : parts) {
     total += part.bytes;
     fuzz::expect(part.file_name || part.text.size() == part.bytes, "a text is whole");
-    out += "\n" + part.name + ";" + part.file_name.value_or("-") + ";" + part.text +
-           std::to_string(part.bytes);
+    out += "\n" + part.name + ";" + part.file_name.value_or("-") + ";" + part.text + std::to_string(part.bytes);
   }
   fuzz::expect(total <= size, "nothing is made up");
   return out;
@@ -36,8 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes = drey::fuzz::text(data + 1, size - 1);
   if (const auto boundary = drey::net::multipart_boundary(bytes))
     drey::fuzz::expect(!boundary->empty() && boundary->size() <= 200, "a boundary has its bounds");
-  drey::fuzz::expect(
-      drey::net::read(bytes, bytes.size()) == drey::net::read(bytes, 1 + data[0] % 23),
-      "pieces make no difference");
+  drey::fuzz::expect(drey::net::read(bytes, bytes.size()) == drey::net::read(bytes, 1 + data[0] % 23),
+                     "pieces make no difference");
   return 0;
 }

@@ -31,8 +31,7 @@ bool accepts_gzip(std::string_view accepted) {
     accepted.remove_prefix(std::min(end + 1, accepted.size()));
     if (one.find("gzip") == std::string_view::npos) continue;
     const std::size_t q = one.find("q=");
-    return q == std::string_view::npos ||
-           one.substr(q + 2).find_first_of("123456789") != std::string_view::npos;
+    return q == std::string_view::npos || one.substr(q + 2).find_first_of("123456789") != std::string_view::npos;
   }
   return false;
 }
@@ -44,8 +43,7 @@ bool is_of_a_word(char c) {
 
 // Nothing that ends a line for anybody, nor NUL.
 bool is_text(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; });
+  return std::none_of(text.begin(), text.end(), [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; });
 }
 
 // The line before a chunk: its size in hexadecimal digits; extensions mean nothing here.
@@ -68,9 +66,7 @@ bool is_trailer(std::string_view line) {
 
 }  // namespace
 
-std::string error_body(std::string_view text) {
-  return fmt::format("{{\"errors\":[\"{}\"]}}", text);
-}
+std::string error_body(std::string_view text) { return fmt::format("{{\"errors\":[\"{}\"]}}", text); }
 
 struct RequestReader::State {
   State(const HttpServerOptions& o, std::string p) : options(o), peer(std::move(p)) { begin(); }
@@ -121,8 +117,7 @@ struct RequestReader::State {
         scanned = bytes.size();
         return Next::kRead;
       }
-      if (end == line || bytes[end - 1] != '\r')
-        return refuse(400, "Bad request: a line does not end with CR LF.");
+      if (end == line || bytes[end - 1] != '\r') return refuse(400, "Bad request: a line does not end with CR LF.");
       const bool is_empty = end == line + 1;
       scanned = line = end + 1;
       if (is_empty) break;
@@ -136,13 +131,11 @@ struct RequestReader::State {
 
   Next on_head() {
     const auto& head = parser->get();
-    if (head.target().size() > kLineBytesMax)
-      return refuse(414, "The request line is longer than 64 KiB.");
+    if (head.target().size() > kLineBytesMax) return refuse(414, "The request line is longer than 64 KiB.");
     if (const auto encodings = head.count(http::field::transfer_encoding); encodings != 0) {
       if (head.count(http::field::content_length) != 0)
         return refuse(400, "Bad request: both Content-Length and Transfer-Encoding.");
-      if (encodings > 1 || !beast::iequals(head[http::field::transfer_encoding], "chunked") ||
-          head.version() < 11)
+      if (encodings > 1 || !beast::iequals(head[http::field::transfer_encoding], "chunked") || head.version() < 11)
         return refuse(400, "Bad request: a Transfer-Encoding other than chunked.");
     }
     if (head.count(http::field::host) > 1) return refuse(400, "Bad request: more than one Host.");
@@ -151,8 +144,7 @@ struct RequestReader::State {
     request.version = static_cast<int>(head.version());
     request.keep_alive = head.keep_alive();
     request.peer = peer;
-    for (const auto& field : head)
-      request.headers.emplace_back(view(field.name_string()), view(field.value()));
+    for (const auto& field : head) request.headers.emplace_back(view(field.name_string()), view(field.value()));
     keep_alive = request.keep_alive;
     head_only = request.method == "HEAD";
     gzip = accepts_gzip(request.header("accept-encoding"));
@@ -166,8 +158,7 @@ struct RequestReader::State {
     if (!expect.empty() && !beast::iequals(expect, "100-continue")) return refuse(417, "");
     if (boundary) {
       const bool keeps = options.keeps_files && options.keeps_files(request);
-      multipart.emplace(*boundary, keeps ? options.files : nullptr, options.spool_directory,
-                        options.quota);
+      multipart.emplace(*boundary, keeps ? options.files : nullptr, options.spool_directory, options.quota);
     }
     if (parser->is_done()) return done();
     at = At::kBody;
@@ -283,8 +274,7 @@ std::span<char> RequestReader::room() {
     s.from = 0;
   }
   // What a long body took is given back.
-  if (s.at == State::At::kHead && s.to == 0 && s.buffer.size() > 2 * kHeadBytesMax)
-    s.buffer = std::vector<char>();
+  if (s.at == State::At::kHead && s.to == 0 && s.buffer.size() > 2 * kHeadBytesMax) s.buffer = std::vector<char>();
   if (s.buffer.size() - s.to < wanted) s.buffer.resize(s.to + wanted);
   return std::span(s.buffer).subspan(s.to);
 }
@@ -296,13 +286,9 @@ HttpRequest RequestReader::take() {
   return request;
 }
 HttpResponse RequestReader::refusal() { return std::move(state_->no); }
-RequestReader::Next RequestReader::refuse(int status, std::string_view why) {
-  return state_->refuse(status, why);
-}
+RequestReader::Next RequestReader::refuse(int status, std::string_view why) { return state_->refuse(status, why); }
 
-bool RequestReader::is_idle() const {
-  return state_->at == State::At::kHead && state_->from == state_->to;
-}
+bool RequestReader::is_idle() const { return state_->at == State::At::kHead && state_->from == state_->to; }
 bool RequestReader::in_body() const { return state_->at == State::At::kBody; }
 bool RequestReader::is_multipart() const { return state_->multipart.has_value(); }
 bool RequestReader::head_only() const { return state_->head_only; }

@@ -26,8 +26,7 @@ class KeyIndex {
         hashes_.push_back(hash);
         return slot.number;
       }
-      if (slot.tag == static_cast<std::uint32_t>(hash >> 32) &&
-          data::equal(keys_[slot.number], key)) {
+      if (slot.tag == static_cast<std::uint32_t>(hash >> 32) && data::equal(keys_[slot.number], key)) {
         return slot.number;
       }
     }

@@ -66,8 +66,7 @@ class OperatorContext {
   virtual std::function<void()> waker() = 0;
 
   // Sums (or max/min) over the subtasks, shown by /accumulators.
-  virtual void accumulate(std::string_view name, drey_accumulator_kind kind, std::int64_t whole,
-                          double real) = 0;
+  virtual void accumulate(std::string_view name, drey_accumulator_kind kind, std::int64_t whole, double real) = 0;
   // A cell that the operator writes and any thread reads; named below the operator's scope.
   virtual std::int64_t* metric(std::string_view name, drey_metric_kind kind) = 0;
   // The same below the scope of the source that this operator is chained to; null: there is none.

@@ -19,15 +19,13 @@ Result<std::int64_t> Options::whole(std::string_view key, std::int64_t fallback)
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   if (error != std::errc() || end != value.data() + value.size()) {
-    return fail(Code::kInvalidArgument, fmt::format("Option '{}' of operator '{}' is not a whole number: value={}", key,
-                                                    node_.name, value));
+    return fail(Code::kInvalidArgument,
+                fmt::format("Option '{}' of operator '{}' is not a whole number: value={}", key, node_.name, value));
   }
   return number;
 }
 
-bool Options::flag(std::string_view key, bool fallback) const {
-  return has(key) ? text(key) == "true" : fallback;
-}
+bool Options::flag(std::string_view key, bool fallback) const { return has(key) ? text(key) == "true" : fallback; }
 
 Result<std::string> Options::required(std::string_view key) const {
   if (!has(key)) {

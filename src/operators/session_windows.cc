@@ -41,11 +41,13 @@ class SessionWindows final : public TimerWindows {
   }
 
  private:
-  Status add(const data::BatchRef& batch, std::uint32_t i, std::uint32_t id, std::int64_t time, std::int64_t mark, Emitter& out) {
+  Status add(const data::BatchRef& batch, std::uint32_t i, std::uint32_t id, std::int64_t time, std::int64_t mark,
+             Emitter& out) {
     const data::View& key = keys_.keys()[i];
     const std::uint64_t hash = keys_.hashes()[i];
     std::vector<Session> sessions;
-    if (const state::Address row = table_->find(key, hash); row != state::kNoRow) sessions = unpack(table_->value_of(row));
+    if (const state::Address row = table_->find(key, hash); row != state::kNoRow)
+      sessions = unpack(table_->value_of(row));
     Session merged{time, time + options_.gap_ms, std::string(triggers_.bytes(), '\0'), {}};
     triggers_.begin(merged.trigger.data());
     std::vector<Session> touched;
@@ -79,7 +81,8 @@ class SessionWindows final : public TimerWindows {
     }
     DREY_TRY(accumulators_.add_one(batch, id, merged.accumulator, out));
     const std::int64_t row_time = batch->row_times() != nullptr ? batch->row_times()[id] : DREY_NO_TIME;
-    DREY_TRY_ASSIGN(const int answer, triggers_.on_element({merged.start, merged.end}, batch, id, row_time, merged.trigger.data(), out));
+    DREY_TRY_ASSIGN(const int answer,
+                    triggers_.on_element({merged.start, merged.end}, batch, id, row_time, merged.trigger.data(), out));
     DREY_TRY(obey(answer, key, merged, out));
     DREY_TRY(set_timers(key, hash, merged));
     kept.push_back(std::move(merged));
@@ -116,11 +119,14 @@ class SessionWindows final : public TimerWindows {
   Status set_timers(const data::View& key, std::uint64_t hash, const Session& s) {
     const Triggers::Timers timers = Triggers::timers_of(s.trigger.data());
     if (timers.event != DREY_NO_TIME) DREY_TRY(timers_->set(state::TimeKind::kEvent, key, hash, timers.event));
-    if (timers.processing != DREY_NO_TIME) DREY_TRY(timers_->set(state::TimeKind::kProcessing, key, hash, timers.processing));
+    if (timers.processing != DREY_NO_TIME)
+      DREY_TRY(timers_->set(state::TimeKind::kProcessing, key, hash, timers.processing));
     return timers_->set(kind(), key, hash, options_.cleanup_of(s.end));
   }
 
-  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override { return fire_timers(time_kind, now, out); }
+  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override {
+    return fire_timers(time_kind, now, out);
+  }
 
   Status on_timer(state::TimeKind time_kind, const drey_timer& timer, Emitter& out) override {
     const state::Address row = table_->find(timer.key, timer.hash);
@@ -129,7 +135,8 @@ class SessionWindows final : public TimerWindows {
     std::vector<Session> kept;
     for (Session& s : sessions) {
       if (timer_of(time_kind, s.trigger.data()) == timer.time) {
-        DREY_TRY_ASSIGN(const int answer, triggers_.on_time(time_kind, {s.start, s.end}, timer.time, s.trigger.data(), out));
+        DREY_TRY_ASSIGN(const int answer,
+                        triggers_.on_time(time_kind, {s.start, s.end}, timer.time, s.trigger.data(), out));
         DREY_TRY(obey(answer, timer.key, s, out));
       }
       if (time_kind == kind() && options_.cleanup_of(s.end) <= timer.time) continue;

@@ -119,19 +119,16 @@ class TimeWindows final : public Operator {
   }
   bool is_gone(std::int64_t window_end, std::int64_t time) const {
     if (time == kMinWatermark) return false;
-    const std::int64_t lateness =
-        options_.event_time && time != kMaxWatermark ? options_.allowed_lateness_ms : 0;
+    const std::int64_t lateness = options_.event_time && time != kMaxWatermark ? options_.allowed_lateness_ms : 0;
     return window_end - 1 <= time - lateness;
   }
   // First and last of the windows that a slice belongs to (their ends).
   std::int64_t first_end(std::int64_t slice_end) const {
-    const std::int64_t before =
-        window_start(slice_end, options_.offset_ms + options_.size_ms, options_.slide_ms);
+    const std::int64_t before = window_start(slice_end, options_.offset_ms + options_.size_ms, options_.slide_ms);
     return before == slice_end ? slice_end : before + options_.slide_ms;
   }
   std::int64_t last_end(std::int64_t slice_end) const {
-    return window_start(slice_end - slice_ms_, options_.offset_ms, options_.slide_ms) +
-           options_.size_ms;
+    return window_start(slice_end - slice_ms_, options_.offset_ms, options_.slide_ms) + options_.size_ms;
   }
   // The next window that has rows and has not fired.
   std::optional<std::int64_t> next_end() const {
@@ -147,8 +144,8 @@ class TimeWindows final : public Operator {
   template <class F>
   void for_slices(std::int64_t window_end, F&& f) const {
     const auto& slices = table_->groups();
-    for (auto it = slices.upper_bound(window_end - options_.size_ms);
-         it != slices.end() && it->first <= window_end; ++it) {
+    for (auto it = slices.upper_bound(window_end - options_.size_ms); it != slices.end() && it->first <= window_end;
+         ++it) {
       f(it->first, it->second);
     }
   }
@@ -166,7 +163,8 @@ class TimeWindows final : public Operator {
   }
 
   // Adds rows of a batch, each to its slice.
-  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows, std::span<const std::int64_t> slice_ends, Emitter& out) {
+  Status add(const data::BatchRef& batch, std::span<const std::uint32_t> rows, std::span<const std::int64_t> slice_ends,
+             Emitter& out) {
     const std::size_t n = rows.size();
     if (n == 0) return {};
     slice_ends = slice_ends.first(n);
@@ -275,8 +273,7 @@ class TimeWindows final : public Operator {
           const std::uint64_t hash = data::hash_of(key);
           if (passes > 1 && ((hash * 0x9E3779B97F4A7C15ULL) >> 32) % passes != pass) continue;
           if (has_fired(hash, end)) continue;
-          merged =
-              accumulators_.merge_next(merge_keys_.number(key, hash), table_->value_of(row), out);
+          merged = accumulators_.merge_next(merge_keys_.number(key, hash), table_->value_of(row), out);
         }
       });
       DREY_TRY(std::move(merged));
@@ -287,8 +284,7 @@ class TimeWindows final : public Operator {
         fire_keys_.assign(keys.begin() + static_cast<std::ptrdiff_t>(begin),
                           keys.begin() + static_cast<std::ptrdiff_t>(begin + n));
         fire_values_.clear();
-        for (std::size_t i = begin; i < begin + n; ++i)
-          fire_values_.push_back(accumulators_.merged(i));
+        for (std::size_t i = begin; i < begin + n; ++i) fire_values_.push_back(accumulators_.merged(i));
         DREY_TRY(accumulators_.fire({end - options_.size_ms, end}, fire_keys_, fire_values_, out));
       }
     }
@@ -314,18 +310,16 @@ class TimeWindows final : public Operator {
       std::uint32_t first = 0;
       std::uint32_t last = 0;
       std::int64_t up_to = 0;
-      if (std::sscanf(element.c_str(), "%u %u %ld", &first, &last, &up_to) != 3 ||
-          last >= restored_fired_.size()) {
-        return fail(Code::kCorrupt, fmt::format("State of window operator '{}' cannot be read: {}",
-                                                context_.node().name, element));
+      if (std::sscanf(element.c_str(), "%u %u %ld", &first, &last, &up_to) != 3 || last >= restored_fired_.size()) {
+        return fail(Code::kCorrupt,
+                    fmt::format("State of window operator '{}' cannot be read: {}", context_.node().name, element));
       }
       for (std::uint32_t g = first; g <= last; ++g) restored_fired_[g] = up_to;
       restored_fired_max_ = std::max(restored_fired_max_, up_to);
     }
     fired_up_to_ = kMaxWatermark;
     const data::KeyGroupRange own = context_.state().key_groups();
-    for (std::uint32_t g = own.first; g <= own.last; ++g)
-      fired_up_to_ = std::min(fired_up_to_, restored_fired_[g]);
+    for (std::uint32_t g = own.first; g <= own.last; ++g) fired_up_to_ = std::min(fired_up_to_, restored_fired_[g]);
     return {};
   }
 

@@ -27,7 +27,8 @@ class TimerWindows : public Operator {
   Status open_windows(std::string_view table, bool grouped, bool merges) {
     DREY_TRY(accumulators_.open(context_, merges));
     DREY_TRY(triggers_.open(context_, options_, accumulators_.code()));
-    DREY_TRY_ASSIGN(table_, context_.state().table(context_.operator_id(), context_.node().name, table, {0, grouped, false}));
+    DREY_TRY_ASSIGN(table_,
+                    context_.state().table(context_.operator_id(), context_.node().name, table, {0, grouped, false}));
     DREY_TRY_ASSIGN(timers_, context_.state().timers(context_.operator_id()));
     late_dropped_ = context_.metric("numLateRecordsDropped", DREY_COUNTER);
     schedule();

@@ -38,14 +38,15 @@ class TriggeredWindows final : public TimerWindows {
       }
       const std::int64_t time = options_.event_time ? row_time : context_.processing_time();
       bool taken = true;  // in a gap between windows: not late
-      for (std::int64_t start = window_start(time, options_.offset_ms, options_.slide_ms); start > time - options_.size_ms;
-           start -= options_.slide_ms) {
+      for (std::int64_t start = window_start(time, options_.offset_ms, options_.slide_ms);
+           start > time - options_.size_ms; start -= options_.slide_ms) {
         taken = !options_.is_gone(start + options_.size_ms, mark);
         if (!taken) break;  // earlier windows are gone, too
         DREY_TRY(add(batch, i, start + options_.size_ms, row_time, out));
         if (options_.slide_ms >= options_.size_ms) break;
       }
-      if (!taken && options_.is_gone(window_start(time, options_.offset_ms, options_.slide_ms) + options_.size_ms, mark)) {
+      if (!taken &&
+          options_.is_gone(window_start(time, options_.offset_ms, options_.slide_ms) + options_.size_ms, mark)) {
         late_.push_back(id);
       }
     }
@@ -55,9 +56,7 @@ class TriggeredWindows final : public TimerWindows {
   }
 
  private:
-  drey_window window_of(std::int64_t end) const {
-    return {end == INT64_MAX ? INT64_MIN : end - options_.size_ms, end};
-  }
+  drey_window window_of(std::int64_t end) const { return {end == INT64_MAX ? INT64_MIN : end - options_.size_ms, end}; }
 
   Status add(const data::BatchRef& batch, std::uint32_t i, std::int64_t end, std::int64_t row_time, Emitter& out) {
     const data::View& key = keys_.keys()[i];
@@ -69,11 +68,13 @@ class TriggeredWindows final : public TimerWindows {
     // The job's code runs on a copy: it may not see the row move.
     std::memcpy(part_.data(), table_->value_of(row).data(), part_.size());
     const Triggers::Timers before = Triggers::timers_of(part_.data());
-    DREY_TRY_ASSIGN(const int answer, triggers_.on_element(window_of(end), batch, batch->physical(i), row_time, part_.data(), out));
+    DREY_TRY_ASSIGN(const int answer,
+                    triggers_.on_element(window_of(end), batch, batch->physical(i), row_time, part_.data(), out));
     return obey(answer, row, end, hash, before, out);
   }
 
-  Status obey(int answer, state::Address row, std::int64_t end, std::uint64_t hash, Triggers::Timers before, Emitter& out) {
+  Status obey(int answer, state::Address row, std::int64_t end, std::uint64_t hash, Triggers::Timers before,
+              Emitter& out) {
     std::memcpy(table_->writable_value(row), part_.data(), part_.size());
     const std::string_view accumulator = table_->value_of(row).substr(part_.size());
     if ((answer & Triggers::kFire) != 0 && !accumulator.empty()) {
@@ -89,7 +90,8 @@ class TriggeredWindows final : public TimerWindows {
     return move_timer(state::TimeKind::kProcessing, key, hash, before.processing, after.processing);
   }
 
-  Status move_timer(state::TimeKind time_kind, const data::View& key, std::uint64_t hash, std::int64_t from, std::int64_t to) {
+  Status move_timer(state::TimeKind time_kind, const data::View& key, std::uint64_t hash, std::int64_t from,
+                    std::int64_t to) {
     if (from == to) return {};
     if (from != DREY_NO_TIME && !is_waited_for(time_kind, key, hash, from)) timers_->remove(time_kind, key, hash, from);
     return to == DREY_NO_TIME ? Status() : timers_->set(time_kind, key, hash, to);

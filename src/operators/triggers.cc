@@ -25,8 +25,9 @@ Status Triggers::open(OperatorContext& context, const WindowOptions& options, Us
   const drey_functions& f = code.functions();
   const bool merges = options.assigner == WindowOptions::Assigner::kSession && options.trigger_bytes > 0;
   if (f.on_trigger != nullptr && (!merges || f.merge_trigger != nullptr)) return {};
-  return fail(Code::kIncompatible, fmt::format("Window operator '{}' has a trigger of its own, but its functions lack {}",
-                                               context.node().name, f.on_trigger == nullptr ? "on_trigger" : "merge_trigger"));
+  return fail(Code::kIncompatible,
+              fmt::format("Window operator '{}' has a trigger of its own, but its functions lack {}",
+                          context.node().name, f.on_trigger == nullptr ? "on_trigger" : "merge_trigger"));
 }
 
 void Triggers::begin(char* part) const {
@@ -51,7 +52,8 @@ Result<int> Triggers::on_element(drey_window window, const data::BatchRef& batch
   const int fires = options_->purge ? kFire | kPurge : kFire;
   int answer = kContinue;
   switch (options_->trigger) {
-    case Trigger::kNever: break;
+    case Trigger::kNever:
+      break;
     case Trigger::kCustom: {
       std::memcpy(part, &p, sizeof p);
       DREY_TRY_ASSIGN(answer, ask(DREY_ON_ELEMENT, window, &batch, id, time, part, out));
@@ -68,17 +70,21 @@ Result<int> Triggers::on_element(drey_window window, const data::BatchRef& batch
         p.event_timer = last;
       }
       break;
-    case Trigger::kProcessingTime: p.processing_timer = last; break;
+    case Trigger::kProcessingTime:
+      p.processing_timer = last;
+      break;
     case Trigger::kContinuousEventTime:
       if (last <= context_->watermark()) {
         answer = fires;
         break;
       }
-      if (p.next == DREY_NO_TIME && time != DREY_NO_TIME) p.next = window_start(time, 0, options_->count) + options_->count;
+      if (p.next == DREY_NO_TIME && time != DREY_NO_TIME)
+        p.next = window_start(time, 0, options_->count) + options_->count;
       p.event_timer = p.next == DREY_NO_TIME ? last : std::min(p.next, last);
       break;
     case Trigger::kContinuousProcessingTime:
-      if (p.next == DREY_NO_TIME) p.next = window_start(context_->processing_time(), 0, options_->count) + options_->count;
+      if (p.next == DREY_NO_TIME)
+        p.next = window_start(context_->processing_time(), 0, options_->count) + options_->count;
       p.processing_timer = p.next;
       break;
   }
@@ -144,7 +150,8 @@ Result<int> Triggers::ask(drey_trigger_event event, drey_window window, const da
   drey_trigger t{window,  time,          context_->watermark(), context_->processing_time(),
                  p.count, p.event_timer, p.processing_timer,    state.data()};
   context_->enter_user_code(&out, batch);
-  const int answer = code_->functions().on_trigger(code_->self(), event, batch == nullptr ? nullptr : &(*batch)->abi(), id, &t);
+  const int answer =
+      code_->functions().on_trigger(code_->self(), event, batch == nullptr ? nullptr : &(*batch)->abi(), id, &t);
   context_->enter_user_code(nullptr, nullptr);
   if (Status status = context_->take_failure(); !status.ok()) return status;
   p.event_timer = t.event_timer;

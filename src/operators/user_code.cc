@@ -25,7 +25,8 @@ Status UserCode::create(OperatorContext& context, const char* needs, bool there_
 Status UserCode::failure() {
   Status status = context_->take_failure();
   if (!status.ok()) return status;
-  return fail(Code::kUserCode, fmt::format("A function of operator '{}' failed without a message", context_->node().name));
+  return fail(Code::kUserCode,
+              fmt::format("A function of operator '{}' failed without a message", context_->node().name));
 }
 
 }  // namespace drey::operators

@@ -13,7 +13,8 @@ namespace {
 
 // watermarks: gives rows their event time and follows it: after each batch the watermark is the largest time
 // seen, less the bound, less 1 ms (a row with the watermark's own time is late, as in Flink). Of a source with several
-// splits the one that has come least far counts; a split without rows for the idle timeout does not count until it has some.
+// splits the one that has come least far counts; a split without rows for the idle timeout does not count until it has
+// some.
 class Watermarks final : public Operator {
  public:
   explicit Watermarks(OperatorContext& context) : context_(context) {}
@@ -50,9 +51,8 @@ class Watermarks final : public Operator {
       for (std::uint32_t i = 0; i < rows; ++i) {
         const std::uint32_t row = batch->physical(i);
         if (!data::is_valid(valid, row)) {
-          return fail(Code::kInvalidArgument,
-                      fmt::format("Operator '{}': a row has no event time: column '{}' is null", context_.node().name,
-                                  context_.input_schema(0)[column].name));
+          return fail(Code::kInvalidArgument, fmt::format("Operator '{}': a row has no event time: column '{}' is null",
+                                                          context_.node().name, context_.input_schema(0)[column].name));
         }
         times_[row] = values[row];
       }
@@ -66,7 +66,8 @@ class Watermarks final : public Operator {
     follow_splits(now);
     Split& split = splits_[context_.splits().current];
     for (std::uint32_t i = 0; i < rows; ++i) split.largest = std::max(split.largest, times_[batch->physical(i)]);
-    if (split.mark != nullptr && split.largest > kMinWatermark + bound_ms_) OperatorContext::set(split.mark, split.largest - bound_ms_ - 1);
+    if (split.mark != nullptr && split.largest > kMinWatermark + bound_ms_)
+      OperatorContext::set(split.mark, split.largest - bound_ms_ - 1);
     if (idle_ms_ > 0) {
       split.active_until = now + idle_ms_;
       split.is_idle = false;
@@ -102,7 +103,7 @@ class Watermarks final : public Operator {
     std::int64_t largest = kMinWatermark;  // of the event times
     std::int64_t active_until = 0;         // then idle, unless rows come before
     bool is_idle = false;
-    std::int64_t* mark = nullptr;          // its watermark, shown by the source; null: there is none
+    std::int64_t* mark = nullptr;  // its watermark, shown by the source; null: there is none
   };
 
   // The source's splits are known when it has been opened, which is after us.

@@ -47,7 +47,9 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
   const bool counts = out.count > 0;
   out.is_default = trigger == "default";
   if (trigger == "default") {
-    out.trigger = out.assigner == Assigner::kGlobal ? Trigger::kNever : out.event_time ? Trigger::kEventTime : Trigger::kProcessingTime;
+    out.trigger = out.assigner == Assigner::kGlobal ? Trigger::kNever
+                  : out.event_time                  ? Trigger::kEventTime
+                                                    : Trigger::kProcessingTime;
   } else if (trigger == "event_time") {
     out.trigger = Trigger::kEventTime;
   } else if (trigger == "processing_time") {
@@ -63,14 +65,18 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
   } else {
     return bad("unknown trigger: " + trigger);
   }
-  const bool is_continuous = out.trigger == Trigger::kContinuousEventTime || out.trigger == Trigger::kContinuousProcessingTime;
+  const bool is_continuous =
+      out.trigger == Trigger::kContinuousEventTime || out.trigger == Trigger::kContinuousProcessingTime;
   if (is_continuous && out.assigner == Assigner::kGlobal) {
-    return bad("global windows never end, so a continuous trigger would fire for ever at the end of the input: use count(n) or a trigger of your own");
+    return bad(
+        "global windows never end, so a continuous trigger would fire for ever at the end of the input: use count(n) "
+        "or a trigger of your own");
   }
   if (out.trigger == Trigger::kNever) {
     return bad("a global window never fires without a trigger: use count(n) or a trigger of your own");
   }
-  out.is_default = out.is_default || (!out.purge && out.trigger == (out.event_time ? Trigger::kEventTime : Trigger::kProcessingTime));
+  out.is_default = out.is_default ||
+                   (!out.purge && out.trigger == (out.event_time ? Trigger::kEventTime : Trigger::kProcessingTime));
   if (out.trigger_bytes < 0 || out.trigger_bytes > (1 << 16)) return bad("trigger_bytes must be between 0 and 65536");
   const bool timed = out.assigner == Assigner::kTumbling || out.assigner == Assigner::kSliding;
   if (timed && (out.size_ms <= 0 || out.slide_ms <= 0)) return bad("size and slide must be positive");
@@ -85,13 +91,11 @@ Status Accumulators::open(OperatorContext& context, bool merges) {
   const std::string form = Options(node).text("accumulate", fixed_bytes_ > 0 ? "fixed" : "encoded");
   form_ = form == "elements" ? Form::kElements : form == "encoded" ? Form::kEncoded : Form::kFixed;
   bool there = f != nullptr && f->fire != nullptr;
-  if (there && form_ == Form::kFixed)
-    there = f->accumulate != nullptr && (!merges || f->merge != nullptr);
+  if (there && form_ == Form::kFixed) there = f->accumulate != nullptr && (!merges || f->merge != nullptr);
   if (there && form_ == Form::kEncoded)
     there = f->accumulate_encoded != nullptr && (!merges || f->merge_encoded != nullptr);
   if (there && form_ == Form::kElements) there = f->encode_element != nullptr;
-  DREY_TRY(
-      code_.create(context, merges ? "fire, accumulate and merge" : "fire and accumulate", there));
+  DREY_TRY(code_.create(context, merges ? "fire, accumulate and merge" : "fire and accumulate", there));
   scratch_.resize((fixed_bytes_ + 7) / 8);
   return {};
 }
@@ -181,8 +185,7 @@ Status Accumulators::merge_next(std::uint32_t number, std::string_view accumulat
   if (number == merged_count_) {
     ++merged_count_;
     if (form_ == Form::kFixed) {
-      if (merged_fixed_.size() < merged_count_ * words)
-        merged_fixed_.resize(merged_count_ * words * 2);
+      if (merged_fixed_.size() < merged_count_ * words) merged_fixed_.resize(merged_count_ * words * 2);
       std::memcpy(merged_fixed_.data() + number * words, accumulator.data(), accumulator.size());
     } else {
       if (merged_.size() < merged_count_) merged_.emplace_back();
@@ -191,15 +194,13 @@ Status Accumulators::merge_next(std::uint32_t number, std::string_view accumulat
     return {};
   }
   if (form_ != Form::kFixed) return merge(merged_[number], accumulator, out);
-  return code_.call(&drey_functions::merge, &out, nullptr,
-                    static_cast<void*>(merged_fixed_.data() + number * words),
+  return code_.call(&drey_functions::merge, &out, nullptr, static_cast<void*>(merged_fixed_.data() + number * words),
                     static_cast<const void*>(accumulator.data()));
 }
 
 std::string_view Accumulators::merged(std::size_t number) const {
   if (form_ != Form::kFixed) return merged_[number];
-  return {reinterpret_cast<const char*>(merged_fixed_.data() + number * scratch_.size()),
-          fixed_bytes_};
+  return {reinterpret_cast<const char*>(merged_fixed_.data() + number * scratch_.size()), fixed_bytes_};
 }
 
 Status Accumulators::fire(drey_window window, const std::vector<drey_view>& keys,
@@ -227,7 +228,8 @@ Status give_late_rows(OperatorContext& context, const WindowOptions& options, co
                       const std::vector<std::uint32_t>& late, std::int64_t* dropped, Emitter& out) {
   if (late.empty()) return {};
   if (options.late_output >= 0) {
-    return out.emit(static_cast<std::uint32_t>(options.late_output), data::RowBatch::select(batch, late, context.pool()));
+    return out.emit(static_cast<std::uint32_t>(options.late_output),
+                    data::RowBatch::select(batch, late, context.pool()));
   }
   *dropped += static_cast<std::int64_t>(late.size());
   return {};
@@ -238,13 +240,16 @@ OperatorKind window_kind() {
           [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
             DREY_TRY_ASSIGN(const WindowOptions options, WindowOptions::parse(context.node()));
             if (context.key_columns(0).empty()) {
-              return fail(Code::kInvalidArgument, fmt::format("Window operator '{}' has no key: call key_by first", context.node().name));
+              return fail(Code::kInvalidArgument,
+                          fmt::format("Window operator '{}' has no key: call key_by first", context.node().name));
             }
             switch (options.assigner) {
-              case WindowOptions::Assigner::kSession: return make_session_windows(context, options);
+              case WindowOptions::Assigner::kSession:
+                return make_session_windows(context, options);
               case WindowOptions::Assigner::kGlobal:
               case WindowOptions::Assigner::kTumbling:
-              case WindowOptions::Assigner::kSliding: break;
+              case WindowOptions::Assigner::kSliding:
+                break;
             }
             const bool once = options.is_default && options.assigner != WindowOptions::Assigner::kGlobal;
             return once ? make_time_windows(context, options) : make_triggered_windows(context, options);

@@ -14,7 +14,15 @@ namespace drey::operators {
 
 struct WindowOptions {
   enum class Assigner { kTumbling, kSliding, kSession, kGlobal };
-  enum class Trigger { kEventTime, kProcessingTime, kCount, kContinuousEventTime, kContinuousProcessingTime, kCustom, kNever };
+  enum class Trigger {
+    kEventTime,
+    kProcessingTime,
+    kCount,
+    kContinuousEventTime,
+    kContinuousProcessingTime,
+    kCustom,
+    kNever
+  };
   Assigner assigner = Assigner::kTumbling;
   bool event_time = true;
   std::int64_t size_ms = 0;
@@ -22,10 +30,10 @@ struct WindowOptions {
   std::int64_t offset_ms = 0;
   std::int64_t gap_ms = 0;
   Trigger trigger = Trigger::kEventTime;
-  bool is_default = true;            // fires once, when its time has passed the window's end
-  std::int64_t count = 0;            // rows, or milliseconds between firings
-  std::int64_t trigger_bytes = 0;    // state of a custom trigger
-  bool purge = false;                // built-in triggers: the window is empty after it has fired
+  bool is_default = true;          // fires once, when its time has passed the window's end
+  std::int64_t count = 0;          // rows, or milliseconds between firings
+  std::int64_t trigger_bytes = 0;  // state of a custom trigger
+  bool purge = false;              // built-in triggers: the window is empty after it has fired
   std::int64_t allowed_lateness_ms = 0;
   std::int64_t late_output = -1;
 
@@ -80,8 +88,7 @@ class Accumulators {
   UserCode code_;
   Form form_ = Form::kFixed;
   // The bytes that one element adds behind the others (elements form).
-  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes,
-                 Emitter& out);
+  Status element(const data::BatchRef& batch, std::uint32_t id, std::string_view& bytes, Emitter& out);
 
   std::uint32_t fixed_bytes_ = 0;
   std::vector<std::uint64_t> scratch_;
@@ -105,7 +112,7 @@ class Triggers {
   static constexpr int kFire = 1;
   static constexpr int kPurge = 2;
   struct Timers {
-    std::int64_t event;       // DREY_NO_TIME: none
+    std::int64_t event;  // DREY_NO_TIME: none
     std::int64_t processing;
   };
 
@@ -116,8 +123,8 @@ class Triggers {
   static Timers timers_of(const char* part);
 
   // `time`: event time of the row, or DREY_NO_TIME.
-  Result<int> on_element(drey_window window, const data::BatchRef& batch, std::uint32_t id, std::int64_t time, char* part,
-                         Emitter& out);
+  Result<int> on_element(drey_window window, const data::BatchRef& batch, std::uint32_t id, std::int64_t time,
+                         char* part, Emitter& out);
   // A timer of the window is due; it is no longer set.
   Result<int> on_time(state::TimeKind kind, drey_window window, std::int64_t time, char* part, Emitter& out);
   // Two windows become one; on_element follows. Timers are not kept.

@@ -21,8 +21,8 @@ void AnswerCache::keep(std::string_view target, Dialect dialect, Kept kept) {
     for (ByTarget& answers : by_dialect_) answers.clear();
     entries_ = bytes_ = 0;
   }
-  auto [at, added] = by_dialect_[static_cast<std::size_t>(dialect)].try_emplace(
-      std::string(target), std::shared_ptr<const Kept>());
+  auto [at, added] =
+      by_dialect_[static_cast<std::size_t>(dialect)].try_emplace(std::string(target), std::shared_ptr<const Kept>());
   if (added) {
     ++entries_;
     bytes_ += target.size();

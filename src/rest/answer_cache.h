@@ -33,19 +33,15 @@ class AnswerCache {
     Ticks made{};  // when it was asked for
   };
   // Null when there is none that is fresh.
-  std::shared_ptr<const Kept> find(std::string_view target, Dialect dialect, std::uint64_t change,
-                                   Ticks now) const;
+  std::shared_ptr<const Kept> find(std::string_view target, Dialect dialect, std::uint64_t change, Ticks now) const;
   void keep(std::string_view target, Dialect dialect, Kept kept);
 
  private:
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
-  using ByTarget =
-      std::unordered_map<std::string, std::shared_ptr<const Kept>, Hash, std::equal_to<>>;
+  using ByTarget = std::unordered_map<std::string, std::shared_ptr<const Kept>, Hash, std::equal_to<>>;
 
   mutable std::mutex mutex_;
   std::array<ByTarget, 3> by_dialect_;  // guarded by mutex_, as is what follows

@@ -11,9 +11,7 @@
 namespace drey::rest {
 namespace {
 
-const void* member(const Row& row, const void* value) {
-  return static_cast<const char*>(value) + row.offset;
-}
+const void* member(const Row& row, const void* value) { return static_cast<const char*>(value) + row.offset; }
 
 // As a parameter has it; nullopt: there is nothing to say.
 std::optional<std::string> text_of(const Shape& shape, const void* value) {
@@ -53,22 +51,19 @@ Json body_of(const Shape& shape, const void* value) {
 // says the least (conflict, internal), but a refused request need not be of another version.
 Code code_of(int status) {
   if (status == 400) return Code::kInvalidArgument;
-  const auto row = std::find_if(kCodeTable.rbegin(), kCodeTable.rend(),
-                                [&](const CodeRow& r) { return r.http == status; });
+  const auto row =
+      std::find_if(kCodeTable.rbegin(), kCodeTable.rend(), [&](const CodeRow& r) { return r.http == status; });
   if (row != kCodeTable.rend()) return row->code;
   return status < 500 ? Code::kInvalidArgument : Code::kInternal;
 }
 
 // The words of {"errors":[...]} without the Java class in front; nullopt: it is something else.
 std::optional<std::string> refusal_of(const Json& answer) {
-  if (!answer.is_object() || answer.entries().size() != 1 || !answer["errors"].is_array())
-    return std::nullopt;
+  if (!answer.is_object() || answer.entries().size() != 1 || !answer["errors"].is_array()) return std::nullopt;
   std::string text;
-  for (const Json& error : answer["errors"].elements())
-    text += (text.empty() ? "" : "\n") + error.text().value_or("");
-  for (const std::string_view prefix :
-       {"org.apache.flink.runtime.rest.handler.RestHandlerException: ",
-        "org.apache.flink.runtime.rest.NotFoundException: "}) {
+  for (const Json& error : answer["errors"].elements()) text += (text.empty() ? "" : "\n") + error.text().value_or("");
+  for (const std::string_view prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ",
+                                        "org.apache.flink.runtime.rest.NotFoundException: "}) {
     if (text.starts_with(prefix)) text.erase(0, prefix.size());
   }
   return text;
@@ -93,8 +88,7 @@ std::string target_of(const Endpoint& operation, const void* path, const void* q
     const auto row = std::find_if(parameters.rows.begin(), parameters.rows.end(),
                                   [&](const Row& r) { return r.name == token.substr(1); });
     // The server decodes the whole path, then each token.
-    target +=
-        percent_encoded(percent_encoded(text_of(row->shape(), member(*row, path)).value_or("")));
+    target += percent_encoded(percent_encoded(text_of(row->shape(), member(*row, path)).value_or("")));
   }
   char separator = '?';
   for (const Row& row : operation.query_shape().rows) {
@@ -119,17 +113,15 @@ net::HttpCall Client::request_of(const Endpoint& operation, const void* path, co
   return request;
 }
 
-net::HttpCall Client::upload_of(const Endpoint& operation, const std::vector<Part>& parts,
-                                const void* body) const {
+net::HttpCall Client::upload_of(const Endpoint& operation, const std::vector<Part>& parts, const void* body) const {
   const std::string boundary = fmt::format("drey-{:016x}", env::posix().random.next());
   net::HttpCall request = base_;
   request.method = operation.verb;
   request.target = target_of(operation, nullptr, nullptr);
   request.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
   if (operation.request_shape != nullptr) {
-    request.body +=
-        fmt::format("--{}\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{}\r\n",
-                    boundary, body_of(operation.request_shape(), body).to_string());
+    request.body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{}\r\n", boundary,
+                                body_of(operation.request_shape(), body).to_string());
   }
   for (const Part& part : parts) {
     std::string file_name = part.file_name;
@@ -152,14 +144,12 @@ Status Client::exchange(const Endpoint& operation, const net::HttpCall& call, vo
   DREY_TRY_ASSIGN(const net::HttpResponse response, send_(call));
   const auto json = Json::parse(response.body);
   if (!json.ok()) {
-    return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON",
-                                       response.status));
+    return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
   }
   if (const auto refusal = refusal_of(*json)) return fail(code_of(response.status), *refusal);
   if (!read_json(operation.response_shape(), *json, answer)) {
-    return fail(Code::kIo,
-                fmt::format("The cluster's answer to {} {} is not what it is declared to be",
-                            operation.verb, operation.path));
+    return fail(Code::kIo, fmt::format("The cluster's answer to {} {} is not what it is declared to be", operation.verb,
+                                       operation.path));
   }
   return {};
 }

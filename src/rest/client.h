@@ -24,8 +24,7 @@ namespace drey::rest {
 class Client {
  public:
   using Send = std::function<Result<net::HttpResponse>(const net::HttpCall&)>;
-  explicit Client(net::HttpCall base, Send send = net::http_call)
-      : base_(std::move(base)), send_(std::move(send)) {}
+  explicit Client(net::HttpCall base, Send send = net::http_call) : base_(std::move(base)), send_(std::move(send)) {}
 
   // The parts that an operation does not have are None.
   template <typename E>
@@ -58,10 +57,8 @@ class Client {
   }
 
  private:
-  net::HttpCall request_of(const Endpoint& operation, const void* path, const void* query,
-                           const void* body) const;
-  net::HttpCall upload_of(const Endpoint& operation, const std::vector<Part>& parts,
-                          const void* body) const;
+  net::HttpCall request_of(const Endpoint& operation, const void* path, const void* query, const void* body) const;
+  net::HttpCall upload_of(const Endpoint& operation, const std::vector<Part>& parts, const void* body) const;
   Status exchange(const Endpoint& operation, const net::HttpCall& call, void* answer) const;
 
   net::HttpCall base_;

@@ -51,12 +51,8 @@ TEST_F(ClientTest, WhatHasNoNumberYetIsReadToo) {
 }
 
 TEST_F(ClientTest, QueriesAndBodiesSayWhatIsSetAndNothingElse) {
-  ASSERT_TRUE(
-      client_
-          .call<operations::GetJobsOverview>({}, {{"FINISHED", "RUNNING"}, "a & b=c", Index{3}, ""})
-          .ok());
-  EXPECT_EQ(last_.target,
-            "/v1/jobs/overview?state=FINISHED%2CRUNNING&name=a%20%26%20b%3Dc&limit=3");
+  ASSERT_TRUE(client_.call<operations::GetJobsOverview>({}, {{"FINISHED", "RUNNING"}, "a & b=c", Index{3}, ""}).ok());
+  EXPECT_EQ(last_.target, "/v1/jobs/overview?state=FINISHED%2CRUNNING&name=a%20%26%20b%3Dc&limit=3");
   ASSERT_TRUE(client_.call<operations::GetJobsOverview>().ok());
   EXPECT_EQ(last_.target, "/v1/jobs/overview");
   StopTrigger stop;
@@ -71,8 +67,7 @@ TEST_F(ClientTest, QueriesAndBodiesSayWhatIsSetAndNothingElse) {
 
 TEST_F(ClientTest, NamesOfAllKindsReachTheHandler) {
   // The fake refuses with the name it was given.
-  for (const std::string& name :
-       {std::string("a b.jar"), std::string("50%25.jar"), std::string("ü&?#+.jar")}) {
+  for (const std::string& name : {std::string("a b.jar"), std::string("50%25.jar"), std::string("ü&?#+.jar")}) {
     const auto refused = client_.call<operations::DeleteJar>({name});
     EXPECT_EQ(refused.status().code(), Code::kInvalidArgument);
     EXPECT_EQ(refused.status().message(), "File " + name + " does not exist in /x.");
@@ -82,8 +77,7 @@ TEST_F(ClientTest, NamesOfAllKindsReachTheHandler) {
 TEST_F(ClientTest, RefusalsHaveACodeAndTheServersWords) {
   const auto unknown = client_.call<operations::GetJob>({JobId()});
   EXPECT_EQ(unknown.status().code(), Code::kNotFound);
-  EXPECT_EQ(unknown.status().message().substr(0, 46),
-            "Job 00000000000000000000000000000000 not found");
+  EXPECT_EQ(unknown.status().message().substr(0, 46), "Job 00000000000000000000000000000000 not found");
   EXPECT_EQ(client_.call<operations::CancelJob>({kJob}).status().code(), Code::kConflict);
   const Client garbage({}, [](const net::HttpCall&) -> Result<net::HttpResponse> {
     net::HttpResponse response;

@@ -20,9 +20,7 @@ namespace {
 constexpr std::string_view kPrefix = "urn:jsonschema:org:apache:flink:";
 
 std::string contract_file(const std::string& name) {
-  return env::posix()
-      .files.read_all(std::string(DREY_SOURCE_DIR) + "/tests/contract/" + name)
-      .value_or("");
+  return env::posix().files.read_all(std::string(DREY_SOURCE_DIR) + "/tests/contract/" + name).value_or("");
 }
 
 // The lines of a list; what follows two blanks is the reason.
@@ -36,8 +34,7 @@ std::map<std::string, std::string> listed(const std::string& name) {
     at = end + 1;
     if (line.empty() || line.starts_with('#')) continue;
     const auto gap = line.find("  ");
-    out[line.substr(0, gap)] =
-        gap == std::string::npos ? "" : line.substr(line.find_first_not_of(' ', gap));
+    out[line.substr(0, gap)] = gap == std::string::npos ? "" : line.substr(line.find_first_not_of(' ', gap));
   }
   return out;
 }
@@ -60,8 +57,7 @@ class Comparison {
       for (const Json& parameter : page["params"].elements()) {
         if (parameter["in"].text() == place) wanted.insert(*parameter["name"].text());
       }
-      const Shape& shape =
-          (std::string_view(place) == "path" ? endpoint.path_shape : endpoint.query_shape)();
+      const Shape& shape = (std::string_view(place) == "path" ? endpoint.path_shape : endpoint.query_shape)();
       for (const Row& row : shape.rows) {
         if ((row.eras & era_) != 0) found.insert(std::string(row.name));
       }
@@ -94,8 +90,7 @@ class Comparison {
     if (shape.kind == Kind::kOptional) return compare(wanted, shape.element(), at);
     if (wanted["$ref"].is_string()) {
       const std::string id = *wanted["$ref"].text();
-      if (std::find(open_.begin(), open_.end(), id) != open_.end())
-        return;  // a message that holds itself
+      if (std::find(open_.begin(), open_.end(), id) != open_.end()) return;  // a message that holds itself
       return compare(by_id_.at(id), shape, at);
     }
     if (wanted.entries().empty()) {
@@ -108,9 +103,8 @@ class Comparison {
       return shape.kind == Kind::kArray ? compare(wanted["items"], shape.element(), at + "[]")
                                         : differ(at, "is an array");
     if (type == "object" && wanted["additionalProperties"].is_object()) {
-      return shape.kind == Kind::kMap
-                 ? compare(wanted["additionalProperties"], shape.element(), at + "{}")
-                 : differ(at, "is a map");
+      return shape.kind == Kind::kMap ? compare(wanted["additionalProperties"], shape.element(), at + "{}")
+                                      : differ(at, "is a map");
     }
     if (type == "object") return compare_message(wanted, shape, at);
     if (type == "string") {
@@ -125,9 +119,7 @@ class Comparison {
       if (words != known) differ(at, "has other words");
       return;
     }
-    const Kind kind = type == "integer"  ? Kind::kWhole
-                      : type == "number" ? Kind::kReal
-                                         : Kind::kBoolean;
+    const Kind kind = type == "integer" ? Kind::kWhole : type == "number" ? Kind::kReal : Kind::kBoolean;
     if (shape.kind != kind) differ(at, "is of type " + type);
   }
 
@@ -166,8 +158,7 @@ class Comparison {
 TEST(ContractTest, DeclarationsEqualBothPagesButForWhatIsListed) {
   const std::vector<Endpoint> endpoints = all_endpoints();
   std::set<std::string> missing, differences, served, documented;
-  for (const auto& [era, name] :
-       {std::pair{kV2, "rest-2.x.json"}, std::pair{kV1, "rest-1.12.json"}}) {
+  for (const auto& [era, name] : {std::pair{kV2, "rest-2.x.json"}, std::pair{kV1, "rest-1.12.json"}}) {
     const Json page = Json::parse(contract_file(name)).value_or(Json());
     ASSERT_TRUE(page.is_array()) << name;
     Comparison comparison(era, page);
@@ -185,12 +176,10 @@ TEST(ContractTest, DeclarationsEqualBothPagesButForWhatIsListed) {
       comparison.operation(operation, *found, differences);
     }
   }
-  std::cout << fmt::format("contract: {} of {} operations served\n", served.size(),
-                           documented.size());
+  std::cout << fmt::format("contract: {} of {} operations served\n", served.size(), documented.size());
   for (const std::string& key : missing) std::cout << "missing: " << key << "\n";
   const auto known_missing = listed("missing.txt");
-  for (const std::string& key : missing)
-    EXPECT_TRUE(known_missing.contains(key)) << "not in missing.txt: " << key;
+  for (const std::string& key : missing) EXPECT_TRUE(known_missing.contains(key)) << "not in missing.txt: " << key;
   for (const auto& [key, why] : known_missing)
     EXPECT_TRUE(missing.contains(key)) << "served; take it out of missing.txt: " << key;
   const auto known_differences = listed("differences.txt");
@@ -210,8 +199,7 @@ class OpenApiCheck {
     if (!page_["openapi"].text().value_or("").starts_with("3.0.")) bad("openapi");
     if (!page_["info"]["title"].is_string() || !page_["info"]["version"].is_string()) bad("info");
     for (const auto& [name, component] : page_["components"]["schemas"].entries()) {
-      if (name.find_first_not_of(
-              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") !=
+      if (name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") !=
           std::string::npos)
         bad("name of the component " + name);
       schema(component, name);
@@ -228,33 +216,28 @@ class OpenApiCheck {
     if (s["$ref"].is_string()) {
       constexpr std::string_view kPlace = "#/components/schemas/";
       const std::string ref = *s["$ref"].text();
-      if (!ref.starts_with(kPlace) ||
-          page_["components"]["schemas"][ref.substr(kPlace.size())].is_null())
+      if (!ref.starts_with(kPlace) || page_["components"]["schemas"][ref.substr(kPlace.size())].is_null())
         bad(at + ": " + ref + " leads nowhere");
       if (s.entries().size() != 1) bad(at + ": something beside a $ref");
       return;
     }
     if (s["type"].is_null()) return;
-    static const std::set<std::string> kTypes{"array",  "boolean", "integer",
-                                              "number", "object",  "string"};
+    static const std::set<std::string> kTypes{"array", "boolean", "integer", "number", "object", "string"};
     const std::string type = s["type"].text().value_or("");
     if (!kTypes.contains(type)) bad(at + ": type " + type);
     if (type == "array" && !s["items"].is_object()) bad(at + ": array without items");
     if (s["items"].is_object()) schema(s["items"], at + "[]");
     if (s["additionalProperties"].is_object()) schema(s["additionalProperties"], at + "{}");
     if (!s["properties"].is_object()) return;
-    for (const auto& [name, property] : s["properties"].entries())
-      schema(property, at + "." + name);
+    for (const auto& [name, property] : s["properties"].entries()) schema(property, at + "." + name);
   }
   void check(const std::string& path, const std::string& verb, const Json& operation) {
     static const std::set<std::string> kVerbs{"get", "put", "post", "delete", "patch"};
     const std::string at = verb + " " + path;
     if (!path.starts_with('/') || !kVerbs.contains(verb)) bad(at);
-    if (!ids_.insert(operation["operationId"].text().value_or("")).second)
-      bad(at + ": operationId");
+    if (!ids_.insert(operation["operationId"].text().value_or("")).second) bad(at + ": operationId");
     std::set<std::string> in_path, seen;
-    for (std::size_t open = path.find('{'); open != std::string::npos;
-         open = path.find('{', open + 1))
+    for (std::size_t open = path.find('{'); open != std::string::npos; open = path.find('{', open + 1))
       in_path.insert(path.substr(open + 1, path.find('}', open) - open - 1));
     for (const Json& parameter : operation["parameters"].elements()) {
       const std::string name = parameter["name"].text().value_or("");
@@ -269,8 +252,7 @@ class OpenApiCheck {
     if (operation["responses"].entries().empty()) bad(at + ": no responses");
     for (const auto& [status, response] : operation["responses"].entries()) {
       if (!response["description"].is_string()) bad(at + ": " + status + " without description");
-      for (const auto& [type, content] : response["content"].entries())
-        schema(content["schema"], at + " " + status);
+      for (const auto& [type, content] : response["content"].entries()) schema(content["schema"], at + " " + status);
     }
     if (!operation["requestBody"].is_object()) return;
     if (verb == "get" || operation["requestBody"]["content"].entries().empty()) bad(at + ": body");
@@ -300,15 +282,18 @@ TEST(ContractTest, TheTypeScriptClientHasAMethodForEveryOperation) {
   for (const Endpoint& e : endpoints) {
     const std::string id = operation_id(e);
     EXPECT_TRUE(ids.insert(id).second) << id;
-    EXPECT_EQ(id.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"), std::string::npos) << id;
+    EXPECT_EQ(id.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"),
+              std::string::npos)
+        << id;
     const auto at = client.find("\n  " + id + "(");
     EXPECT_NE(at, std::string::npos) << id;
     EXPECT_EQ(client.find("\n  " + id + "(", at + 1), std::string::npos) << id;
   }
   EXPECT_EQ(std::count(client.begin(), client.end(), '{'), std::count(client.begin(), client.end(), '}'));
-  EXPECT_NE(client.find("  get_jobs_jobid(path: { \"jobid\": string }): Promise<JobDetailsInfo> {\n"
-                        "    return this.json(\"GET\", `/jobs/${encodeURIComponent(encodeURIComponent(path[\"jobid\"]))}`);"),
-            std::string::npos);
+  EXPECT_NE(
+      client.find("  get_jobs_jobid(path: { \"jobid\": string }): Promise<JobDetailsInfo> {\n"
+                  "    return this.json(\"GET\", `/jobs/${encodeURIComponent(encodeURIComponent(path[\"jobid\"]))}`);"),
+      std::string::npos);
 }
 
 // `DREY_WRITE_REFERENCE=1 rest_test` writes the page anew.

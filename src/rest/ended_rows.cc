@@ -6,8 +6,7 @@
 
 namespace drey::rest {
 
-EndedRows::Row EndedRows::list(std::string_view key,
-                               const std::vector<gateway::JobOutlineRef>& jobs, Dialect dialect,
+EndedRows::Row EndedRows::list(std::string_view key, const std::vector<gateway::JobOutlineRef>& jobs, Dialect dialect,
                                Encode encode) {
   Row all;
   all.text = fmt::format("{{\"{}\":[", key);

@@ -29,15 +29,13 @@ class EndedRows {
   // What a list shows of a job; which function it is tells the lists apart.
   using Encode = Row (*)(const gateway::JobOutline&, Dialect);
   // An object with the rows of these jobs as an array under `key`, and one tag for all of it.
-  Row list(std::string_view key, const std::vector<gateway::JobOutlineRef>& jobs, Dialect dialect,
-           Encode encode);
+  Row list(std::string_view key, const std::vector<gateway::JobOutlineRef>& jobs, Dialect dialect, Encode encode);
   // How many are kept, of all lists.
   std::size_t known();
 
  private:
   struct Known {
-    std::weak_ptr<const gateway::JobOutline>
-        job;  // as long as it is here nobody else has its address
+    std::weak_ptr<const gateway::JobOutline> job;  // as long as it is here nobody else has its address
     Row row;
   };
   struct Rows {

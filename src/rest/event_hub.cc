@@ -25,9 +25,7 @@ std::string event(std::string_view name, const T& value, const std::string& id =
   return out;
 }
 
-std::string note(std::string_view name, std::string reason) {
-  return event(name, StreamNote{std::move(reason)});
-}
+std::string note(std::string_view name, std::string reason) { return event(name, StreamNote{std::move(reason)}); }
 
 std::string metrics_of(const gateway::JobModel& job) {
   MetricsTick tick;
@@ -42,8 +40,7 @@ std::string metrics_of(const gateway::JobModel& job) {
       tick.bytes_in += attempt.totals.bytes_in;
       tick.bytes_out += attempt.totals.bytes_out;
       tick.busy = std::max(tick.busy, attempt.metrics.whole("busyTimeMsPerSecond"));
-      tick.back_pressured =
-          std::max(tick.back_pressured, attempt.metrics.whole("backPressuredTimeMsPerSecond"));
+      tick.back_pressured = std::max(tick.back_pressured, attempt.metrics.whole("backPressuredTimeMsPerSecond"));
       if (attempt.metrics.find("currentInputWatermark")) {
         const std::int64_t mark = attempt.metrics.whole("currentInputWatermark");
         tick.watermark = std::min(tick.watermark.value_or(mark), mark);
@@ -54,8 +51,7 @@ std::string metrics_of(const gateway::JobModel& job) {
 }
 
 std::string state_of(const gateway::JobModel& job, const std::string& id) {
-  return event("job-state", JobStateChanged{job.id, job.name, job.state, job.time_of(job.state)},
-               id);
+  return event("job-state", JobStateChanged{job.id, job.name, job.state, job.time_of(job.state)}, id);
 }
 
 }  // namespace
@@ -78,8 +74,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
   // REQUIRES: the mutex.
   void push(Reader& reader, std::string_view text) {
     if (reader.stream->push(text)) return;
-    reader.stream->end(note(
-        "lagged", "This reader took events too slowly; come again with the id of the last one."));
+    reader.stream->end(note("lagged", "This reader took events too slowly; come again with the id of the last one."));
   }
   void prune() {
     std::erase_if(readers, [](const Reader& r) { return !r.stream->is_open(); });
@@ -92,15 +87,12 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
     std::string text;
     bool is_end = false;
     if (const auto* state = std::get_if<gateway::JobStateEvent>(&happened.what)) {
-      text = event("job-state",
-                   JobStateChanged{happened.job, state->name, state->state, happened.time}, id);
+      text = event("job-state", JobStateChanged{happened.job, state->name, state->state, happened.time}, id);
       is_end = state->state == "FINISHED" || state->state == "FAILED" || state->state == "CANCELED";
     } else if (const auto* c = std::get_if<gateway::CheckpointModel>(&happened.what)) {
-      text = event("checkpoint", CheckpointChanged{happened.job, happened.time, checkpoint_of(*c)},
-                   id);
+      text = event("checkpoint", CheckpointChanged{happened.job, happened.time, checkpoint_of(*c)}, id);
     } else if (const auto* e = std::get_if<gateway::ExceptionModel>(&happened.what)) {
-      text =
-          event("exception", ExceptionOccurred{happened.job, happened.time, exception_of(*e)}, id);
+      text = event("exception", ExceptionOccurred{happened.job, happened.time, exception_of(*e)}, id);
     } else if (const auto* r = std::get_if<gateway::RescaleModel>(&happened.what)) {
       text = event("rescale", RescaleChanged{happened.job, happened.time, rescale_of(*r)}, id);
     } else if (const auto* t = std::get_if<gateway::TaskManagerEvent>(&happened.what)) {
@@ -125,8 +117,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
       std::lock_guard guard(mutex);
       prune();
       for (const Reader& reader : readers) {
-        if (std::find(wanted.begin(), wanted.end(), reader.job) == wanted.end())
-          wanted.push_back(reader.job);
+        if (std::find(wanted.begin(), wanted.end(), reader.job) == wanted.end()) wanted.push_back(reader.job);
       }
     }
     const bool all = std::find(wanted.begin(), wanted.end(), std::nullopt) != wanted.end();
@@ -157,8 +148,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
     const std::string prefix = epoch + "-";
     if (!id.starts_with(prefix)) return std::nullopt;
     std::uint64_t number = 0;
-    const auto [end, error] =
-        std::from_chars(id.data() + prefix.size(), id.data() + id.size(), number);
+    const auto [end, error] = std::from_chars(id.data() + prefix.size(), id.data() + id.size(), number);
     if (error != std::errc() || end != id.data() + id.size() || number > last) return std::nullopt;
     // All that came after it must still be there.
     if (number < last && (told.empty() || told.front().number > number + 1)) return std::nullopt;
@@ -167,16 +157,15 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
 
   // `jobs`: what a stream that begins anew shows first; they were read when `seen` was the last
   // number.
-  Result<Stream> begin(std::optional<JobId> job, const std::string& last_event_id,
-                       std::uint64_t seen, const std::vector<gateway::JobModelRef>& jobs) {
+  Result<Stream> begin(std::optional<JobId> job, const std::string& last_event_id, std::uint64_t seen,
+                       const std::vector<gateway::JobModelRef>& jobs) {
     std::lock_guard guard(mutex);
     if (closed) return fail(Code::kUnavailable, "The server ends.");
     prune();
     if (readers.size() >= options.readers_max) {
       return fail(
           Code::kUnavailable,
-          fmt::format("{} event streams are open, as many as drey.rest.events.max-streams allows.",
-                      readers.size()));
+          fmt::format("{} event streams are open, as many as drey.rest.events.max-streams allows.", readers.size()));
     }
     net::BodyStreamOptions body;
     body.bytes_max = options.bytes_max;
@@ -191,8 +180,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
     } else {
       std::string start = "retry: 2000\n\n";
       if (!last_event_id.empty())
-        start += note("missed",
-                      "What happened since that event is not remembered: read the state anew.");
+        start += note("missed", "What happened since that event is not remembered: read the state anew.");
       for (const auto& model : jobs) start += state_of(*model, id_of(seen));
       push(reader, start);
     }
@@ -220,29 +208,26 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
 
 EventHub::EventHub(gateway::ClusterGateway& gateway, EventHubOptions options)
     : state_(std::make_shared<State>(gateway, options)) {
-  gateway.watch(
-      [state = state_](const gateway::EventModel& happened) { state->on_event(happened); });
+  gateway.watch([state = state_](const gateway::EventModel& happened) { state->on_event(happened); });
 }
 
 EventHub::~EventHub() {
   state_->gateway.watch(nullptr);
   std::lock_guard guard(state_->mutex);
   state_->closed = true;
-  for (State::Reader& reader : state_->readers)
-    reader.stream->end(reader.stream->options().goodbye);
+  for (State::Reader& reader : state_->readers) reader.stream->end(reader.stream->options().goodbye);
   state_->readers.clear();
 }
 
-gateway::Future<EventHub::Stream> EventHub::subscribe(std::optional<JobId> job,
-                                                      std::string_view last_event_id) {
+gateway::Future<EventHub::Stream> EventHub::subscribe(std::optional<JobId> job, std::string_view last_event_id) {
   gateway::Promise<Stream> promise;
   std::uint64_t seen = 0;
   {
     std::lock_guard guard(state_->mutex);
     seen = state_->last;
   }
-  const auto begin = [state = state_, promise, job, seen, id = std::string(last_event_id)](
-                         const std::vector<gateway::JobModelRef>& jobs) {
+  const auto begin = [state = state_, promise, job, seen,
+                      id = std::string(last_event_id)](const std::vector<gateway::JobModelRef>& jobs) {
     promise.set(state->begin(job, id, seen, jobs));
   };
   if (job) {
@@ -251,11 +236,10 @@ gateway::Future<EventHub::Stream> EventHub::subscribe(std::optional<JobId> job,
       begin({*model});
     });
   } else {
-    state_->gateway.running_jobs().then(
-        [begin, promise](Result<std::vector<gateway::JobModelRef>> jobs) {
-          if (!jobs.ok()) return promise.set(jobs.status());
-          begin(*jobs);
-        });
+    state_->gateway.running_jobs().then([begin, promise](Result<std::vector<gateway::JobModelRef>> jobs) {
+      if (!jobs.ok()) return promise.set(jobs.status());
+      begin(*jobs);
+    });
   }
   return promise.future();
 }

@@ -32,27 +32,23 @@ TEST_F(EventsTest, AStreamBeginsWithTheStateAndGoesOnWithWhatHappens) {
   EXPECT_EQ(answer.header("content-type"), "text/event-stream");
   EXPECT_EQ(answer.header("access-control-allow-origin"), "*");
   ASSERT_NE(answer.stream, nullptr);
-  EXPECT_THAT(taken(answer),
-              AllOf(HasSubstr("event: job-state\ndata: {\"jid\":\"" + kJob.to_string()),
-                    HasSubstr(R"("state":"RUNNING","timestamp":1002})")));
+  EXPECT_THAT(taken(answer), AllOf(HasSubstr("event: job-state\ndata: {\"jid\":\"" + kJob.to_string()),
+                                   HasSubstr(R"("state":"RUNNING","timestamp":1002})")));
   state(JobId::from_halves(9, 9), "RUNNING");
   EXPECT_EQ(taken(answer), "");
   gateway_.tell({kJob, 6000, gateway_.job_model.checkpoints.history[0]});
-  EXPECT_THAT(taken(answer),
-              AllOf(HasSubstr("event: checkpoint\n"),
-                    HasSubstr(R"("timestamp":6000,"checkpoint":{"className":"completed","id":3)")));
+  EXPECT_THAT(taken(answer), AllOf(HasSubstr("event: checkpoint\n"),
+                                   HasSubstr(R"("timestamp":6000,"checkpoint":{"className":"completed","id":3)")));
   gateway::ExceptionModel failure;
   failure.name = "drey.io";
   failure.stacktrace = "drey.io: no\ndisk";
   gateway_.tell({kJob, 7000, failure});
-  EXPECT_THAT(taken(answer),
-              HasSubstr(R"("exceptionName":"drey.io","stacktrace":"drey.io: no\ndisk")"));
+  EXPECT_THAT(taken(answer), HasSubstr(R"("exceptionName":"drey.io","stacktrace":"drey.io: no\ndisk")"));
   gateway_.tell({kJob, 7000, gateway::RescaleModel{}});
   EXPECT_THAT(taken(answer), HasSubstr(R"("triggerCause":"INITIAL_SCHEDULE")"));
   gateway_.tell({{}, 0, gateway::TickEvent{}});
-  EXPECT_THAT(taken(answer),
-              AllOf(StartsWith("event: metrics\n"), HasSubstr(R"("numRecordsIn":30)"),
-                    HasSubstr(R"("currentInputWatermark":5)")));
+  EXPECT_THAT(taken(answer), AllOf(StartsWith("event: metrics\n"), HasSubstr(R"("numRecordsIn":30)"),
+                                   HasSubstr(R"("currentInputWatermark":5)")));
 }
 
 TEST_F(EventsTest, AStreamOfAJobEndsWithIt) {
@@ -85,8 +81,7 @@ TEST_F(EventsTest, WhoComesAgainGetsWhatItMissedAndNothingTwice) {
   state(kJob, "RUNNING");
   state(JobId::from_halves(9, 9), "FAILED");
   const std::string missed = taken(again(events_, last_id(seen)));
-  EXPECT_THAT(missed, AllOf(HasSubstr("\"RUNNING\""), Not(HasSubstr("RESTARTING")),
-                            Not(HasSubstr("FAILED"))));
+  EXPECT_THAT(missed, AllOf(HasSubstr("\"RUNNING\""), Not(HasSubstr("RESTARTING")), Not(HasSubstr("FAILED"))));
   EXPECT_EQ(taken(again(events_, last_id(missed))), "");
 }
 
@@ -94,8 +89,7 @@ TEST_F(EventsTest, WhoMissedMoreThanIsRememberedIsToldSo) {
   const std::string first = last_id(taken(ask("GET", events_)));
   for (int i = 0; i < 1001; ++i) state(kJob, "RUNNING");
   for (const std::string& last : {first, std::string("123-4"), std::string("x"), first + "9999"}) {
-    EXPECT_THAT(taken(again(events_, last)),
-                AllOf(HasSubstr("event: missed\n"), HasSubstr("event: job-state\n")))
+    EXPECT_THAT(taken(again(events_, last)), AllOf(HasSubstr("event: missed\n"), HasSubstr("event: job-state\n")))
         << last;
   }
 }
@@ -146,8 +140,7 @@ TEST(EventHubTest, StreamsAreBoundedInNumberAndEndWithTheServer) {
 
 class OverviewTest : public RouterTest {
  protected:
-  void add(std::uint64_t id, std::int64_t start, const std::string& name,
-           const std::string& state) {
+  void add(std::uint64_t id, std::int64_t start, const std::string& name, const std::string& state) {
     gateway::JobModel job = sample();
     job.id = JobId::from_halves(0, id);
     job.name = name;
@@ -187,9 +180,7 @@ TEST_F(OverviewTest, PagesFollowOneAnotherThoughJobsComeAndGo) {
 TEST_F(OverviewTest, AnEndedJobIsToldTheSameHoweverOftenAndByItsModelAlone) {
   add(1, 10, "a \"b\" \n", "FINISHED");
   add(2, 30, "\xc3\xa9 \xff", "CANCELED");
-  const auto rows = [&](const char* path, const char* key) {
-    return ask("GET", path).json()[key].elements();
-  };
+  const auto rows = [&](const char* path, const char* key) { return ask("GET", path).json()[key].elements(); };
   for (int i = 0; i < 3; ++i) {
     const auto jobs = rows("/jobs/overview", "jobs");
     ASSERT_EQ(jobs.size(), 3u);
@@ -263,16 +254,13 @@ TEST_F(OverviewTest, JobsAreChosenByStateAndName) {
   add(3, 20, "c", "FAILED");
   EXPECT_THAT(names(ask("GET", "/jobs/overview?state=finished,failed")),
               testing::UnorderedElementsAre("a", "b & c", "c"));
-  EXPECT_THAT(names(ask("GET", "/jobs/overview?name=c")),
-              testing::UnorderedElementsAre("b & c", "c"));
+  EXPECT_THAT(names(ask("GET", "/jobs/overview?name=c")), testing::UnorderedElementsAre("b & c", "c"));
   const Answered page = ask("GET", "/jobs/overview?state=FINISHED&name=%20%26&limit=1");
   EXPECT_THAT(names(page), testing::ElementsAre("b & c"));
   add(5, 5, "x & y", "FINISHED");
-  EXPECT_THAT(
-      names(ask("GET", next(ask("GET", "/jobs/overview?state=FINISHED&name=%20%26&limit=1")))),
-      testing::ElementsAre("x & y"));
-  for (const char* bad :
-       {"state=zz", "limit=0", "limit=-1", "limit=x", "cursor=zz", "cursor=12", "cursor=12-34"}) {
+  EXPECT_THAT(names(ask("GET", next(ask("GET", "/jobs/overview?state=FINISHED&name=%20%26&limit=1")))),
+              testing::ElementsAre("x & y"));
+  for (const char* bad : {"state=zz", "limit=0", "limit=-1", "limit=x", "cursor=zz", "cursor=12", "cursor=12-34"}) {
     const Answered refused = ask("GET", std::string("/jobs/overview?") + bad);
     EXPECT_EQ(refused.status, 400) << bad;
     EXPECT_THAT(refused.body, HasSubstr("Cannot resolve query parameter (")) << bad;
@@ -285,15 +273,13 @@ TEST_F(OverviewTest, WhatHasNotChangedIsNotSentAgain) {
     const std::string tag = ask("GET", path).header("etag");
     EXPECT_THAT(tag, StartsWith("W/\""));
     for (const std::string& known : {tag, "\"x\", " + tag, tag.substr(2), std::string("*")}) {
-      const Answered same =
-          ask("GET", path, "", {{"host", "localhost:1"}, {"if-none-match", known}});
+      const Answered same = ask("GET", path, "", {{"host", "localhost:1"}, {"if-none-match", known}});
       EXPECT_EQ(same.status, 304) << path << " " << known;
       EXPECT_EQ(same.body, "");
       EXPECT_EQ(same.header("etag"), tag);
     }
     gateway_.job_model.state = "FINISHED";
-    const Answered changed =
-        ask("GET", path, "", {{"host", "localhost:1"}, {"if-none-match", tag}});
+    const Answered changed = ask("GET", path, "", {{"host", "localhost:1"}, {"if-none-match", tag}});
     EXPECT_EQ(changed.status, 200) << path;
     EXPECT_NE(changed.header("etag"), tag);
     EXPECT_EQ(ask("GET", "/jobs").header("etag"), "");

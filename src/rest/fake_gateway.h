@@ -1,5 +1,5 @@
-// For tests: a gateway that answers with one sample job, and a router over it. What a test wants otherwise it sets in the
-// public members.
+// For tests: a gateway that answers with one sample job, and a router over it. What a test wants otherwise it sets in
+// the public members.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -31,8 +31,7 @@ inline gateway::JobModel sample() {
   for (std::uint32_t i = 0; i < 2; ++i) {
     gateway::AttemptModel attempt;
     attempt.state = i == 0 ? "RUNNING" : "FINISHED";
-    attempt.entered = {
-        {"CREATED", 1001}, {"DEPLOYING", 1002}, {"RUNNING", 1003}, {"FINISHED", i == 0 ? 0 : 1500}};
+    attempt.entered = {{"CREATED", 1001}, {"DEPLOYING", 1002}, {"RUNNING", 1003}, {"FINISHED", i == 0 ? 0 : 1500}};
     attempt.task_manager = "tm";
     attempt.host = "localhost";
     attempt.data_port = 7;
@@ -64,8 +63,7 @@ inline gateway::JobModel sample() {
   done.status = "COMPLETED";
   done.trigger_time = 2000;
   done.path = "/c/chk-3";
-  done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5},
-                {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
+  done.tasks = {{0, 0, true, 2010, 100, 200, 1, 2, 3, 4, 5}, {0, 1, true, 2020, 10, 20, 1, 2, 3, 4, 5}};
   job.checkpoints.completed = 1;
   job.checkpoints.metadata_bytes = 5419;
   job.checkpoints.history = {done};
@@ -75,9 +73,7 @@ inline gateway::JobModel sample() {
 class FakeGateway : public gateway::ClusterGateway {
  public:
   gateway::Future<std::string> inspect(std::string id, gateway::Inspection question) override {
-    if (!id.empty())
-      return Result<std::string>(
-          fail(Code::kNotFound, "No TaskExecutor registered under " + id + "."));
+    if (!id.empty()) return Result<std::string>(fail(Code::kNotFound, "No TaskExecutor registered under " + id + "."));
     asked = question;
     return Result<std::string>(answer_to_inspection);
   }
@@ -88,8 +84,7 @@ class FakeGateway : public gateway::ClusterGateway {
   }
   gateway::Future<bool> dataset_deletion(TriggerId id) override {
     if (id != TriggerId::from_halves(5, 6))
-      return Result<bool>(
-          fail(Code::kNotFound, "Operation not found under key: " + id.to_string()));
+      return Result<bool>(fail(Code::kNotFound, "Operation not found under key: " + id.to_string()));
     return Result<bool>(true);
   }
   void end_cluster() override { ended = true; }
@@ -108,9 +103,7 @@ class FakeGateway : public gateway::ClusterGateway {
     return Result<std::vector<gateway::JobModelRef>>(std::move(all));
   }
   gateway::Future<gateway::JobModelRef> job(JobId id) override {
-    if (id != kJob)
-      return Result<gateway::JobModelRef>(
-          fail(Code::kNotFound, "Job " + id.to_string() + " not found"));
+    if (id != kJob) return Result<gateway::JobModelRef>(fail(Code::kNotFound, "Job " + id.to_string() + " not found"));
     return Result<gateway::JobModelRef>(model());
   }
   gateway::Future<bool> cancel(JobId id) override {
@@ -124,11 +117,14 @@ class FakeGateway : public gateway::ClusterGateway {
     return Result<TriggerId>(request.id.value_or(TriggerId::from_halves(7, 8)));
   }
   gateway::Future<gateway::OperationModel> operation(gateway::OperationKind kind, JobId job, TriggerId id) override {
-    if (operation_.id != id || operation_.job != job || operation_.kind != kind) return Result<gateway::OperationModel>(fail(Code::kNotFound, "none"));
+    if (operation_.id != id || operation_.job != job || operation_.kind != kind)
+      return Result<gateway::OperationModel>(fail(Code::kNotFound, "none"));
     return Result<gateway::OperationModel>(operation_);
   }
   gateway::Future<gateway::ResourceRequirements> resource_requirements(JobId id) override {
-    if (id != kJob) return Result<gateway::ResourceRequirements>(fail(Code::kNotFound, "Could not find Flink job (" + id.to_string() + ")"));
+    if (id != kJob)
+      return Result<gateway::ResourceRequirements>(
+          fail(Code::kNotFound, "Could not find Flink job (" + id.to_string() + ")"));
     return Result<gateway::ResourceRequirements>(requirements);
   }
   gateway::Future<bool> set_resource_requirements(JobId, gateway::ResourceRequirements wanted) override {
@@ -159,9 +155,8 @@ class FakeGateway : public gateway::ClusterGateway {
   std::uint64_t changes() const override { return ++changes_; }  // so nothing is shared
   mutable std::uint64_t changes_ = 0;
   gateway::Future<gateway::Metrics> metrics() override {
-    return Result<gateway::Metrics>(
-        gateway::Metrics{{"taskSlotsTotal", std::int64_t{4}},
-                         {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0.0}});
+    return Result<gateway::Metrics>(gateway::Metrics{{"taskSlotsTotal", std::int64_t{4}},
+                                                     {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0.0}});
   }
   std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
   std::string option(const std::string&, const std::string& fallback) override { return fallback; }
@@ -192,11 +187,9 @@ class RouterTest : public testing::Test {
  protected:
   Answered ask(std::string method, std::string target, std::string body = "",
                net::Headers headers = {{"host", "localhost:1"}}) {
-    return ask_of(router_, std::move(method), std::move(target), std::move(body),
-                  std::move(headers));
+    return ask_of(router_, std::move(method), std::move(target), std::move(body), std::move(headers));
   }
-  static Answered ask_of(Router& router, std::string method, std::string target,
-                         std::string body = "",
+  static Answered ask_of(Router& router, std::string method, std::string target, std::string body = "",
                          net::Headers headers = {{"host", "localhost:1"}}) {
     Answered out;
     net::HttpRequest request;
@@ -204,9 +197,7 @@ class RouterTest : public testing::Test {
     request.target = std::move(target);
     request.body = std::move(body);
     request.headers = std::move(headers);
-    router.handle(std::move(request), [&](net::HttpResponse r) {
-      out = {r.status, r.body, r.headers, r.stream};
-    });
+    router.handle(std::move(request), [&](net::HttpResponse r) { out = {r.status, r.body, r.headers, r.stream}; });
     return out;
   }
   const std::string job_ = "/jobs/" + kJob.to_string();

@@ -22,8 +22,7 @@ bool equal(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   unsigned different = 0;
   for (std::size_t i = 0; i < a.size(); ++i)
-    different |=
-        static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
+    different |= static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
   return different == 0;
 }
 
@@ -108,14 +107,12 @@ Status Gatekeeper::load_locked() {
     DREY_TRY_ASSIGN(const std::string text, read(options_.htpasswd_file));
     DREY_TRY(for_each_line(text, [&](std::string_view line, int number) -> Status {
       const auto colon = line.find(':');
-      const std::string_view hash =
-          colon == std::string_view::npos ? line.substr(0, 0) : line.substr(colon + 1);
+      const std::string_view hash = colon == std::string_view::npos ? line.substr(0, 0) : line.substr(colon + 1);
       if (!hash.starts_with("$2") || hash.size() < 59)
-        return fail(
-            Code::kInvalidArgument,
-            fmt::format("{}:{}: a line must be NAME:HASH with a bcrypt hash, as htpasswd -B "
-                        "writes it",
-                        options_.htpasswd_file, number));
+        return fail(Code::kInvalidArgument,
+                    fmt::format("{}:{}: a line must be NAME:HASH with a bcrypt hash, as htpasswd -B "
+                                "writes it",
+                                options_.htpasswd_file, number));
       users[std::string(line.substr(0, colon))].hash = std::string(hash);
       return {};
     }));
@@ -126,10 +123,9 @@ Status Gatekeeper::load_locked() {
       const auto blank = line.find(' ');
       const auto role = role_named(blank == std::string_view::npos ? "" : line.substr(blank + 1));
       if (!role || blank < 16)
-        return fail(Code::kInvalidArgument,
-                    fmt::format("{}:{}: a line must be TOKEN ROLE, with a token of at least 16 "
-                                "characters and one of {}",
-                                options_.token_file, number, fmt::join(kRoles, ", ")));
+        return fail(Code::kInvalidArgument, fmt::format("{}:{}: a line must be TOKEN ROLE, with a token of at least 16 "
+                                                        "characters and one of {}",
+                                                        options_.token_file, number, fmt::join(kRoles, ", ")));
       tokens.emplace_back(line.substr(0, blank), *role);
       return {};
     }));
@@ -138,11 +134,9 @@ Status Gatekeeper::load_locked() {
     const auto colon = entry.rfind(':');
     const auto role = role_named(colon == std::string::npos ? "" : entry.substr(colon + 1));
     if (!role)
-      return fail(Code::kInvalidArgument,
-                  fmt::format("drey.rest.auth.roles: {} is not NAME:ROLE with one of {}", entry,
-                              fmt::join(kRoles, ", ")));
-    if (const auto user = users.find(entry.substr(0, colon)); user != users.end())
-      user->second.role = *role;
+      return fail(Code::kInvalidArgument, fmt::format("drey.rest.auth.roles: {} is not NAME:ROLE with one of {}", entry,
+                                                      fmt::join(kRoles, ", ")));
+    if (const auto user = users.find(entry.substr(0, colon)); user != users.end()) user->second.role = *role;
   }
   users_ = std::move(users);
   tokens_ = std::move(tokens);
@@ -170,8 +164,7 @@ void Gatekeeper::reload_when_changed() {
   }
 }
 
-std::optional<Access> Gatekeeper::role_of(std::string_view authorization,
-                                          std::unique_lock<std::mutex>& lock) {
+std::optional<Access> Gatekeeper::role_of(std::string_view authorization, std::unique_lock<std::mutex>& lock) {
   if (authorization.starts_with("Bearer ")) {
     std::optional<Access> role;
     for (const auto& [token, of_token] : tokens_) {
@@ -183,9 +176,8 @@ std::optional<Access> Gatekeeper::role_of(std::string_view authorization,
   // A password is proven once: bcrypt costs tens of milliseconds by design.
   unsigned char digest[32];
   unsigned length = sizeof digest;
-  HMAC(EVP_sha256(), key_, sizeof key_,
-       reinterpret_cast<const unsigned char*>(authorization.data()), authorization.size(), digest,
-       &length);
+  HMAC(EVP_sha256(), key_, sizeof key_, reinterpret_cast<const unsigned char*>(authorization.data()),
+       authorization.size(), digest, &length);
   std::string proof(reinterpret_cast<const char*>(digest), length);
   if (const auto known = proven_.find(proof); known != proven_.end()) return known->second;
   const auto login = base64_decoded(authorization.substr(6));
@@ -228,8 +220,7 @@ Verdict Gatekeeper::judge(std::string_view authorization, std::string_view peer,
     return {401, "The login is not right."};
   }
   if (*role < needed) {
-    return {403, fmt::format("This needs the role {}, the login has {}.",
-                             kRoles[static_cast<std::size_t>(needed)],
+    return {403, fmt::format("This needs the role {}, the login has {}.", kRoles[static_cast<std::size_t>(needed)],
                              kRoles[static_cast<std::size_t>(*role)])};
   }
   return {};

@@ -57,7 +57,7 @@ class Gatekeeper {
   // Guarded by mutex_.
   std::map<std::string, User, std::less<>> users_;
   std::vector<std::pair<std::string, Access>> tokens_;
-  std::map<std::string, Access> proven_;  // keyed digests of logins that were right
+  std::map<std::string, Access> proven_;                   // keyed digests of logins that were right
   std::map<std::string, Failures, std::less<>> failures_;  // by peer
   std::string stamp_;
   Ticks checked_{};

@@ -18,8 +18,7 @@ class GatekeeperTest : public testing::Test {
     ASSERT_TRUE(hash.starts_with("$2b$04$"));
     write(passwords_, "# people\nada:" + hash + "\nbob:" + hash + "\n");
     write(tokens_, "0123456789abcdef submitter\n");
-    keeper_ = std::make_unique<Gatekeeper>(GatekeeperOptions{passwords_, tokens_, {"ada:admin"}},
-                                           env::posix());
+    keeper_ = std::make_unique<Gatekeeper>(GatekeeperOptions{passwords_, tokens_, {"ada:admin"}}, env::posix());
     const Status loaded = keeper_->load();
     ASSERT_TRUE(loaded.ok()) << loaded.to_string();
   }
@@ -45,8 +44,8 @@ TEST_F(GatekeeperTest, RolesAreInOrder) {
 }
 
 TEST_F(GatekeeperTest, WhatIsNoLoginIsRefused) {
-  for (const char* text : {"", "Bearer 0123456789abcdeg", "Bearer ", "Basic !!!", "Basic YWRh",
-                           "Basic YWRhOndyb25n", "Basic bm9ib2R5Om9wZW4gc2VzYW1l", "Digest x"})
+  for (const char* text : {"", "Bearer 0123456789abcdeg", "Bearer ", "Basic !!!", "Basic YWRh", "Basic YWRhOndyb25n",
+                           "Basic bm9ib2R5Om9wZW4gc2VzYW1l", "Digest x"})
     EXPECT_EQ(status(text, Access::kView), 401) << text;
 }
 

@@ -13,8 +13,7 @@ class JavaStream {
     return *this;
   }
   JavaStream& number(std::uint64_t value, int bytes) {
-    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
-      byte(static_cast<unsigned>(value >> shift & 0xff));
+    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) byte(static_cast<unsigned>(value >> shift & 0xff));
     return *this;
   }
   JavaStream& utf(std::string_view ascii) {
@@ -35,8 +34,7 @@ class JavaStream {
   }
   JavaStream& null() { return byte(0x70); }
   JavaStream& end_block() { return byte(0x78); }
-  JavaStream& class_of(std::string_view name, std::int64_t version, unsigned flags,
-                       unsigned fields) {
+  JavaStream& class_of(std::string_view name, std::int64_t version, unsigned flags, unsigned fields) {
     byte(0x72).utf(name).number(static_cast<std::uint64_t>(version), 8);
     return byte(flags).number(fields, 2);
   }
@@ -58,8 +56,7 @@ class JavaStream {
         const auto low = [&](std::size_t k) {
           return static_cast<std::uint32_t>(static_cast<unsigned char>(utf8[i + k]) & 0x3f);
         };
-        const std::uint32_t point =
-            ((c & 0x07u) << 18 | low(1) << 12 | low(2) << 6 | low(3)) - 0x10000;
+        const std::uint32_t point = ((c & 0x07u) << 18 | low(1) << 12 | low(2) << 6 | low(3)) - 0x10000;
         for (const std::uint32_t unit : {0xd800u + (point >> 10), 0xdc00u + (point & 0x3ff)}) {
           out += static_cast<char>(0xe0 | unit >> 12);
           out += static_cast<char>(0x80 | (unit >> 6 & 0x3f));
@@ -76,8 +73,7 @@ class JavaStream {
 };
 
 std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;

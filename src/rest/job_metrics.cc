@@ -76,9 +76,7 @@ constexpr JobRow kRows[] = {
     {"downtime", [](J v) -> Value { return v.time_in("RESTARTING"); },
      "For how long it has been RESTARTING, ms; 0: it is not."},
     {"createdTime",
-     [](J v) -> Value {
-       return v.job.time_of("CREATED") > 0 ? v.job.time_of("CREATED") - job_start(v.job) : 0;
-     },
+     [](J v) -> Value { return v.job.time_of("CREATED") > 0 ? v.job.time_of("CREATED") - job_start(v.job) : 0; },
      "From its submission to CREATED, ms."},
     {"initializingTime", [](J v) -> Value { return time_with(v.job, {"INITIALIZING"}); },
      "For how long a RUNNING job has had subtasks that restore their state, ms."},
@@ -91,38 +89,27 @@ constexpr JobRow kRows[] = {
      "For how long all its subtasks have been RUNNING or FINISHED, ms."},
     {"runningTime", [](J v) -> Value { return v.time_in("RUNNING"); }, "As uptime."},
     {"restartingTime", [](J v) -> Value { return v.time_in("RESTARTING"); }, "As downtime."},
-    {"failingTime", [](J v) -> Value { return v.time_in("FAILING"); },
-     "For how long it has been FAILING, ms."},
+    {"failingTime", [](J v) -> Value { return v.time_in("FAILING"); }, "For how long it has been FAILING, ms."},
     {"cancellingTime", [](J v) -> Value { return v.time_in("CANCELLING"); },
      "For how long it has been CANCELLING, ms."},
-    {"numRestarts", [](J v) -> Value { return v.job.restarts; },
-     "How often it started again after a failure."},
+    {"numRestarts", [](J v) -> Value { return v.job.restarts; }, "How often it started again after a failure."},
     {"fullRestarts", [](J v) -> Value { return v.job.restarts; }, "The same by its old name."},
     // But for the first start, which the history has, too.
-    {"numRescales",
-     [](J v) -> Value { return std::max<std::int64_t>(v.job.rescales.completed.count - 1, 0); },
+    {"numRescales", [](J v) -> Value { return std::max<std::int64_t>(v.job.rescales.completed.count - 1, 0); },
      "How often its parallelism was changed while it ran."},
     {"numberOfCompletedCheckpoints", [](J v) -> Value { return v.job.checkpoints.completed; },
      "Checkpoints that are complete."},
-    {"numberOfFailedCheckpoints", [](J v) -> Value { return v.job.checkpoints.failed; },
-     "Checkpoints that failed."},
-    {"numberOfInProgressCheckpoints", [](J v) -> Value { return v.pending; },
-     "Checkpoints that are being made."},
+    {"numberOfFailedCheckpoints", [](J v) -> Value { return v.job.checkpoints.failed; }, "Checkpoints that failed."},
+    {"numberOfInProgressCheckpoints", [](J v) -> Value { return v.pending; }, "Checkpoints that are being made."},
     {"totalNumberOfCheckpoints",
-     [](J v) -> Value {
-       return v.job.checkpoints.completed + v.job.checkpoints.failed + v.pending;
-     },
-     "All of them."},
+     [](J v) -> Value { return v.job.checkpoints.completed + v.job.checkpoints.failed + v.pending; }, "All of them."},
     {"lastCheckpointDuration",
      [](J v) -> Value {
-       return v.last == nullptr
-                  ? -1
-                  : std::max<std::int64_t>(v.last->latest_ack_time - v.last->trigger_time, 0);
+       return v.last == nullptr ? -1 : std::max<std::int64_t>(v.last->latest_ack_time - v.last->trigger_time, 0);
      },
      "From the trigger of the last complete checkpoint to its last acknowledgement, ms. Like all "
      "that follow -1 as long as there is none."},
-    {"lastCheckpointSize", [](J v) -> Value { return v.of_last(&Task::written_bytes); },
-     "Bytes that it wrote."},
+    {"lastCheckpointSize", [](J v) -> Value { return v.of_last(&Task::written_bytes); }, "Bytes that it wrote."},
     {"lastCheckpointFullSize", [](J v) -> Value { return v.of_last(&Task::state_bytes); },
      "Bytes of state that it stands for, with those that earlier ones wrote."},
     {"lastCheckpointMetadataSize",
@@ -132,19 +119,14 @@ constexpr JobRow kRows[] = {
      "Bytes of rows that came in between its first and its last barrier."},
     {"lastCheckpointExternalPath",
      [](J v) -> Value {
-       return v.last == nullptr || v.last->path.empty() ? std::string("n/a")
-                                                        : "file:" + v.last->path;
+       return v.last == nullptr || v.last->path.empty() ? std::string("n/a") : "file:" + v.last->path;
      },
      "Its directory; n/a: none."},
-    {"lastCheckpointCompletedTimestamp",
-     [](J v) -> Value { return v.last != nullptr ? v.last->latest_ack_time : -1; },
+    {"lastCheckpointCompletedTimestamp", [](J v) -> Value { return v.last != nullptr ? v.last->latest_ack_time : -1; },
      "When it became complete, epoch ms."},
-    {"lastCompletedCheckpointId", [](J v) -> Value { return v.last != nullptr ? v.last->id : -1; },
-     "Its number."},
+    {"lastCompletedCheckpointId", [](J v) -> Value { return v.last != nullptr ? v.last->id : -1; }, "Its number."},
     {"lastCheckpointRestoreTimestamp",
-     [](J v) -> Value {
-       return v.job.checkpoints.restored_time > 0 ? v.job.checkpoints.restored_time : -1;
-     },
+     [](J v) -> Value { return v.job.checkpoints.restored_time > 0 ? v.job.checkpoints.restored_time : -1; },
      "When the job last started from a checkpoint or savepoint, epoch ms; -1: never."},
 };
 

@@ -95,15 +95,13 @@ IoMetrics io_metrics(const std::vector<const gateway::AttemptModel*>& attempts) 
     for (const auto* attempt : attempts) total += attempt->totals.*which;
     return total;
   };
-  const bool complete =
-      std::all_of(attempts.begin(), attempts.end(), [](const auto* a) { return a->is_measured; });
+  const bool complete = std::all_of(attempts.begin(), attempts.end(), [](const auto* a) { return a->is_measured; });
   IoMetrics io;
   io.read_bytes = sum(&TaskTotals::bytes_in);
   io.write_bytes = sum(&TaskTotals::bytes_out);
   io.read_records = sum(&TaskTotals::records_in);
   io.write_records = sum(&TaskTotals::records_out);
-  io.read_bytes_complete = io.write_bytes_complete = io.read_records_complete =
-      io.write_records_complete = complete;
+  io.read_bytes_complete = io.write_bytes_complete = io.read_records_complete = io.write_records_complete = complete;
   io.accumulated_backpressured_time = sum(&TaskTotals::back_pressured_ms);
   io.accumulated_idle_time = sum(&TaskTotals::idle_ms);
   io.accumulated_busy_time = static_cast<double>(sum(&TaskTotals::busy_ms));
@@ -155,8 +153,7 @@ VertexId slot_sharing_group_id(const gateway::JobModel& job, const std::string& 
 }
 
 std::string endpoint_of(const gateway::AttemptModel& attempt) {
-  return attempt.task_manager.empty() ? "(unassigned)"
-                                      : fmt::format("{}:{}", attempt.host, attempt.data_port);
+  return attempt.task_manager.empty() ? "(unassigned)" : fmt::format("{}:{}", attempt.host, attempt.data_port);
 }
 std::string host_of(const gateway::AttemptModel& attempt) {
   return attempt.task_manager.empty() ? "(unassigned)" : attempt.host;
@@ -194,9 +191,7 @@ EnvironmentInfo environment_of(gateway::ClusterGateway& cluster) {
 }
 
 std::int64_t job_start(const gateway::JobModel& job) { return job.time_of("INITIALIZING"); }
-std::int64_t job_end(const gateway::JobModel& job) {
-  return job.is_terminal() ? job.time_of(job.state) : -1;
-}
+std::int64_t job_end(const gateway::JobModel& job) { return job.is_terminal() ? job.time_of(job.state) : -1; }
 
 Map<std::int64_t> state_counts(const std::vector<std::string>& states) {
   Map<std::int64_t> counts;

@@ -11,13 +11,11 @@ namespace {
 Json parameters_of(const Shape& shape, const char* where, Json& components) {
   Json list = Json::array();
   for (const Row& row : shape.rows) {
-    Json parameter = Json::object(
-        {{"name", row.name}, {"in", where}, {"required", std::string_view(where) == "path"}});
+    Json parameter = Json::object({{"name", row.name}, {"in", where}, {"required", std::string_view(where) == "path"}});
     if (!row.doc.empty()) parameter.set("description", row.doc);
     const Shape& inner = row.shape();
-    const bool array =
-        inner.kind == Shape::Kind::kArray ||
-        (inner.kind == Shape::Kind::kOptional && inner.element().kind == Shape::Kind::kArray);
+    const bool array = inner.kind == Shape::Kind::kArray ||
+                       (inner.kind == Shape::Kind::kOptional && inner.element().kind == Shape::Kind::kArray);
     if (array) parameter.set("style", "form").set("explode", false);
     parameter.set("schema", openapi_schema(inner, components));
     list.push(std::move(parameter));
@@ -38,10 +36,8 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
       "Errors",
       Json::object(
           {{"type", "object"},
-           {"properties",
-            Json::object(
-                {{"errors", Json::object({{"type", "array"},
-                                          {"items", Json::object({{"type", "string"}})}})}})}}));
+           {"properties", Json::object({{"errors", Json::object({{"type", "array"},
+                                                                 {"items", Json::object({{"type", "string"}})}})}})}}));
   for (const Endpoint& endpoint : endpoints) {
     std::string path;
     std::string verb(endpoint.verb);
@@ -57,36 +53,30 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
     Json parameters = parameters_of(endpoint.path_shape(), "path", components);
     const Json queries = parameters_of(endpoint.query_shape(), "query", components);
     for (const Json& query : queries.elements()) parameters.push(query);
-    Json good =
-        Json::object({{"description", endpoint.summary},
-                      {"content", content_of(openapi_schema(endpoint.response_shape(), components),
-                                             endpoint.response_shape().kind == Shape::Kind::kFile
-                                                 ? "text/plain"
-                                                 : "application/json")}});
-    Json bad = Json::object(
-        {{"description", "What went wrong."},
-         {"content", content_of(Json::object({{"$ref", "#/components/schemas/Errors"}}))}});
+    Json good = Json::object(
+        {{"description", endpoint.summary},
+         {"content",
+          content_of(openapi_schema(endpoint.response_shape(), components),
+                     endpoint.response_shape().kind == Shape::Kind::kFile ? "text/plain" : "application/json")}});
+    Json bad = Json::object({{"description", "What went wrong."},
+                             {"content", content_of(Json::object({{"$ref", "#/components/schemas/Errors"}}))}});
     Json operation = Json::object({{"operationId", operation_id(endpoint)},
                                    {"summary", endpoint.summary},
                                    {"parameters", std::move(parameters)}});
     // OpenAPI knows no body on GET.
     if (endpoint.request_shape != nullptr && endpoint.verb != "GET") {
-      operation.set(
-          "requestBody",
-          Json::object(
-              {{"content", content_of(openapi_schema(endpoint.request_shape(), components))}}));
+      operation.set("requestBody",
+                    Json::object({{"content", content_of(openapi_schema(endpoint.request_shape(), components))}}));
     } else if (endpoint.takes_upload) {
       Json file = Json::object({{"type", "string"}, {"format", "binary"}});
-      Json form = Json::object(
-          {{"type", "object"}, {"properties", Json::object({{"jarfile", std::move(file)}})}});
+      Json form = Json::object({{"type", "object"}, {"properties", Json::object({{"jarfile", std::move(file)}})}});
       operation.set(
           "requestBody",
           Json::object(
-              {{"content", Json::object({{"multipart/form-data",
-                                          Json::object({{"schema", std::move(form)}})}})}}));
+              {{"content", Json::object({{"multipart/form-data", Json::object({{"schema", std::move(form)}})}})}}));
     }
-    operation.set("responses", Json::object({{std::to_string(endpoint.status), std::move(good)},
-                                             {"default", std::move(bad)}}));
+    operation.set("responses",
+                  Json::object({{std::to_string(endpoint.status), std::move(good)}, {"default", std::move(bad)}}));
     paths[path].set(verb, std::move(operation));
   }
   Json all = Json::object();
@@ -112,8 +102,7 @@ std::string words_of(const Shape& shape) {
       return shape.urn.empty() ? "object" : std::string(simple_name(shape));
     case Shape::Kind::kWord: {
       std::string out;
-      for (const Word& word : shape.words)
-        out += (out.empty() ? "" : ", ") + std::string(word.text);
+      for (const Word& word : shape.words) out += (out.empty() ? "" : ", ") + std::string(word.text);
       return out;
     }
     case Shape::Kind::kId:
@@ -135,8 +124,7 @@ std::string words_of(const Shape& shape) {
 }
 
 std::string keys_of(const Shape& shape) {
-  if (shape.kind == Shape::Kind::kOptional || shape.kind == Shape::Kind::kArray ||
-      shape.kind == Shape::Kind::kMap)
+  if (shape.kind == Shape::Kind::kOptional || shape.kind == Shape::Kind::kArray || shape.kind == Shape::Kind::kMap)
     return keys_of(shape.element());
   std::string out;
   for (const Row& row : shape.rows) {
@@ -161,20 +149,17 @@ std::string reference_page(const std::vector<Endpoint>& endpoints) {
     return std::pair(a->path, a->verb) < std::pair(b->path, b->verb);
   });
   for (const Endpoint* e : sorted) {
-    out += "\n## " + std::string(e->verb) + " " + std::string(e->path) + "\n\n" +
-           std::string(e->summary) +
+    out += "\n## " + std::string(e->verb) + " " + std::string(e->path) + "\n\n" + std::string(e->summary) +
            " Role: " + std::string(kRoles[static_cast<std::size_t>(e->access)]) + ". Answers " +
            std::to_string(e->status) + ".\n";
     std::string parameters;
-    for (const auto& [place, shape] :
-         {std::pair{"path", e->path_shape}, std::pair{"query", e->query_shape}}) {
+    for (const auto& [place, shape] : {std::pair{"path", e->path_shape}, std::pair{"query", e->query_shape}}) {
       for (const Row& row : shape().rows) {
-        parameters += "| `" + std::string(row.name) + "` | " + place + " | " +
-                      words_of(row.shape()) + " | " + std::string(row.doc) + " |\n";
+        parameters += "| `" + std::string(row.name) + "` | " + place + " | " + words_of(row.shape()) + " | " +
+                      std::string(row.doc) + " |\n";
       }
     }
-    if (!parameters.empty())
-      out += "\n| parameter | in | type | |\n|---|---|---|---|\n" + parameters;
+    if (!parameters.empty()) out += "\n| parameter | in | type | |\n|---|---|---|---|\n" + parameters;
     if (e->takes_upload) out += "\nBody: multipart/form-data with files.\n";
     if (e->request_shape != nullptr)
       out += "\nBody: " + words_of(e->request_shape()) + ": " + keys_of(e->request_shape()) + ".\n";

@@ -49,8 +49,7 @@ class Reply {
   Reply(int status, Dialect dialect, Answer answer, Refuse refuse)
       : to_(std::make_shared<To>(To{status, dialect, std::move(answer), std::move(refuse)})) {}
   // `tag`: equal for answers between which a client sees no difference; the same again is 304.
-  void operator()(const T& value, net::Headers headers = {},
-                  std::optional<std::uint64_t> tag = std::nullopt) const {
+  void operator()(const T& value, net::Headers headers = {}, std::optional<std::uint64_t> tag = std::nullopt) const {
     RawReply raw;
     raw.headers = std::move(headers);
     raw.tag = tag;
@@ -61,8 +60,7 @@ class Reply {
       raw.stream = value.stream;
       if (raw.stream != nullptr) raw.headers.emplace_back("cache-control", "no-store");
       raw.body = value.text;
-      if (value.file != nullptr)
-        raw.file = net::FileBody{value.file, value.offset, value.file->size() - value.offset};
+      if (value.file != nullptr) raw.file = net::FileBody{value.file, value.offset, value.file->size() - value.offset};
     } else {
       if constexpr (requires { T::kCors; }) raw.cors = T::kCors;
       write_json(shape_of<T>(), &value, to_->dialect, raw.body);
@@ -70,8 +68,7 @@ class Reply {
     to_->answer(std::move(raw));
   }
   // REQUIRES: `body` is what write_json makes of a T in this dialect.
-  void encoded(std::string body, net::Headers headers = {},
-               std::optional<std::uint64_t> tag = std::nullopt) const {
+  void encoded(std::string body, net::Headers headers = {}, std::optional<std::uint64_t> tag = std::nullopt) const {
     RawReply raw;
     raw.status = to_->status;
     raw.body = std::move(body);
@@ -79,9 +76,7 @@ class Reply {
     raw.tag = tag;
     to_->answer(std::move(raw));
   }
-  void refuse(Status status, ErrorForm form = ErrorForm::kHandler) const {
-    to_->refuse({std::move(status), form});
-  }
+  void refuse(Status status, ErrorForm form = ErrorForm::kHandler) const { to_->refuse({std::move(status), form}); }
   Dialect dialect() const { return to_->dialect; }
 
  private:
@@ -131,8 +126,7 @@ constexpr bool path_matches_table(std::string_view route) {
       return;
     }
     const auto end = route.find('/', colon);
-    same = same && route.substr(colon + 1, end == std::string_view::npos ? end : end - colon - 1) ==
-                       row.name;
+    same = same && route.substr(colon + 1, end == std::string_view::npos ? end : end - colon - 1) == row.name;
     route = end == std::string_view::npos ? std::string_view() : route.substr(end);
   });
   return same && route.find(':') == std::string_view::npos;
@@ -176,14 +170,12 @@ template <typename E>
 Endpoint endpoint() {
   using Parts = detail::PartsOf<E>;
   Endpoint out = declaration<E>();
-  out.handle = [](const Endpoint& self, const RawCall& raw, gateway::ClusterGateway& cluster,
-                  Answer answer, Refuse refuse) {
-    Call<typename Parts::Path, typename Parts::Query, typename Parts::Request> call{
-        {}, {}, {}, raw};
+  out.handle = [](const Endpoint& self, const RawCall& raw, gateway::ClusterGateway& cluster, Answer answer,
+                  Refuse refuse) {
+    Call<typename Parts::Path, typename Parts::Query, typename Parts::Request> call{{}, {}, {}, raw};
     if (!detail::parse_call(self, raw, &call.path, &call.query, &call.body, refuse)) return;
     E::handle(call, cluster,
-              Reply<typename E::Response>(self.status, raw.dialect, std::move(answer),
-                                          std::move(refuse)));
+              Reply<typename E::Response>(self.status, raw.dialect, std::move(answer), std::move(refuse)));
   };
   return out;
 }

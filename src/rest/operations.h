@@ -26,8 +26,7 @@ struct GetOverview {
 };
 
 struct GetJobsOverview {
-  static constexpr Route kRoute{"GET", "/jobs/overview", 200,
-                                "All jobs with their tasks counted by state."};
+  static constexpr Route kRoute{"GET", "/jobs/overview", 200, "All jobs with their tasks counted by state."};
   static constexpr Access kAccess = Access::kView;
   struct Query {
     std::vector<OneOf<kJobStates>> states;
@@ -38,11 +37,9 @@ struct GetJobsOverview {
       return std::tuple{
           field("state", &Query::states, "Only jobs in one of these states.").in(kUnlisted),
           field("name", &Query::name, "Only jobs whose name holds this text.").in(kUnlisted),
-          field("limit", &Query::limit,
-                "How many at most; when there are more, a Link header leads to them.")
+          field("limit", &Query::limit, "How many at most; when there are more, a Link header leads to them.")
               .in(kUnlisted),
-          field("cursor", &Query::cursor, "Where a page begins: as a Link header has it.")
-              .in(kUnlisted)};
+          field("cursor", &Query::cursor, "Where a page begins: as a Link header has it.").in(kUnlisted)};
     }
   };
   using Response = JobSummaries;
@@ -56,26 +53,22 @@ struct GetJob {
 };
 
 struct GetExceptions {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/exceptions", 200,
-                                "A job's failures, newest first."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/exceptions", 200, "A job's failures, newest first."};
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   struct Query {
     Index most{20};
     std::vector<std::string> labels;
     static constexpr auto fields() {
-      return std::tuple{
-          field("maxExceptions", &Query::most, "How many at most."),
-          field("failureLabelFilter", &Query::labels, "key:value pairs that all must match.")
-              .in(kV2)};
+      return std::tuple{field("maxExceptions", &Query::most, "How many at most."),
+                        field("failureLabelFilter", &Query::labels, "key:value pairs that all must match.").in(kV2)};
     }
   };
   using Response = JobExceptions;
 };
 
 struct GetCheckpoints {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints", 200,
-                                "Checkpoint statistics of a job."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints", 200, "Checkpoint statistics of a job."};
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = CheckpointStatistics;
@@ -95,9 +88,7 @@ struct CancelJob {
   using Path = JobPath;
   struct Query {
     OneOf<kTerminationModes> mode{"cancel"};
-    static constexpr auto fields() {
-      return std::tuple{field("mode", &Query::mode, "cancel; stop has been removed.")};
-    }
+    static constexpr auto fields() { return std::tuple{field("mode", &Query::mode, "cancel; stop has been removed.")}; }
   };
   using Response = None;
 };
@@ -117,8 +108,7 @@ struct JobTriggerPath {
   TriggerId triggerid;
   static constexpr auto fields() {
     using M = JobTriggerPath;
-    return std::tuple{job_field(&M::jobid),
-                      field("triggerid", &M::triggerid, "What the trigger answered.")};
+    return std::tuple{job_field(&M::jobid), field("triggerid", &M::triggerid, "What the trigger answered.")};
   }
 };
 struct TriggerPath {
@@ -137,8 +127,7 @@ struct TriggerSavepoint {
   using Response = TriggerAnswer;
 };
 struct StopJob {
-  static constexpr Route kRoute{"POST", "/jobs/:jobid/stop", 202,
-                                "Stops a job with a savepoint; it finishes."};
+  static constexpr Route kRoute{"POST", "/jobs/:jobid/stop", 202, "Stops a job with a savepoint; it finishes."};
   static constexpr Access kAccess = Access::kOperate;
   using Path = JobPath;
   using Request = StopTrigger;
@@ -174,8 +163,7 @@ struct TriggerDisposal {
   using Response = TriggerAnswer;
 };
 struct GetDisposalStatus {
-  static constexpr Route kRoute{"GET", "/savepoint-disposal/:triggerid", 200,
-                                "What came of a disposal."};
+  static constexpr Route kRoute{"GET", "/savepoint-disposal/:triggerid", 200, "What came of a disposal."};
   static constexpr Access kAccess = Access::kView;
   using Path = TriggerPath;
   using Response = AsyncResult<AsyncInfo>;
@@ -195,8 +183,7 @@ struct TriggerRescaling {
   using Response = TriggerAnswer;
 };
 struct GetRescalingStatus {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescaling/:triggerid", 200,
-                                "What came of a rescaling."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescaling/:triggerid", 200, "What came of a rescaling."};
   static constexpr Access kAccess = Access::kView;
   using Path = JobTriggerPath;
   using Response = AsyncResult<AsyncInfo>;
@@ -218,11 +205,10 @@ struct PlanQuery {
   std::string program_args;
   static constexpr auto fields() {
     using M = PlanQuery;
-    return std::tuple{
-        field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
-        field("parallelism", &M::parallelism, "Parallelism of the job."),
-        field("programArg", &M::program_arg, "Arguments, separated by commas."),
-        field("program-args", &M::program_args, "Arguments in one text.").in(kV1)};
+    return std::tuple{field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
+                      field("parallelism", &M::parallelism, "Parallelism of the job."),
+                      field("programArg", &M::program_arg, "Arguments, separated by commas."),
+                      field("program-args", &M::program_args, "Arguments in one text.").in(kV1)};
   }
 };
 
@@ -235,15 +221,13 @@ struct RunQuery {
   bool allow_non_restored_state = false;
   static constexpr auto fields() {
     using M = RunQuery;
-    return std::tuple{
-        field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
-        field("parallelism", &M::parallelism, "Parallelism of the job."),
-        field("programArg", &M::program_arg, "Arguments, separated by commas."),
-        field("program-args", &M::program_args, "Arguments in one text.").in(kV1),
-        field("savepointPath", &M::savepoint_path,
-              "Savepoint or retained checkpoint to start from."),
-        field("allowNonRestoredState", &M::allow_non_restored_state,
-              "Whether state that fits no operator may be left out.")};
+    return std::tuple{field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
+                      field("parallelism", &M::parallelism, "Parallelism of the job."),
+                      field("programArg", &M::program_arg, "Arguments, separated by commas."),
+                      field("program-args", &M::program_args, "Arguments in one text.").in(kV1),
+                      field("savepointPath", &M::savepoint_path, "Savepoint or retained checkpoint to start from."),
+                      field("allowNonRestoredState", &M::allow_non_restored_state,
+                            "Whether state that fits no operator may be left out.")};
   }
 };
 
@@ -292,11 +276,9 @@ struct GetMetricsOverSubtasks {
     std::vector<OneOf<kAggregations>> agg;
     std::optional<std::vector<std::string>> subtasks;
     static constexpr auto fields() {
-      return std::tuple{
-          field("get", &Query::get,
-                "Names of the metrics wanted; without it the names are listed."),
-          field("agg", &Query::agg, "Which aggregations; all when left out."),
-          field("subtasks", &Query::subtasks, "Which subtasks, as 1,3,5-9; all when left out.")};
+      return std::tuple{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
+                        field("agg", &Query::agg, "Which aggregations; all when left out."),
+                        field("subtasks", &Query::subtasks, "Which subtasks, as 1,3,5-9; all when left out.")};
     }
   };
   using Response = std::vector<AggregatedMetric>;

@@ -11,8 +11,7 @@ using testing::HasSubstr;
 
 class RescalesTest : public RouterTest {
  protected:
-  void add(std::uint64_t id, RescaleCause cause, RescaleEnd end, std::int64_t began,
-           std::int64_t took) {
+  void add(std::uint64_t id, RescaleCause cause, RescaleEnd end, std::int64_t began, std::int64_t took) {
     gateway::RescaleModel rescale;
     rescale.id = gateway::RescaleId::from_halves(0, id);
     rescale.requirements = gateway::RequirementsId::from_halves(1, id);
@@ -26,10 +25,7 @@ class RescalesTest : public RouterTest {
       rescale.ended = began + took;
       rescale.stages[0].left = rescale.ended;
       model.all.add(took);
-      (rescale.is_completed() ? model.completed
-       : rescale.is_failed()  ? model.failed
-                              : model.ignored)
-          .add(took);
+      (rescale.is_completed() ? model.completed : rescale.is_failed() ? model.failed : model.ignored).add(took);
     }
     model.history.insert(model.history.begin(), rescale);
   }
@@ -45,15 +41,12 @@ class RescalesTest : public RouterTest {
     add(6, RescaleCause::kUpdateRequirement, RescaleEnd::kOpen, 80'000, 0);
   }
   Json get(const std::string& path) { return ask("GET", job_ + "/rescales/" + path).json(); }
-  static std::string id(std::uint64_t number) {
-    return gateway::RescaleId::from_halves(0, number).to_string();
-  }
+  static std::string id(std::uint64_t number) { return gateway::RescaleId::from_halves(0, number).to_string(); }
 };
 
 TEST_F(RescalesTest, TheOverviewCountsAndNamesTheLatestOfEachKind) {
   const Json overview = get("overview");
-  EXPECT_EQ(overview["rescalesCounts"].to_string(),
-            R"({"ignored":2,"inProgress":1,"completed":3,"failed":0})");
+  EXPECT_EQ(overview["rescalesCounts"].to_string(), R"({"ignored":2,"inProgress":1,"completed":3,"failed":0})");
   EXPECT_EQ(overview["latest"]["completed"]["rescaleUuid"].text(), id(5));
   EXPECT_EQ(overview["latest"]["ignored"]["rescaleUuid"].text(), id(3));
   EXPECT_TRUE(overview["latest"]["failed"].is_null());
@@ -66,9 +59,8 @@ TEST_F(RescalesTest, TheSummaryHasFlinksPercentiles) {
       R"({"min":175,"max":23915,"avg":11410,"p50":10619.0,"p90":23915.0,"p95":23915.0,"p99":23915.0,"p999":23915.0})");
   EXPECT_EQ(summary["completedRescalesDurationStatsInMillis"]["p50"].to_string(), "21999.0");
   EXPECT_EQ(summary["ignoredRescalesDurationStatsInMillis"]["p50"].to_string(), "260.0");
-  EXPECT_EQ(
-      summary["failedRescalesDurationStatsInMillis"].to_string(),
-      R"({"min":0,"max":0,"avg":0,"p50":"NaN","p90":"NaN","p95":"NaN","p99":"NaN","p999":"NaN"})");
+  EXPECT_EQ(summary["failedRescalesDurationStatsInMillis"].to_string(),
+            R"({"min":0,"max":0,"avg":0,"p50":"NaN","p90":"NaN","p95":"NaN","p99":"NaN","p999":"NaN"})");
 }
 
 TEST_F(RescalesTest, TheHistoryIsNewestFirstAndAnOpenOneHasNoEnd) {
@@ -100,16 +92,14 @@ TEST_F(RescalesTest, DetailsHaveVerticesSlotsAndStates) {
   EXPECT_EQ(details["schedulerStates"].elements()[0]["durationInMillis"].whole(), 23'915);
   const Answered unknown = ask("GET", job_ + "/rescales/details/" + id(99));
   EXPECT_EQ(unknown.status, 404);
-  EXPECT_THAT(unknown.body,
-              HasSubstr("Could not find rescale details of specified rescaleUuid " + id(99) + "."));
+  EXPECT_THAT(unknown.body, HasSubstr("Could not find rescale details of specified rescaleUuid " + id(99) + "."));
   EXPECT_EQ(get("config")["rescaleHistoryMax"].whole(), 10);
   EXPECT_EQ(get("config")["executingCooldownTimeoutInMillis"].whole(), 30'000);
 }
 
 TEST_F(RescalesTest, WithoutAHistoryFlinkSaysWhichOptionIsMissing) {
   gateway_.job_model.rescales = {};
-  for (const char* path :
-       {"overview", "history", "summary", "details/00000000000000000000000000000001"}) {
+  for (const char* path : {"overview", "history", "summary", "details/00000000000000000000000000000001"}) {
     const Answered answer = ask("GET", job_ + "/rescales/" + path);
     EXPECT_EQ(answer.status, 404);
     EXPECT_THAT(answer.body, HasSubstr("`web.adaptive-scheduler.rescale-history.size`"));
@@ -141,8 +131,7 @@ TEST_F(RouterTest, ExceptionsAreFilteredByTheirLabels) {
   const auto entries = [&](const std::string& query) {
     return ask("GET", job_ + "/exceptions?" + query).json()["exceptionHistory"];
   };
-  EXPECT_EQ(entries("")["entries"].elements()[0]["failureLabels"].to_string(),
-            R"({"code":"io","blame":"external"})");
+  EXPECT_EQ(entries("")["entries"].elements()[0]["failureLabels"].to_string(), R"({"code":"io","blame":"external"})");
   EXPECT_EQ(entries("failureLabelFilter=blame:caller")["entries"].elements().size(), 2u);
   EXPECT_EQ(entries("failureLabelFilter=blame:caller,code:io")["entries"].elements().size(), 0u);
   const Json one = entries("failureLabelFilter=code:user_code&maxExceptions=1");
@@ -151,13 +140,11 @@ TEST_F(RouterTest, ExceptionsAreFilteredByTheirLabels) {
 }
 
 TEST_F(RouterTest, AnEndedJobHasItsOwnConfigurationAndEnvironment) {
-  EXPECT_EQ(ask("GET", job_ + "/jobmanager/config").body,
-            R"([{"key":"rest.port","value":"8081"}])");
+  EXPECT_EQ(ask("GET", job_ + "/jobmanager/config").body, R"([{"key":"rest.port","value":"8081"}])");
   gateway_.job_model.cluster_configuration = {{"rest.port", "7"}, {"drey.version", "Drey of then"}};
   EXPECT_EQ(ask("GET", job_ + "/jobmanager/config").body,
             R"([{"key":"drey.version","value":"Drey of then"},{"key":"rest.port","value":"7"}])");
-  EXPECT_EQ(ask("GET", job_ + "/jobmanager/environment").json()["jvm"]["version"].text(),
-            "Drey of then");
+  EXPECT_EQ(ask("GET", job_ + "/jobmanager/environment").json()["jvm"]["version"].text(), "Drey of then");
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ namespace drey::rest {
 // Whose Flink's answers are made for.
 enum class Compat { kAuto, kFull, k112, k111 };
 constexpr auto enum_table(Compat) {
-  return std::array{EnumRow{Compat::kAuto, "auto"}, EnumRow{Compat::kFull, "2.x"},
-                    EnumRow{Compat::k112, "1.12"}, EnumRow{Compat::k111, "1.11"}};
+  return std::array{EnumRow{Compat::kAuto, "auto"}, EnumRow{Compat::kFull, "2.x"}, EnumRow{Compat::k112, "1.12"},
+                    EnumRow{Compat::k111, "1.11"}};
 }
 
 struct RestOptions {
@@ -44,23 +44,19 @@ struct RestOptions {
     using M = RestOptions;
     using config::option;
     return std::tuple{
-        option("rest.port", &M::port, "Port of the REST API; 0: any free one, which is printed.")
-            .between(0, 65'535),
-        option("rest.address", &M::address,
-               "The address to listen on, unless rest.bind-address says another."),
+        option("rest.port", &M::port, "Port of the REST API; 0: any free one, which is printed.").between(0, 65'535),
+        option("rest.address", &M::address, "The address to listen on, unless rest.bind-address says another."),
         option("rest.bind-address", &M::bind_address, "The address to listen on; loopback only.")
             .defaults_to("rest.address"),
         option("rest.allowed-hosts", &M::allowed_hosts,
                "Names that requests may come for, beside IP addresses and localhost."),
         option("web.access-control-allow-origin", &M::allow_origin,
                "The Access-Control-Allow-Origin header of answers."),
-        option("web.refresh-interval", &M::refresh_interval,
-               "Milliseconds between two requests of a dashboard.")
+        option("web.refresh-interval", &M::refresh_interval, "Milliseconds between two requests of a dashboard.")
             .at_least(1),
-        option(
-            "drey.web-ui", &M::web_ui,
-            "Flink's dashboard to serve: a flink-dist or flink-runtime-web jar, or a folder with "
-            "its index.html (drey up --web-ui).")
+        option("drey.web-ui", &M::web_ui,
+               "Flink's dashboard to serve: a flink-dist or flink-runtime-web jar, or a folder with "
+               "its index.html (drey up --web-ui).")
             .defaults_to("none"),
         option("rest.compat", &M::compat,
                "Whose Flink answers are made for: 2.x, 1.12, 1.11, or auto, which tells old Java "
@@ -79,8 +75,7 @@ struct RestOptions {
             .between(0, 100'000),
         option("drey.rest.access-log", &M::access_log, "Whether each request gets a log line."),
         option("drey.flink-version", &M::flink_version, "The version of Flink that answers name."),
-        option("drey.flink-revision", &M::flink_revision,
-               "The revision of Flink that answers name."),
+        option("drey.flink-revision", &M::flink_revision, "The revision of Flink that answers name."),
     };
   }
 };
@@ -106,8 +101,7 @@ struct RestSecurityOptions {
         option("drey.rest.auth.htpasswd-file", &M::htpasswd_file,
                "Logins: NAME:HASH lines with bcrypt hashes, as htpasswd -B writes them.")
             .defaults_to("none"),
-        option("drey.rest.auth.token-file", &M::token_file, "Bearer tokens: TOKEN ROLE lines.")
-            .defaults_to("none"),
+        option("drey.rest.auth.token-file", &M::token_file, "Bearer tokens: TOKEN ROLE lines.").defaults_to("none"),
         option("drey.rest.auth.roles", &M::roles,
                "NAME:ROLE of logins; roles are viewer, operator, submitter and admin, without one "
                "a login is a viewer."),

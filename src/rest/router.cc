@@ -66,8 +66,7 @@ std::optional<std::string> decode(std::string_view text, std::string* problem) {
       const int high = hex_digit(text[i + 1]);
       const int low = hex_digit(text[i + 2]);
       if (high < 0 || low < 0) {
-        *problem = fmt::format("invalid hex byte '{}' at index {} of '{}'", text.substr(i + 1, 2),
-                               i + 1, text);
+        *problem = fmt::format("invalid hex byte '{}' at index {} of '{}'", text.substr(i + 1, 2), i + 1, text);
         return std::nullopt;
       }
       out += static_cast<char>(high << 4 | low);
@@ -113,8 +112,7 @@ void take_range(const std::string& range, net::HttpResponse& response) {
   const auto number = [](std::string_view text) -> std::optional<std::uint64_t> {
     std::uint64_t value = 0;
     const auto done = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || done.ec != std::errc() || done.ptr != text.data() + text.size())
-      return std::nullopt;
+    if (text.empty() || done.ec != std::errc() || done.ptr != text.data() + text.size()) return std::nullopt;
     return value;
   };
   const auto first = number(std::string_view(range).substr(6, dash - 6));
@@ -131,16 +129,14 @@ void take_range(const std::string& range, net::HttpResponse& response) {
   response.status = 206;
   response.file->offset += begin;
   response.file->bytes = end - begin;
-  response.headers.emplace_back("content-range",
-                                fmt::format("bytes {}-{}/{}", begin, end - 1, size));
+  response.headers.emplace_back("content-range", fmt::format("bytes {}-{}/{}", begin, end - 1, size));
 }
 
 // Host part of "name:port", in lower case. Of what is neither the whole, which is then no name that
 // anybody allows.
 std::string host_of(std::string_view text) {
   std::size_t end = text.rfind(':');
-  if (end != std::string_view::npos && text.find_first_not_of("0123456789", end + 1) != text.npos)
-    end = text.npos;
+  if (end != std::string_view::npos && text.find_first_not_of("0123456789", end + 1) != text.npos) end = text.npos;
   std::string host(text.substr(0, end));
   for (char& c : host) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return host;
@@ -154,8 +150,7 @@ bool is_ip_literal(std::string_view host) {
 
 }  // namespace
 
-Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway,
-               RouterOptions options)
+Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway, RouterOptions options)
     : endpoints_(std::move(endpoints)),
       gateway_(gateway),
       options_(std::move(options)),
@@ -164,12 +159,11 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
       events_(std::make_unique<EventHub>(gateway, options_.events)) {
   // ':' sorts last at the first differing character: literals beat parameters.
   std::stable_sort(endpoints_.begin(), endpoints_.end(), [](const Endpoint& a, const Endpoint& b) {
-    return std::lexicographical_compare(
-        a.path.begin(), a.path.end(), b.path.begin(), b.path.end(), [](char x, char y) {
-          const int left = x == ':' ? 256 : static_cast<unsigned char>(x);
-          const int right = y == ':' ? 256 : static_cast<unsigned char>(y);
-          return left < right;
-        });
+    return std::lexicographical_compare(a.path.begin(), a.path.end(), b.path.begin(), b.path.end(), [](char x, char y) {
+      const int left = x == ':' ? 256 : static_cast<unsigned char>(x);
+      const int right = y == ':' ? 256 : static_cast<unsigned char>(y);
+      return left < right;
+    });
   });
   for (const Endpoint& endpoint : endpoints_) {
     patterns_.push_back(split(endpoint.path));
@@ -239,8 +233,8 @@ net::HttpResponse Router::refusal(const Refusal& refusal) const {
   Json errors = Json::array();
   if (raw.status >= 500 && raw.status != 503 && refusal.form == ErrorForm::kHandler) {
     errors.push("Internal server error.");
-    errors.push(fmt::format("<Exception on server side:\n{}\nEnd of exception on server side>",
-                            refusal.status.to_string()));
+    errors.push(
+        fmt::format("<Exception on server side:\n{}\nEnd of exception on server side>", refusal.status.to_string()));
   } else {
     errors.push(error_text(refusal));
   }
@@ -248,23 +242,18 @@ net::HttpResponse Router::refusal(const Refusal& refusal) const {
   return reply(std::move(raw));
 }
 
-std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request,
-                                                 const Endpoint* endpoint) const {
+std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request, const Endpoint* endpoint) const {
   // Against DNS rebinding and cross-site requests.
   const std::string host = host_of(request.header("host"));
   const auto& allowed = options_.allowed_hosts;
   if (!host.empty() && host != "localhost" && !is_ip_literal(host) &&
-      std::none_of(allowed.begin(), allowed.end(),
-                   [&](const std::string& name) { return host_of(name) == host; })) {
-    return bare(403,
-                fmt::format("The host name {} is not allowed. Add it to rest.allowed-hosts.", host),
-                false);
+      std::none_of(allowed.begin(), allowed.end(), [&](const std::string& name) { return host_of(name) == host; })) {
+    return bare(403, fmt::format("The host name {} is not allowed. Add it to rest.allowed-hosts.", host), false);
   }
   if (endpoint != nullptr && endpoint->access != Access::kView) {
     const std::string_view origin = request.header("origin");
     const auto scheme = origin.find("://");
-    const std::string_view authority =
-        scheme == std::string_view::npos ? origin : origin.substr(scheme + 3);
+    const std::string_view authority = scheme == std::string_view::npos ? origin : origin.substr(scheme + 3);
     // Another port of this machine is another origin.
     if (!origin.empty() && authority != request.header("host") && origin != options_.allow_origin) {
       return bare(403, fmt::format("Requests from the origin {} are not allowed.", origin), false);
@@ -272,19 +261,16 @@ std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request
   }
   if (options_.gatekeeper == nullptr) return std::nullopt;
   const Access needed = endpoint == nullptr ? Access::kView : endpoint->access;
-  const Verdict verdict =
-      options_.gatekeeper->judge(request.header("authorization"), request.peer, needed);
+  const Verdict verdict = options_.gatekeeper->judge(request.header("authorization"), request.peer, needed);
   if (verdict.status == 200) return std::nullopt;
   net::HttpResponse response = bare(verdict.status, verdict.why, true);
-  if (verdict.status == 401)
-    response.headers.emplace_back("www-authenticate", "Basic realm=\"drey\"");
+  if (verdict.status == 401) response.headers.emplace_back("www-authenticate", "Basic realm=\"drey\"");
   return response;
 }
 
 bool Router::keeps_files(const net::HttpRequest& head) const {
   const Matched matched = match(head.method, head.target);
-  return matched.endpoint != nullptr && matched.endpoint->takes_upload &&
-         !refused(head, matched.endpoint);
+  return matched.endpoint != nullptr && matched.endpoint->takes_upload && !refused(head, matched.endpoint);
 }
 
 Dialect Router::dialect_of(const net::HttpRequest& request, bool versioned) const {
@@ -294,17 +280,14 @@ Dialect Router::dialect_of(const net::HttpRequest& request, bool versioned) cons
   // Java clients up to 1.16 write their header names in title case (rest.md 8.3).
   bool title_case = false;
   for (const auto& [name, value] : request.headers) title_case = title_case || name == "Host";
-  return versioned && title_case && request.body == "{}" && request.header("user-agent").empty()
-             ? Dialect::k112
-             : Dialect::kFull;
+  return versioned && title_case && request.body == "{}" && request.header("user-agent").empty() ? Dialect::k112
+                                                                                                 : Dialect::kFull;
 }
 
-void Router::record(const Endpoint& endpoint, std::string_view peer, std::string_view method,
-                    std::string_view target, int status, Ticks began) {
+void Router::record(const Endpoint& endpoint, std::string_view peer, std::string_view method, std::string_view target,
+                    int status, Ticks began) {
   OperationCounters& counters = *counters_[static_cast<std::size_t>(&endpoint - endpoints_.data())];
-  const auto took =
-      std::chrono::duration_cast<std::chrono::microseconds>(env::posix().clock.ticks() - began)
-          .count();
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(env::posix().clock.ticks() - began).count();
   (status < 400   ? counters.answered
    : status < 500 ? counters.refused
                   : counters.failed)
@@ -313,22 +296,20 @@ void Router::record(const Endpoint& endpoint, std::string_view peer, std::string
   const auto& bounds = OperationCounters::kBounds;
   const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), took) - bounds.begin();
   counters.took[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
-  if (options_.access_log)
-    env::log_info("access", "{} {} {} {} {} us", peer, method, target, status, took);
+  if (options_.access_log) env::log_info("access", "{} {} {} {} {} us", peer, method, target, status, took);
 }
 
 void Router::handle(net::HttpRequest request, net::Responder respond) {
   const auto began = env::posix().clock.ticks();
   const std::uint64_t change = gateway_.changes();
-  const bool may_share = request.method == "GET" && !request.is_multipart &&
-                         (request.body.empty() || request.body == "{}");
+  const bool may_share =
+      request.method == "GET" && !request.is_multipart && (request.body.empty() || request.body == "{}");
   // An old client that leaves out /v1 has answers of its own; its key differs by the target.
   const Dialect form = may_share ? dialect_of(request, true) : Dialect::kFull;
   if (may_share) {
     if (const auto kept = answers_->find(request.target, form, change, began)) {
       if (auto no = refused(request, kept->endpoint)) return respond(std::move(*no));
-      record(*kept->endpoint, request.peer, request.method, request.target, kept->raw.status,
-             began);
+      record(*kept->endpoint, request.peer, request.method, request.target, kept->raw.status, began);
       return respond(reply(unless_known(kept->raw, request.header("if-none-match"))));
     }
   }
@@ -345,19 +326,16 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
                            {"access-control-max-age", "600"}};
       return respond(reply(std::move(preflight)));
     }
-    if (request.method != "GET")
-      return respond(bare(404, fmt::format("Not found: {}", request.target), true));
+    if (request.method != "GET") return respond(bare(404, fmt::format("Not found: {}", request.target), true));
     // The path as it was sent, without the prefix rule: /v1/index.html is no file.
     if (options_.web_ui) {
-      if (auto file = options_.web_ui->get(matched.whole, request.header("if-modified-since"),
-                                           Instant{now_ms()}))
+      if (auto file = options_.web_ui->get(matched.whole, request.header("if-modified-since"), Instant{now_ms()}))
         return respond(std::move(*file));
     }
     if (options_.web_ui && options_.web_ui->is_folder(matched.whole))
       return respond(bare(404, "File not found.", false));
     const std::string_view index = matched.whole.ends_with('/') ? "index.html" : "";
-    return respond(
-        bare(404, fmt::format("Unable to load requested file {}{}.", matched.whole, index), false));
+    return respond(bare(404, fmt::format("Unable to load requested file {}{}.", matched.whole, index), false));
   }
 
   RawCall call;
@@ -367,9 +345,8 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   call.router = this;
   call.head = &request;
   const std::string range(request.header("range"));
-  const auto finish = [this, respond, began, endpoint, method = request.method,
-                       target = request.target, peer = request.peer,
-                       range](net::HttpResponse response) {
+  const auto finish = [this, respond, began, endpoint, method = request.method, target = request.target,
+                       peer = request.peer, range](net::HttpResponse response) {
     if (response.file && response.status == 200) take_range(range, response);
     record(*endpoint, peer, method, target, response.status, began);
     respond(std::move(response));
@@ -385,8 +362,8 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     query.remove_prefix(std::min(end + 1, query.size()));
     const auto equals = pair.find('=');
     const auto key = decode(pair.substr(0, equals), &problem);
-    const auto value = decode(
-        equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), &problem);
+    const auto value =
+        decode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), &problem);
     if (!key || !value) return finish(bare(400, problem, true));
     if (!key->empty()) call.query.emplace(*key, *value);
   }
@@ -396,8 +373,7 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
       const Code code = request.parts_problem.code();
       const std::string& why = request.parts_problem.message();
       if (code == Code::kInvalidArgument) return finish(bare(400, why, false));
-      return finish(
-          bare(code == Code::kResourceExhausted ? 507 : 500, "File upload failed. " + why, false));
+      return finish(bare(code == Code::kResourceExhausted ? 507 : 500, "File upload failed. " + why, false));
     }
     for (net::Part& part : request.parts) {
       if (!part.file_name && part.name != "request")
@@ -416,9 +392,8 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   if (!request.body.empty()) {
     auto body = Json::parse(request.body);
     if (!body.ok() || !body->is_object()) {
-      return finish(refusal(
-          {fail(Code::kInvalidArgument, fmt::format("Request did not match expected format {}.",
-                                                    endpoint->request_name))}));
+      return finish(refusal({fail(Code::kInvalidArgument,
+                                  fmt::format("Request did not match expected format {}.", endpoint->request_name))}));
     }
     call.body = std::move(*body);
   }
@@ -442,38 +417,32 @@ std::string Router::operation_metrics() const {
     const OperationCounters& c = *counters_[i];
     const std::int64_t total = c.answered + c.refused + c.failed;
     if (total == 0) continue;
-    const std::string operation =
-        fmt::format("verb=\"{}\",path=\"{}\"", endpoints_[i].verb, endpoints_[i].path);
-    for (const auto& [outcome, count] : {std::pair{"ok", c.answered.load()},
-                                         {"refused", c.refused.load()},
-                                         {"failed", c.failed.load()}})
-      fmt::format_to(std::back_inserter(out), "drey_rest_requests_total{{{},outcome=\"{}\"}} {}\n",
-                     operation, outcome, count);
+    const std::string operation = fmt::format("verb=\"{}\",path=\"{}\"", endpoints_[i].verb, endpoints_[i].path);
+    for (const auto& [outcome, count] :
+         {std::pair{"ok", c.answered.load()}, {"refused", c.refused.load()}, {"failed", c.failed.load()}})
+      fmt::format_to(std::back_inserter(out), "drey_rest_requests_total{{{},outcome=\"{}\"}} {}\n", operation, outcome,
+                     count);
     std::int64_t below = 0;
     for (std::size_t b = 0; b < c.took.size(); ++b) {
       below += c.took[b];
-      const std::string bound =
-          b < OperationCounters::kBounds.size()
-              ? fmt::format("{}", static_cast<double>(OperationCounters::kBounds[b]) / 1e6)
-              : "+Inf";
-      fmt::format_to(std::back_inserter(out),
-                     "drey_rest_request_duration_seconds_bucket{{{},le=\"{}\"}} {}\n", operation,
-                     bound, below);
+      const std::string bound = b < OperationCounters::kBounds.size()
+                                    ? fmt::format("{}", static_cast<double>(OperationCounters::kBounds[b]) / 1e6)
+                                    : "+Inf";
+      fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_bucket{{{},le=\"{}\"}} {}\n",
+                     operation, bound, below);
     }
-    fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_sum{{{}}} {}\n",
-                   operation, static_cast<double>(c.took_us) / 1e6);
-    fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_count{{{}}} {}\n",
-                   operation, total);
+    fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_sum{{{}}} {}\n", operation,
+                   static_cast<double>(c.took_us) / 1e6);
+    fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_count{{{}}} {}\n", operation, total);
   }
   return out;
 }
 
 std::vector<Endpoint> all_endpoints() {
   std::vector<Endpoint> all;
-  for (auto& family :
-       {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(),
-        checkpoint_endpoints(), rescale_endpoints(), event_endpoints(), operation_endpoints(),
-        jar_endpoints(), task_manager_endpoints(), metric_endpoints(), log_endpoints()}) {
+  for (auto& family : {application_endpoints(), cluster_endpoints(), job_endpoints(), vertex_endpoints(),
+                       checkpoint_endpoints(), rescale_endpoints(), event_endpoints(), operation_endpoints(),
+                       jar_endpoints(), task_manager_endpoints(), metric_endpoints(), log_endpoints()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -80,15 +80,13 @@ struct Endpoint {
   ShapeOf request_shape = nullptr;                     // null: no body is wanted
   std::string_view request_name = "EmptyRequestBody";  // how errors name the body's type
   ShapeOf response_shape = nullptr;
-  void (*handle)(const Endpoint&, const RawCall&, gateway::ClusterGateway&, Answer,
-                 Refuse) = nullptr;
+  void (*handle)(const Endpoint&, const RawCall&, gateway::ClusterGateway&, Answer, Refuse) = nullptr;
 };
 
 // How often an operation was called and how long it took; one writer at a time is not assumed.
 struct OperationCounters {
   // Upper bounds of the buckets of `took`, in microseconds; the last bucket has none.
-  static constexpr std::array<std::int64_t, 8> kBounds{100,    500,     1'000,     5'000,
-                                                       10'000, 100'000, 1'000'000, 10'000'000};
+  static constexpr std::array<std::int64_t, 8> kBounds{100, 500, 1'000, 5'000, 10'000, 100'000, 1'000'000, 10'000'000};
   std::atomic<std::int64_t> answered{0};
   std::atomic<std::int64_t> refused{0};  // 4xx
   std::atomic<std::int64_t> failed{0};   // 5xx
@@ -135,15 +133,14 @@ class Router {
   };
   Matched match(std::string_view verb, std::string_view target) const;
   // Host, origin and login: the answer to who must not go on.
-  std::optional<net::HttpResponse> refused(const net::HttpRequest& request,
-                                           const Endpoint* endpoint) const;
+  std::optional<net::HttpResponse> refused(const net::HttpRequest& request, const Endpoint* endpoint) const;
   Dialect dialect_of(const net::HttpRequest& request, bool versioned) const;
   net::HttpResponse reply(RawReply raw) const;
   net::HttpResponse bare(int status, std::string_view text, bool cors) const;
   net::HttpResponse refusal(const Refusal& refusal) const;
   // Counts and logs an answer.
-  void record(const Endpoint& endpoint, std::string_view peer, std::string_view method,
-              std::string_view target, int status, Ticks began);
+  void record(const Endpoint& endpoint, std::string_view peer, std::string_view method, std::string_view target,
+              int status, Ticks began);
 
   std::vector<Endpoint> endpoints_;
   std::vector<std::vector<std::string>> patterns_;  // of endpoints_, split at '/'

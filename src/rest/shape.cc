@@ -11,9 +11,7 @@ namespace {
 
 using Kind = Shape::Kind;
 
-const void* member(const Row& row, const void* value) {
-  return static_cast<const char*>(value) + row.offset;
-}
+const void* member(const Row& row, const void* value) { return static_cast<const char*>(value) + row.offset; }
 void* member(const Row& row, void* value) { return static_cast<char*>(value) + row.offset; }
 
 std::string upper(std::string_view text) {
@@ -90,9 +88,8 @@ bool read_json(const Shape& shape, const Json& json, void* value) {
   switch (shape.kind) {
     case Kind::kMessage:
       if (!json.is_object()) return false;
-      return std::all_of(shape.rows.begin(), shape.rows.end(), [&](const Row& row) {
-        return read_json(row.shape(), json[row.name], member(row, value));
-      });
+      return std::all_of(shape.rows.begin(), shape.rows.end(),
+                         [&](const Row& row) { return read_json(row.shape(), json[row.name], member(row, value)); });
     case Kind::kArray:
       if (!json.is_array()) return false;
       for (const Json& element : json.elements()) {
@@ -113,8 +110,8 @@ bool read_json(const Shape& shape, const Json& json, void* value) {
     }
     case Kind::kWord: {
       const auto text = json.text();
-      const bool known = text && std::any_of(shape.words.begin(), shape.words.end(),
-                                             [&](const Word& w) { return w.text == *text; });
+      const bool known =
+          text && std::any_of(shape.words.begin(), shape.words.end(), [&](const Word& w) { return w.text == *text; });
       return known && shape.read(json, value);
     }
     default:
@@ -128,8 +125,7 @@ bool read_parameter(const Shape& shape, std::string_view text, void* value) {
       std::size_t at = 0;
       while (at < text.size()) {
         const std::size_t comma = std::min(text.find(',', at), text.size());
-        if (comma > at &&
-            !read_parameter(shape.element(), text.substr(at, comma - at), shape.add(value, "")))
+        if (comma > at && !read_parameter(shape.element(), text.substr(at, comma - at), shape.add(value, "")))
           return false;
         at = comma + 1;
       }
@@ -153,8 +149,7 @@ bool read_parameter(const Shape& shape, std::string_view text, void* value) {
 
 std::string_view simple_name(const Shape& shape) {
   const auto colon = shape.urn.rfind(':');
-  return shape.urn.empty() ? "EmptyRequestBody"
-                           : shape.urn.substr(colon == std::string_view::npos ? 0 : colon + 1);
+  return shape.urn.empty() ? "EmptyRequestBody" : shape.urn.substr(colon == std::string_view::npos ? 0 : colon + 1);
 }
 
 Json openapi_schema(const Shape& shape, Json& components) {
@@ -163,10 +158,8 @@ Json openapi_schema(const Shape& shape, Json& components) {
     case Kind::kMessage: {
       std::string name;
       for (const char c : shape.urn) name += c == ':' ? '.' : c;
-      if (!name.empty() && !components[name].is_null())
-        return Json::object({{"$ref", "#/components/schemas/" + name}});
-      if (!name.empty())
-        components.set(name, typed("object"));  // second sight of a message that holds itself
+      if (!name.empty() && !components[name].is_null()) return Json::object({{"$ref", "#/components/schemas/" + name}});
+      if (!name.empty()) components.set(name, typed("object"));  // second sight of a message that holds itself
       Json properties = Json::object();
       for (const Row& row : shape.rows) {
         Json schema = openapi_schema(row.shape(), components);
@@ -183,8 +176,7 @@ Json openapi_schema(const Shape& shape, Json& components) {
     case Kind::kArray:
       return typed("array").set("items", openapi_schema(shape.element(), components));
     case Kind::kMap:
-      return typed("object").set("additionalProperties",
-                                 openapi_schema(shape.element(), components));
+      return typed("object").set("additionalProperties", openapi_schema(shape.element(), components));
     case Kind::kOptional:
       return openapi_schema(shape.element(), components);
     case Kind::kWord: {
@@ -213,9 +205,8 @@ Json openapi_schema(const Shape& shape, Json& components) {
 namespace leaf {
 
 void write_quoted(std::string_view text, std::string& out) {
-  const bool is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-  });
+  const bool is_plain = std::all_of(text.begin(), text.end(),
+                                    [](unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; });
   if (!is_plain) {
     out += Json(text).to_string();
     return;
@@ -224,9 +215,7 @@ void write_quoted(std::string_view text, std::string& out) {
   out += text;
   out += '"';
 }
-void write_text(const void* value, std::string& out) {
-  write_quoted(*static_cast<const std::string*>(value), out);
-}
+void write_text(const void* value, std::string& out) { write_quoted(*static_cast<const std::string*>(value), out); }
 bool read_text(const Json& json, void* value) {
   auto text = json.text();
   if (text) *static_cast<std::string*>(value) = std::move(*text);
@@ -255,26 +244,20 @@ bool read_int(const Json& json, void* value) {
   *static_cast<std::int32_t*>(value) = static_cast<std::int32_t>(*number);
   return true;
 }
-void write_real(const void* value, std::string& out) {
-  out += Json(*static_cast<const double*>(value)).to_string();
-}
+void write_real(const void* value, std::string& out) { out += Json(*static_cast<const double*>(value)).to_string(); }
 bool read_real(const Json& json, void* value) {
   auto number = json.real();
   if (!number && json.is_string() && *json.text() == "NaN") number = std::nan("");
   if (number) *static_cast<double*>(value) = *number;
   return number.has_value();
 }
-void write_boolean(const void* value, std::string& out) {
-  out += *static_cast<const bool*>(value) ? "true" : "false";
-}
+void write_boolean(const void* value, std::string& out) { out += *static_cast<const bool*>(value) ? "true" : "false"; }
 bool read_boolean(const Json& json, void* value) {
   const auto flag = json.boolean();
   if (flag) *static_cast<bool*>(value) = *flag;
   return flag.has_value();
 }
-void write_any(const void* value, std::string& out) {
-  out += static_cast<const Json*>(value)->to_string();
-}
+void write_any(const void* value, std::string& out) { out += static_cast<const Json*>(value)->to_string(); }
 bool read_any(const Json& json, void* value) {
   *static_cast<Json*>(value) = json;
   return true;

@@ -85,20 +85,7 @@ struct Row {
 };
 
 struct Shape {
-  enum class Kind {
-    kMessage,
-    kArray,
-    kMap,
-    kOptional,
-    kText,
-    kWord,
-    kId,
-    kWhole,
-    kReal,
-    kBoolean,
-    kAny,
-    kFile
-  };
+  enum class Kind { kMessage, kArray, kMap, kOptional, kText, kWord, kId, kWhole, kReal, kBoolean, kAny, kFile };
   Kind kind = Kind::kAny;
   // Of a message.
   std::string_view urn, urn_v1;
@@ -183,8 +170,7 @@ Shape message_shape() {
   wire::for_each_field<M>([&]<typename Member>(const wire::FieldRow<M, Member>& row) {
     const auto* at = reinterpret_cast<const char*>(&(sample.*row.member));
     const auto offset = static_cast<std::size_t>(at - reinterpret_cast<const char*>(&sample));
-    shape.rows.push_back(
-        {row.name, row.doc, row.eras, row.null_when_empty, offset, &shape_of<Member>});
+    shape.rows.push_back({row.name, row.doc, row.eras, row.null_when_empty, offset, &shape_of<Member>});
   });
   return shape;
 }
@@ -202,12 +188,8 @@ Shape make_shape() {
     shape.kind = Shape::Kind::kMap;
     shape.element = &shape_of<Element>;
     shape.size = [](const void* v) { return static_cast<const T*>(v)->size(); };
-    shape.item = [](const void* v, std::size_t i) -> const void* {
-      return &(*static_cast<const T*>(v))[i].second;
-    };
-    shape.key = [](const void* v, std::size_t i) -> std::string_view {
-      return (*static_cast<const T*>(v))[i].first;
-    };
+    shape.item = [](const void* v, std::size_t i) -> const void* { return &(*static_cast<const T*>(v))[i].second; };
+    shape.key = [](const void* v, std::size_t i) -> std::string_view { return (*static_cast<const T*>(v))[i].first; };
     shape.add = [](void* v, std::string_view key) -> void* {
       return &static_cast<T*>(v)->emplace_back(std::string(key), Element{}).second;
     };
@@ -215,34 +197,20 @@ Shape make_shape() {
     shape.kind = Shape::Kind::kArray;
     shape.element = &shape_of<typename T::value_type>;
     shape.size = [](const void* v) { return static_cast<const T*>(v)->size(); };
-    shape.item = [](const void* v, std::size_t i) -> const void* {
-      return &(*static_cast<const T*>(v))[i];
-    };
-    shape.add = [](void* v, std::string_view) -> void* {
-      return &static_cast<T*>(v)->emplace_back();
-    };
+    shape.item = [](const void* v, std::size_t i) -> const void* { return &(*static_cast<const T*>(v))[i]; };
+    shape.add = [](void* v, std::string_view) -> void* { return &static_cast<T*>(v)->emplace_back(); };
   } else if constexpr (kIsOptional<T>) {
     shape.kind = Shape::Kind::kOptional;
     shape.element = &shape_of<typename T::value_type>;
-    shape.size = [](const void* v) {
-      return static_cast<const T*>(v)->has_value() ? std::size_t{1} : std::size_t{0};
-    };
-    shape.item = [](const void* v, std::size_t) -> const void* {
-      return &**static_cast<const T*>(v);
-    };
+    shape.size = [](const void* v) { return static_cast<const T*>(v)->has_value() ? std::size_t{1} : std::size_t{0}; };
+    shape.item = [](const void* v, std::size_t) -> const void* { return &**static_cast<const T*>(v); };
     shape.add = [](void* v, std::string_view) -> void* { return &static_cast<T*>(v)->emplace(); };
   } else if constexpr (kIsWord<T>) {
     shape.kind = Shape::Kind::kWord;
     shape.words = words_of(static_cast<const T*>(nullptr));
-    shape.key = [](const void* v, std::size_t) -> std::string_view {
-      return static_cast<const T*>(v)->text;
-    };
-    shape.write = [](const void* v, std::string& out) {
-      leaf::write_text(&static_cast<const T*>(v)->text, out);
-    };
-    shape.read = [](const Json& json, void* v) {
-      return leaf::read_text(json, &static_cast<T*>(v)->text);
-    };
+    shape.key = [](const void* v, std::size_t) -> std::string_view { return static_cast<const T*>(v)->text; };
+    shape.write = [](const void* v, std::string& out) { leaf::write_text(&static_cast<const T*>(v)->text, out); };
+    shape.read = [](const Json& json, void* v) { return leaf::read_text(json, &static_cast<T*>(v)->text); };
   } else if constexpr (kIsId<T>) {
     shape.kind = Shape::Kind::kId;
     shape.write = [](const void* v, std::string& out) {

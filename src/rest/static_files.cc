@@ -51,8 +51,7 @@ std::string http_date(Instant at) {
   }
   const CivilDate date = civil_from_days(days);
   return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[((days % 7) + 7) % 7], date.day,
-                     kMonths[date.month - 1], date.year, seconds / 3600, seconds / 60 % 60,
-                     seconds % 60);
+                     kMonths[date.month - 1], date.year, seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
 Result<StaticFiles> StaticFiles::make(const std::string& folder, env::FileSystem& files) {
@@ -66,8 +65,7 @@ Result<StaticFiles> StaticFiles::make(const std::string& folder, env::FileSystem
 
 Status StaticFiles::add(const std::string& folder, const std::string& prefix, int depth) {
   if (depth > kDepthMax) {
-    return fail(Code::kResourceExhausted,
-                fmt::format("Folders lie more than {} deep: {}", kDepthMax, folder));
+    return fail(Code::kResourceExhausted, fmt::format("Folders lie more than {} deep: {}", kDepthMax, folder));
   }
   DREY_TRY_ASSIGN(const auto names, files_->list(folder));
   for (const std::string& name : names) {
@@ -80,8 +78,7 @@ Status StaticFiles::add(const std::string& folder, const std::string& prefix, in
       continue;
     }
     if (by_name_.size() == kFilesMax) {
-      return fail(Code::kResourceExhausted,
-                  fmt::format("It has more than {} files: folder={}", kFilesMax, folder));
+      return fail(Code::kResourceExhausted, fmt::format("It has more than {} files: folder={}", kFilesMax, folder));
     }
     by_name_[prefix + name] = {path, stat.modified};
   }
@@ -94,12 +91,10 @@ bool StaticFiles::is_folder(std::string_view path) const {
   return !path.ends_with('/') && first != by_name_.end() && first->first.starts_with(prefix);
 }
 
-std::optional<net::HttpResponse> StaticFiles::get(std::string_view path,
-                                                  std::string_view if_modified_since,
+std::optional<net::HttpResponse> StaticFiles::get(std::string_view path, std::string_view if_modified_since,
                                                   Instant now) const {
   while (path.starts_with("//")) path.remove_prefix(1);
-  const auto found =
-      by_name_.find(path.ends_with('/') ? std::string(path) + "index.html" : std::string(path));
+  const auto found = by_name_.find(path.ends_with('/') ? std::string(path) + "index.html" : std::string(path));
   if (found == by_name_.end()) return std::nullopt;
   net::HttpResponse answer;
   const std::string modified = http_date(found->second.modified);

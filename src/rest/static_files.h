@@ -24,8 +24,7 @@ class StaticFiles {
   static Result<StaticFiles> make(const std::string& folder, env::FileSystem& files);
 
   // 200, or 304 when `if_modified_since` is the file's own time; nullopt: there is no such file.
-  std::optional<net::HttpResponse> get(std::string_view path, std::string_view if_modified_since,
-                                       Instant now) const;
+  std::optional<net::HttpResponse> get(std::string_view path, std::string_view if_modified_since, Instant now) const;
 
   // Whether files lie below this path.
   bool is_folder(std::string_view path) const;

@@ -42,8 +42,7 @@ TEST_F(StaticFilesTest, ADirectoryMeansItsIndexAndTypesGoByTheEnding) {
   EXPECT_EQ(page->body, "<p>page</p>");
   EXPECT_THAT(page->headers, Contains(Pair("content-type", "text/html")));
   EXPECT_THAT(page->headers, Contains(Pair("cache-control", "private, max-age=300")));
-  EXPECT_THAT(files.get("/assets/a.svg", "", now_)->headers,
-              Contains(Pair("content-type", "image/svg+xml")));
+  EXPECT_THAT(files.get("/assets/a.svg", "", now_)->headers, Contains(Pair("content-type", "image/svg+xml")));
 }
 
 TEST_F(StaticFilesTest, TheFilesOwnTimeIsNotModified) {
@@ -64,9 +63,8 @@ TEST_F(StaticFilesTest, TheFilesOwnTimeIsNotModified) {
 
 TEST_F(StaticFilesTest, NothingOutsideAndNothingHiddenIsServed) {
   const StaticFiles files = made();
-  for (const char* path :
-       {"/assets", "/assets/", "/.hidden", "/../secret.txt", "/assets/../../secret.txt",
-        "/%2e%2e/secret.txt", "/..\\secret.txt", "index.html", "", "/nothing"}) {
+  for (const char* path : {"/assets", "/assets/", "/.hidden", "/../secret.txt", "/assets/../../secret.txt",
+                           "/%2e%2e/secret.txt", "/..\\secret.txt", "index.html", "", "/nothing"}) {
     EXPECT_FALSE(files.get(path, "", now_).has_value()) << path;
   }
 }

@@ -14,8 +14,7 @@ class Tag {
     add_byte(0xff);  // no UTF-8 has it: texts do not run into each other
   }
   void add(std::int64_t number) {
-    for (int i = 0; i < 8; ++i)
-      add_byte(static_cast<unsigned char>(static_cast<std::uint64_t>(number) >> (8 * i)));
+    for (int i = 0; i < 8; ++i) add_byte(static_cast<unsigned char>(static_cast<std::uint64_t>(number) >> (8 * i)));
   }
   std::uint64_t value() const { return value_; }
 

@@ -27,8 +27,7 @@ class Writer {
         return type_of(shape.element());
       case Kind::kWord: {
         std::string out;
-        for (const Word& word : shape.words)
-          out += fmt::format("{}\"{}\"", out.empty() ? "" : " | ", word.text);
+        for (const Word& word : shape.words) out += fmt::format("{}\"{}\"", out.empty() ? "" : " | ", word.text);
         return out;
       }
       case Kind::kWhole:
@@ -48,16 +47,15 @@ class Writer {
   }
 
   // Fields of a message that somebody sends may all be left out.
-  std::string literal(const Shape& shape, std::string_view between, std::string_view open,
-                      std::string_view close, bool sent = false) {
+  std::string literal(const Shape& shape, std::string_view between, std::string_view open, std::string_view close,
+                      bool sent = false) {
     std::string out;
     for (const Row& row : shape.rows) {
       const Shape& inner = row.shape();
       const bool may_lack = inner.kind == Kind::kOptional && !row.null_when_empty;
       std::string type = type_of(inner);
       if (row.null_when_empty) type += " | null";
-      out += fmt::format("{}\"{}\"{}: {}", out.empty() ? open : between, row.name,
-                         may_lack || sent ? "?" : "", type);
+      out += fmt::format("{}\"{}\"{}: {}", out.empty() ? open : between, row.name, may_lack || sent ? "?" : "", type);
     }
     return out.empty() ? "Record<string, never>" : out + std::string(close);
   }
@@ -124,8 +122,7 @@ export class DreyClient {
 // A parameter is a text on its way, whatever it is in a body.
 std::string parameter_type(Writer& writer, const Shape& shape) {
   if (shape.kind == Kind::kOptional) return parameter_type(writer, shape.element());
-  if (shape.kind == Kind::kArray)
-    return fmt::format("Array<{}>", parameter_type(writer, shape.element()));
+  if (shape.kind == Kind::kArray) return fmt::format("Array<{}>", parameter_type(writer, shape.element()));
   return shape.kind == Kind::kReal ? "number" : writer.type_of(shape);
 }
 
@@ -140,26 +137,23 @@ std::string method_of(Writer& writer, const Endpoint& endpoint) {
     rest.remove_prefix(end);
     // The server decodes the whole path, then each token.
     target += token.starts_with(':')
-                  ? fmt::format("/${{encodeURIComponent(encodeURIComponent(path[\"{}\"]))}}",
-                                token.substr(1))
+                  ? fmt::format("/${{encodeURIComponent(encodeURIComponent(path[\"{}\"]))}}", token.substr(1))
                   : fmt::format("/{}", token);
   }
   const auto parameters = [&](const Shape& shape, const char* mark) {
     std::string out;
     for (const Row& row : shape.rows)
-      out += fmt::format("{}\"{}\"{}: {}", out.empty() ? "{ " : "; ", row.name, mark,
-                         parameter_type(writer, row.shape()));
+      out +=
+          fmt::format("{}\"{}\"{}: {}", out.empty() ? "{ " : "; ", row.name, mark, parameter_type(writer, row.shape()));
     return out + " }";
   };
-  if (!endpoint.path_shape().rows.empty())
-    arguments.push_back("path: " + parameters(endpoint.path_shape(), ""));
+  if (!endpoint.path_shape().rows.empty()) arguments.push_back("path: " + parameters(endpoint.path_shape(), ""));
   const bool is_text = endpoint.response_shape().kind == Kind::kFile;
   std::string call = fmt::format("\"{}\", `{}`", endpoint.verb, target);
   if (endpoint.request_shape != nullptr && endpoint.verb != "GET" && !endpoint.takes_upload) {
     const Shape& body = endpoint.request_shape();
-    arguments.push_back("body: " + (body.kind == Kind::kMessage
-                                        ? writer.literal(body, "; ", "{ ", " }", true)
-                                        : writer.type_of(body)));
+    arguments.push_back(
+        "body: " + (body.kind == Kind::kMessage ? writer.literal(body, "; ", "{ ", " }", true) : writer.type_of(body)));
   } else if (endpoint.takes_upload) {
     arguments.push_back("body: FormData");
   }
@@ -170,17 +164,15 @@ std::string method_of(Writer& writer, const Endpoint& endpoint) {
   if (has_query || has_body) call += has_query ? ", query" : ", {}";
   if (has_body) call += ", body";
   const std::string type = is_text ? "string" : writer.type_of(endpoint.response_shape());
-  return fmt::format("\n  // {}\n  {}({}): Promise<{}> {{\n    return this.{}({});\n  }}\n",
-                     endpoint.summary, operation_id(endpoint), fmt::join(arguments, ", "), type,
-                     is_text ? "text" : "json", call);
+  return fmt::format("\n  // {}\n  {}({}): Promise<{}> {{\n    return this.{}({});\n  }}\n", endpoint.summary,
+                     operation_id(endpoint), fmt::join(arguments, ", "), type, is_text ? "text" : "json", call);
 }
 
 }  // namespace
 
 std::string operation_id(const Endpoint& endpoint) {
   std::string id;
-  for (const char c : endpoint.verb)
-    id += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const char c : endpoint.verb) id += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   for (const char c : endpoint.path) {
     if (c == ':') continue;
     id += c == '/' || c == '-' || c == '.' ? '_' : c;

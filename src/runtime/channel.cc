@@ -5,9 +5,9 @@
 
 namespace drey::runtime {
 
-// Two questions are asked against the other side's stores: "is it asleep, so that I must wake it?" and "is there anything
-// left, or may I sleep?". Each side stores what it did before it loads what the other did, all sequentially consistent: of
-// two that do so at the same time at least one sees the other.
+// Two questions are asked against the other side's stores: "is it asleep, so that I must wake it?" and "is there
+// anything left, or may I sleep?". Each side stores what it did before it loads what the other did, all sequentially
+// consistent: of two that do so at the same time at least one sees the other.
 
 Channel::~Channel() {
   delete ahead_.load();

@@ -25,8 +25,8 @@ namespace drey::runtime {
 struct Item {
   enum class Kind : std::uint8_t {
     kBatch,
-    kWatermark,    // value
-    kIdle,         // value: 1 idle, 0 active
+    kWatermark,  // value
+    kIdle,       // value: 1 idle, 0 active
     kBarrier,
     kEndOfData,    // no more rows; barriers still come
     kEndOfChannel  // nothing comes any more
@@ -66,15 +66,13 @@ class Channel {
   // Asks to be woken when there is credit again: when half of both bounds is free. Returns false, asking nothing, when
   // there is credit already.
   bool wait_for_credit();
-  // Asks to be woken when at most `level` bytes are left. Returns false, asking nothing, when that is so already. The last
-  // of these two calls counts.
+  // Asks to be woken when at most `level` bytes are left. Returns false, asking nothing, when that is so already. The
+  // last of these two calls counts.
   bool wait_for_level(std::uint64_t level);
 
   // Consumer.
   bool pop(Item& item);
-  bool is_empty() const {
-    return popped_.load() == pushed_.load() && ahead_.load() == nullptr;
-  }
+  bool is_empty() const { return popped_.load() == pushed_.load() && ahead_.load() == nullptr; }
   void finish(std::uint64_t bytes);
 
   // Any thread; what was true at some moment of the call.

@@ -206,8 +206,7 @@ TEST(Channel, TwoThreadsThatSleepMissNothing) {
     while (!channel.has_credit()) {
       if (channel.wait_for_credit()) producer.wait(Nanos(3'600'000'000'000));
     }
-    channel.push(i % 3 == 0 ? batch(i, static_cast<std::uint32_t>(i % 20 + 1), pool)
-                            : watermark(i));
+    channel.push(i % 3 == 0 ? batch(i, static_cast<std::uint32_t>(i % 20 + 1), pool) : watermark(i));
   }
   reads.reset();  // joins
   EXPECT_EQ(wrong, 0);

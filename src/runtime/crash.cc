@@ -83,8 +83,7 @@ void on_crash(int signal_number, siginfo_t*, void* context) {
     int first = 0;
     while (first < count && reinterpret_cast<std::uint64_t>(frames[first]) != at) ++first;
     put_address(descriptor, at);
-    for (int i = first + 1; i < count; ++i)
-      put_address(descriptor, reinterpret_cast<std::uint64_t>(frames[i]) - 1);
+    for (int i = first + 1; i < count; ++i) put_address(descriptor, reinterpret_cast<std::uint64_t>(frames[i]) - 1);
     put(descriptor, "\n");
     if (const int maps = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC); maps >= 0) {
       char part[4096];
@@ -107,8 +106,7 @@ bool is_job_code(const std::string& module) {
 }  // namespace
 
 Status install_crash_handler(const std::string& path) {
-  if (path.size() >= sizeof g_path)
-    return fail(Code::kInvalidArgument, "The path of the crash report is too long");
+  if (path.size() >= sizeof g_path) return fail(Code::kInvalidArgument, "The path of the crash report is too long");
   std::memcpy(g_path, path.c_str(), path.size() + 1);
   // backtrace() loads libgcc at its first call, which must not happen in a handler.
   void* frame[1];
@@ -116,13 +114,11 @@ Status install_crash_handler(const std::string& path) {
   stack_t stack{};
   stack.ss_sp = g_stack;
   stack.ss_size = sizeof g_stack;
-  if (sigaltstack(&stack, nullptr) != 0)
-    return fail(Code::kIo, fmt::format("sigaltstack: errno={}", errno));
+  if (sigaltstack(&stack, nullptr) != 0) return fail(Code::kIo, fmt::format("sigaltstack: errno={}", errno));
   struct sigaction action {};
   action.sa_sigaction = on_crash;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_SIGINFO);
-  for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT})
-    sigaction(number, &action, nullptr);
+  for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(number, &action, nullptr);
   return {};
 }
 
@@ -134,8 +130,7 @@ CrashReport take_crash_report(const std::string& path) {
   static_cast<void>(files.remove(path));
   const std::string& text = *read;
   const std::size_t summary_end = std::min(text.find('\n'), text.size());
-  const std::size_t stack_end =
-      std::min(text.find('\n', std::min(summary_end + 1, text.size())), text.size());
+  const std::size_t stack_end = std::min(text.find('\n', std::min(summary_end + 1, text.size())), text.size());
   report.summary = text.substr(0, summary_end);
   if (stack_end >= text.size()) return report;
   auto symbols = Symbols::of_maps(text.substr(stack_end + 1));

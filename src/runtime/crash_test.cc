@@ -62,8 +62,8 @@ TEST_F(CrashTest, AbortIsReported) {
 
 TEST_F(CrashTest, AReportIsTakenOnceAndADamagedOneIsNoTrouble) {
   env::FileSystem& files = env::posix().files;
-  for (const char* text : {"", "SIGSEGV", "SIGSEGV in a\n", "SIGSEGV in a\nzzz\n",
-                           "SIGSEGV in a\n7f00 8\n", "SIGSEGV in a\n7f00 8\ngarbage\n"}) {
+  for (const char* text : {"", "SIGSEGV", "SIGSEGV in a\n", "SIGSEGV in a\nzzz\n", "SIGSEGV in a\n7f00 8\n",
+                           "SIGSEGV in a\n7f00 8\ngarbage\n"}) {
     ASSERT_TRUE(files.write_atomic(path_, text).ok());
     const CrashReport report = take_crash_report(path_);
     EXPECT_THAT(text, StartsWith(report.summary));

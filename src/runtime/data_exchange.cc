@@ -15,10 +15,10 @@ namespace {
 using wire::field;
 
 constexpr std::uint32_t kDataVersion = 1;
-constexpr int kItemsPerTurn = 16;                        // of one channel, then others have theirs
-constexpr std::uint64_t kPartBytesMax = 64u << 20;       // a larger batch goes in parts
+constexpr int kItemsPerTurn = 16;                   // of one channel, then others have theirs
+constexpr std::uint64_t kPartBytesMax = 64u << 20;  // a larger batch goes in parts
 constexpr std::size_t kUnknownPeersMax = 1024;
-constexpr std::size_t kNewestMax = 10'000;               // jobs whose last incarnation is remembered
+constexpr std::size_t kNewestMax = 10'000;  // jobs whose last incarnation is remembered
 
 struct Hello {
   std::uint32_t version = kDataVersion;
@@ -37,7 +37,9 @@ static_assert(wire::EveryMemberHasARow<Hello>);
 struct Answer {
   bool accepted = false;
   std::string why;
-  static constexpr auto fields() { return std::tuple{field("accepted", &Answer::accepted), field("why", &Answer::why)}; }
+  static constexpr auto fields() {
+    return std::tuple{field("accepted", &Answer::accepted), field("why", &Answer::why)};
+  }
 };
 static_assert(wire::EveryMemberHasARow<Answer>);
 
@@ -149,9 +151,14 @@ struct DataExchange::Peer {
   std::uint32_t sender = 0;
 };
 
-DataExchange::DataExchange(DataExchangeOptions options, env::Env& env, std::shared_ptr<void> pools, data::BlockPool& blocks)
-    : options_(std::move(options)), env_(env), pools_(std::move(pools)), blocks_(blocks),
-      credit_quantum_(std::max<std::uint64_t>(options_.channel_bytes / 8, 1)), door_(std::make_shared<Door>()),
+DataExchange::DataExchange(DataExchangeOptions options, env::Env& env, std::shared_ptr<void> pools,
+                           data::BlockPool& blocks)
+    : options_(std::move(options)),
+      env_(env),
+      pools_(std::move(pools)),
+      blocks_(blocks),
+      credit_quantum_(std::max<std::uint64_t>(options_.channel_bytes / 8, 1)),
+      door_(std::make_shared<Door>()),
       loop_(env.threads.make_loop("data")) {
   door_->loop = loop_.get();
 }
@@ -162,11 +169,13 @@ DataExchange::~DataExchange() {
     door_->loop = nullptr;
   }
   listener_.reset();
-  // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that its work uses.
+  // Not loop_.reset(): it clears the pointer before it has waited for the loop, which reads it. It goes before all that
+  // its work uses.
 }
 
 Status DataExchange::listen() {
-  auto listener = env_.network.listen(*loop_, options_.host, options_.port, [this](const env::ConnectionRef& c) { on_accept(c); });
+  auto listener =
+      env_.network.listen(*loop_, options_.host, options_.port, [this](const env::ConnectionRef& c) { on_accept(c); });
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);
   return {};
@@ -188,14 +197,15 @@ void DataExchange::add(RemoteDeployment remote) {
   for (RemoteEnd& end : remote.outputs) {
     auto output = std::make_shared<Output>();
     // The channel owns its waker, the output owns the channel: the waker must not own the output.
-    end.channel->set_consumer(std::make_shared<const Channel::Wake>([this, door = door_, weak = std::weak_ptr(output)](std::uint32_t) {
-      const auto alive = weak.lock();
-      if (alive == nullptr || alive->is_posted.exchange(true)) return;
-      door->post([this, alive] {
-        alive->is_posted = false;
-        pump(alive);
-      });
-    }));
+    end.channel->set_consumer(
+        std::make_shared<const Channel::Wake>([this, door = door_, weak = std::weak_ptr(output)](std::uint32_t) {
+          const auto alive = weak.lock();
+          if (alive == nullptr || alive->is_posted.exchange(true)) return;
+          door->post([this, alive] {
+            alive->is_posted = false;
+            pump(alive);
+          });
+        }));
     Outgoing& link = deployment.outgoing[end.peer];
     link.peer = end.peer;
     link.name = name_of(end.peer);
@@ -205,14 +215,15 @@ void DataExchange::add(RemoteDeployment remote) {
   }
   for (RemoteEnd& end : remote.inputs) {
     auto input = std::make_shared<Input>();
-    end.channel->set_producer(std::make_shared<const Channel::Wake>([this, door = door_, weak = std::weak_ptr(input)](std::uint32_t) {
-      const auto alive = weak.lock();
-      if (alive == nullptr || alive->is_posted.exchange(true)) return;
-      door->post([this, alive] {
-        alive->is_posted = false;
-        settle(alive);
-      });
-    }));
+    end.channel->set_producer(
+        std::make_shared<const Channel::Wake>([this, door = door_, weak = std::weak_ptr(input)](std::uint32_t) {
+          const auto alive = weak.lock();
+          if (alive == nullptr || alive->is_posted.exchange(true)) return;
+          door->post([this, alive] {
+            alive->is_posted = false;
+            settle(alive);
+          });
+        }));
     Incoming& link = deployment.incoming[end.peer];
     link.peer = end.peer;
     link.name = name_of(end.peer);
@@ -240,8 +251,9 @@ void DataExchange::add_on_loop(const Key& key, std::unique_ptr<Deployment> made)
     if (late == nullptr || late->is_finished) return;
     for (auto& [peer, link] : late->incoming) {
       if (link.connection != nullptr || link.is_lost || link.has_ended()) continue;
-      lose(link, fail(Code::kTimeout, fmt::format("The TaskManager at {} has not connected to send its rows within {} s", link.name,
-                                                  std::chrono::duration_cast<std::chrono::seconds>(options_.peer_timeout).count())));
+      lose(link, fail(Code::kTimeout,
+                      fmt::format("The TaskManager at {} has not connected to send its rows within {} s", link.name,
+                                  std::chrono::duration_cast<std::chrono::seconds>(options_.peer_timeout).count())));
     }
   });
 }
@@ -267,8 +279,8 @@ void DataExchange::finish_on_loop(const Key& key) {
   erase_when_quiet(key);
 }
 
-// What a task has sent before its end reaches the peer: the connection stays until the peer, which knows the ends of all
-// its channels, closes it. Without their ends (the tasks failed or were cancelled) nobody waits for the rows.
+// What a task has sent before its end reaches the peer: the connection stays until the peer, which knows the ends of
+// all its channels, closes it. Without their ends (the tasks failed or were cancelled) nobody waits for the rows.
 void DataExchange::erase_when_quiet(const Key& key) {
   Deployment* deployment = find(key);
   if (deployment == nullptr || !deployment->is_finished) return;
@@ -298,36 +310,36 @@ void DataExchange::drop(const Key& key) {
 void DataExchange::connect(const Key& key, Outgoing& link) {
   const Deployment& deployment = *find(key);
   const auto& [host, port] = deployment.hosts.at(link.peer);
-  env_.network.connect(
-      *loop_, host, static_cast<std::uint16_t>(port), options_.connect_timeout,
-      [this, key, peer = link.peer](Result<env::ConnectionRef> connection) {
-        Deployment* alive = find(key);
-        if (alive == nullptr) {
-          if (connection.ok()) (*connection)->close();
-          return;
-        }
-        Outgoing& to = alive->outgoing.at(peer);
-        if (!connection.ok()) {
-          lose(to, fail(Code::kIo, fmt::format("Cannot reach the TaskManager at {} to send rows: {}", to.name, connection.status().message())));
-          return erase_when_quiet(key);
-        }
-        to.connection = *connection;
-        env::Connection::Handler handler;
-        handler.on_frame = [this, key, peer](std::string_view frame) { on_answer(key, peer, frame); };
-        handler.on_closed = [this, key, peer](const Status& why) {
-          Deployment* there = find(key);
-          if (there == nullptr) return;
-          lose(there->outgoing.at(peer), why);
-          erase_when_quiet(key);
-        };
-        to.connection->set_handler(std::move(handler));
-        Hello hello;
-        hello.secret = options_.secret;
-        hello.job = key.first;
-        hello.incarnation = key.second;
-        hello.sender = alive->me;
-        to.connection->send(wire::encode(hello));
-      });
+  env_.network.connect(*loop_, host, static_cast<std::uint16_t>(port), options_.connect_timeout,
+                       [this, key, peer = link.peer](Result<env::ConnectionRef> connection) {
+                         Deployment* alive = find(key);
+                         if (alive == nullptr) {
+                           if (connection.ok()) (*connection)->close();
+                           return;
+                         }
+                         Outgoing& to = alive->outgoing.at(peer);
+                         if (!connection.ok()) {
+                           lose(to, fail(Code::kIo, fmt::format("Cannot reach the TaskManager at {} to send rows: {}",
+                                                                to.name, connection.status().message())));
+                           return erase_when_quiet(key);
+                         }
+                         to.connection = *connection;
+                         env::Connection::Handler handler;
+                         handler.on_frame = [this, key, peer](std::string_view frame) { on_answer(key, peer, frame); };
+                         handler.on_closed = [this, key, peer](const Status& why) {
+                           Deployment* there = find(key);
+                           if (there == nullptr) return;
+                           lose(there->outgoing.at(peer), why);
+                           erase_when_quiet(key);
+                         };
+                         to.connection->set_handler(std::move(handler));
+                         Hello hello;
+                         hello.secret = options_.secret;
+                         hello.job = key.first;
+                         hello.incarnation = key.second;
+                         hello.sender = alive->me;
+                         to.connection->send(wire::encode(hello));
+                       });
 }
 
 void DataExchange::on_answer(const Key& key, std::uint32_t peer, std::string_view frame) {
@@ -348,7 +360,9 @@ void DataExchange::on_answer(const Key& key, std::uint32_t peer, std::string_vie
 }
 
 void DataExchange::on_credit(Outgoing& link, std::string_view frame) {
-  const auto garbage = [&] { lose(link, fail(Code::kIo, fmt::format("The TaskManager at {} sent a credit that cannot be", link.name))); };
+  const auto garbage = [&] {
+    lose(link, fail(Code::kIo, fmt::format("The TaskManager at {} sent a credit that cannot be", link.name)));
+  };
   if (frame.size() % kCreditBytes != 0) return garbage();
   for (; !frame.empty(); frame.remove_prefix(kCreditBytes)) {
     const auto found = link.outputs.find(name_at(frame.data()));
@@ -387,8 +401,8 @@ void DataExchange::pump(const std::shared_ptr<Output>& output) {
 
 bool DataExchange::send_batch(Outgoing& link, Output& output, const data::RowBatch& batch) {
   const std::uint64_t parts = batch.bytes() / kPartBytesMax + 1;
-  const auto rows_max = static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(batch.rows() / parts, 1, data::kEncodedRowsMax));
+  const auto rows_max =
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(batch.rows() / parts, 1, data::kEncodedRowsMax));
   std::uint64_t bytes_left = batch.bytes();
   for (std::uint32_t first = 0; first < batch.rows();) {
     const std::uint32_t count = std::min(rows_max, batch.rows() - first);
@@ -400,8 +414,9 @@ bool DataExchange::send_batch(Outgoing& link, Output& output, const data::RowBat
     frame += static_cast<char>(Item::Kind::kBatch);
     data::encode_batch(batch, *output.end.schema, first, count, bytes, frame);
     if (frame.size() > env::kFrameBytesMax) {
-      lose(link, fail(Code::kResourceExhausted, fmt::format("{} rows of {} bytes are more than can be sent to another TaskManager ({} bytes)",
-                                                            count, frame.size(), env::kFrameBytesMax)));
+      lose(link, fail(Code::kResourceExhausted,
+                      fmt::format("{} rows of {} bytes are more than can be sent to another TaskManager ({} bytes)",
+                                  count, frame.size(), env::kFrameBytesMax)));
       return false;
     }
     bytes_sent_.fetch_add(frame.size(), std::memory_order_relaxed);
@@ -422,7 +437,8 @@ void DataExchange::lose(Outgoing& link, const Status& why) {
     if (output->has_ended) continue;
     const auto on_lost = std::exchange(output->end.on_lost, nullptr);
     if (on_lost == nullptr) continue;
-    on_lost(fail(code_of(why), fmt::format("The connection that sends rows to the TaskManager at {} is lost: {}", link.name, why.message())));
+    on_lost(fail(code_of(why), fmt::format("The connection that sends rows to the TaskManager at {} is lost: {}",
+                                           link.name, why.message())));
     is_told = true;
   }
   if (is_told) env::log_warn("data", "Lost the connection that sends rows to {}: {}", link.name, why.message());
@@ -454,12 +470,14 @@ void DataExchange::on_accept(const env::ConnectionRef& connection) {
     Deployment* deployment = find(closed->key);
     if (deployment == nullptr) return;
     const auto link = deployment->incoming.find(closed->sender);
-    if (link != deployment->incoming.end() && link->second.connection == closed->connection.lock()) lose(link->second, why);
+    if (link != deployment->incoming.end() && link->second.connection == closed->connection.lock())
+      lose(link->second, why);
   };
   connection->set_handler(std::move(handler));
   loop_->after(options_.connect_timeout, [this, weak = std::weak_ptr(peer)] {
     const auto silent = weak.lock();
-    if (silent != nullptr && !silent->has_said_hello && unknown_.contains(silent->number)) refuse(silent, false, "no word within the time");
+    if (silent != nullptr && !silent->has_said_hello && unknown_.contains(silent->number))
+      refuse(silent, false, "no word within the time");
   });
 }
 
@@ -476,8 +494,10 @@ void DataExchange::refuse(const std::shared_ptr<Peer>& peer, bool is_stale, cons
 void DataExchange::on_hello(const std::shared_ptr<Peer>& peer, std::string_view frame) {
   const auto hello = wire::decode<Hello>(frame);
   if (!hello.ok()) return refuse(peer, false, "it is no TaskManager of this version");
-  if (!control::is_same_secret(hello->secret, options_.secret)) return refuse(peer, false, "the secret of the cluster does not match");
-  if (hello->version != kDataVersion) return refuse(peer, false, fmt::format("it has version {}, this one {}", hello->version, kDataVersion));
+  if (!control::is_same_secret(hello->secret, options_.secret))
+    return refuse(peer, false, "the secret of the cluster does not match");
+  if (hello->version != kDataVersion)
+    return refuse(peer, false, fmt::format("it has version {}, this one {}", hello->version, kDataVersion));
   peer->has_said_hello = true;
   peer->key = {hello->job, hello->incarnation};
   peer->sender = hello->sender;
@@ -485,11 +505,13 @@ void DataExchange::on_hello(const std::shared_ptr<Peer>& peer, std::string_view 
   // Deployments come in order: one that is older than the newest has been here and is gone.
   const auto newest = newest_.find(hello->job);
   if (newest != newest_.end() && hello->incarnation <= newest->second) {
-    return refuse(peer, true, fmt::format("incarnation {} of job {} is gone", hello->incarnation, hello->job.to_string()));
+    return refuse(peer, true,
+                  fmt::format("incarnation {} of job {} is gone", hello->incarnation, hello->job.to_string()));
   }
   loop_->after(options_.peer_timeout, [this, weak = std::weak_ptr(peer)] {
     const auto early = weak.lock();
-    if (early != nullptr && unknown_.contains(early->number)) refuse(early, true, "its deployment has not come within the time");
+    if (early != nullptr && unknown_.contains(early->number))
+      refuse(early, true, "its deployment has not come within the time");
   });
 }
 
@@ -547,7 +569,8 @@ void DataExchange::on_item(const std::shared_ptr<Peer>& peer, std::string_view f
       input.has_ended = item.kind == Item::Kind::kEndOfChannel;
       break;
     }
-    default: return garbage("an unknown kind of item");
+    default:
+      return garbage("an unknown kind of item");
   }
   const bool is_batch = item.batch.get() != nullptr;
   input.end.channel->push(std::move(item));
@@ -605,7 +628,8 @@ void DataExchange::lose(Incoming& link, const Status& why) {
     if (input->has_ended) continue;
     const auto on_lost = std::exchange(input->end.on_lost, nullptr);
     if (on_lost == nullptr) continue;
-    on_lost(fail(code_of(why), fmt::format("The connection that brings rows from the TaskManager at {} is lost: {}", link.name, why.message())));
+    on_lost(fail(code_of(why), fmt::format("The connection that brings rows from the TaskManager at {} is lost: {}",
+                                           link.name, why.message())));
     is_told = true;
   }
   if (is_told) env::log_warn("data", "Lost the connection that brings rows from {}: {}", link.name, why.message());

@@ -1,14 +1,15 @@
 // DataExchange: a TaskManager's door for rows: channels whose ends lie in two TaskManager processes.
 //
-// A remote channel is a local Channel at each end and this class between them: the consumer of the producer's, the producer
-// of the consumer's. A batch counts at the producer from push until the far consumer has finished it: credit comes back in
-// bytes, so the bound of a channel is one bound over both processes, an empty channel takes a batch of any size, and no
-// channel waits for another one's credit. Control items (watermarks, barriers, ends) travel in order between the batches.
+// A remote channel is a local Channel at each end and this class between them: the consumer of the producer's, the
+// producer of the consumer's. A batch counts at the producer from push until the far consumer has finished it: credit
+// comes back in bytes, so the bound of a channel is one bound over both processes, an empty channel takes a batch of
+// any size, and no channel waits for another one's credit. Control items (watermarks, barriers, ends) travel in order
+// between the batches.
 //
-// One connection for each deployment (job and incarnation) and ordered pair of TaskManagers carries all their channels; the
-// producer's side connects. It opens with the cluster's secret and the deployment's name; a deployment that has been here
-// and gone is refused and counted, one that is not here yet is waited for. A connection that ends before its channels have
-// ended loses them: `on_lost` of each end is called, and the tasks fail.
+// One connection for each deployment (job and incarnation) and ordered pair of TaskManagers carries all their channels;
+// the producer's side connects. It opens with the cluster's secret and the deployment's name; a deployment that has
+// been here and gone is refused and counted, one that is not here yet is waited for. A connection that ends before its
+// channels have ended loses them: `on_lost` of each end is called, and the tasks fail.
 //
 // Threading: listen() before anything else; add() and finish() from any one thread; the rest on a loop of its own.
 // Lifetime: channels handed over may outlive it; they then lead nowhere.
@@ -52,8 +53,8 @@ struct RemoteDeployment {
   std::uint64_t incarnation = 0;
   std::uint32_t me = 0;
   std::vector<std::pair<std::string, std::int32_t>> hosts;  // host, data port
-  std::vector<RemoteEnd> outputs;  // produced here
-  std::vector<RemoteEnd> inputs;   // consumed here
+  std::vector<RemoteEnd> outputs;                           // produced here
+  std::vector<RemoteEnd> inputs;                            // consumed here
 };
 
 struct DataExchangeOptions {
@@ -62,8 +63,8 @@ struct DataExchangeOptions {
   std::string secret;
   std::uint64_t channel_bytes = 512u << 10;
   Nanos connect_timeout = std::chrono::seconds(10);  // also for a peer's first word
-  // How long a peer whose deployment is not here yet is kept, one that should come is waited for, and rows of a job that has
-  // ended are still sent: it covers what loading a program may take.
+  // How long a peer whose deployment is not here yet is kept, one that should come is waited for, and rows of a job
+  // that has ended are still sent: it covers what loading a program may take.
   Nanos peer_timeout = std::chrono::seconds(120);
 };
 
@@ -130,8 +131,9 @@ class DataExchange {
   data::BlockPool& blocks_;
   const std::uint64_t credit_quantum_;
   std::map<Key, std::unique_ptr<Deployment>> deployments_;
-  std::map<JobId, std::uint64_t> newest_;          // incarnation that has been here
-  std::map<std::uint64_t, std::shared_ptr<Peer>> unknown_;  // not said yet who they are, or came before their deployment
+  std::map<JobId, std::uint64_t> newest_;  // incarnation that has been here
+  std::map<std::uint64_t, std::shared_ptr<Peer>>
+      unknown_;  // not said yet who they are, or came before their deployment
   std::uint64_t next_peer_ = 0;
   std::atomic<std::int64_t> refused_{0};
   std::atomic<std::int64_t> stale_{0};

@@ -73,9 +73,12 @@ class DataExchangeTest : public testing::Test {
   std::vector<std::pair<std::string, std::int32_t>> hosts() const {
     return {{"127.0.0.1", a_.exchange->port()}, {"127.0.0.1", b_.exchange->port()}};
   }
-  RemoteDeployment deployment(std::uint64_t incarnation, std::uint32_t me) const { return {job_, incarnation, me, hosts(), {}, {}}; }
+  RemoteDeployment deployment(std::uint64_t incarnation, std::uint32_t me) const {
+    return {job_, incarnation, me, hosts(), {}, {}};
+  }
   RemoteEnd end(std::uint32_t peer, Signal& lost, std::uint32_t to = 0) {
-    return {{7, 0, to}, peer, std::make_shared<Channel>(64 << 10), schema_, [&lost](const Status& why) { lost.set(why); }};
+    return {
+        {7, 0, to}, peer, std::make_shared<Channel>(64 << 10), schema_, [&lost](const Status& why) { lost.set(why); }};
   }
   // One channel from a to b.
   std::pair<std::shared_ptr<Channel>, std::shared_ptr<Channel>> connected(std::uint64_t incarnation = 1) {
@@ -287,11 +290,12 @@ TEST_F(DataExchangeTest, AnotherSecretIsRefused) {
 class Stranger {
  public:
   Stranger(std::uint16_t port, std::vector<std::string> frames) : loop_(env::posix().threads.make_loop("stranger")) {
-    env::posix().network.connect(*loop_, "127.0.0.1", port, kDeadline, [this, frames](Result<env::ConnectionRef> connection) {
-      connection_ = *connection;
-      connection_->set_handler({[](std::string_view) {}, [this](const Status& why) { closed.set(why); }});
-      for (const std::string& frame : frames) connection_->send(frame);
-    });
+    env::posix().network.connect(
+        *loop_, "127.0.0.1", port, kDeadline, [this, frames](Result<env::ConnectionRef> connection) {
+          connection_ = *connection;
+          connection_->set_handler({[](std::string_view) {}, [this](const Status& why) { closed.set(why); }});
+          for (const std::string& frame : frames) connection_->send(frame);
+        });
   }
   Signal closed;
 

@@ -68,8 +68,7 @@ find.oninput=draw;window.onresize=draw;draw();
 )html";
 
 std::string with(std::string text, std::string_view mark, std::string_view value) {
-  for (std::size_t at = text.find(mark); at != std::string::npos;
-       at = text.find(mark, at + value.size()))
+  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + value.size()))
     text.replace(at, mark.size(), value);
   return text;
 }

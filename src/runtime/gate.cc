@@ -50,7 +50,8 @@ Gate::Gate(std::vector<InputChannel> channels, bool exactly_once, std::function<
       sides_(channels_.size()),
       aligner_(channels_.size(), exactly_once),
       ready_(std::make_shared<ReadyList>(channels_.size(), std::move(wake))) {
-  const auto announce = std::make_shared<const Channel::Wake>([ready = ready_](std::uint32_t i) { ready->announce(i); });
+  const auto announce =
+      std::make_shared<const Channel::Wake>([ready = ready_](std::uint32_t i) { ready->announce(i); });
   for (std::uint32_t i = 0; i < channels_.size(); ++i) {
     channels_[i].channel->set_consumer(announce, i);
     // What was pushed before woke nobody.
@@ -61,7 +62,8 @@ Gate::Gate(std::vector<InputChannel> channels, bool exactly_once, std::function<
 // Blocked channels become free together: when their checkpoint is complete, was aborted or given up.
 void Gate::list_unblocked() {
   if (held_.empty() || aligner_.is_blocked(held_.front())) return;
-  const auto still = std::stable_partition(held_.begin(), held_.end(), [&](std::uint32_t i) { return !aligner_.is_blocked(i); });
+  const auto still =
+      std::stable_partition(held_.begin(), held_.end(), [&](std::uint32_t i) { return !aligner_.is_blocked(i); });
   turn_.insert(turn_.end(), held_.begin(), still);
   held_.erase(held_.begin(), still);
 }
@@ -114,7 +116,8 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
     case Item::Kind::kWatermark:
       side.time_ended.store(item.value == kMaxWatermark, std::memory_order_relaxed);
       if (!side.time_ended) {
-        side.watermark.store(std::max(side.watermark.load(std::memory_order_relaxed), item.value), std::memory_order_relaxed);
+        side.watermark.store(std::max(side.watermark.load(std::memory_order_relaxed), item.value),
+                             std::memory_order_relaxed);
       }
       return progress_of_time();
     case Item::Kind::kIdle:
@@ -150,9 +153,11 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
 
 Gate::Event Gate::progress_of_time() {
   // Nothing moves as long as the one that was behind the others still is: not worth a look at all of them.
-  if (const Side& behind = sides_[behind_]; !idle_ && !behind.idle && !behind.time_ended && behind.watermark.load(std::memory_order_relaxed) <= watermark_) return {};
-  // The slowest that is active counts. Where none is, but some are idle, the one that came furthest: what it announced was
-  // true. That the others have ended is no end of time for those that are idle.
+  if (const Side& behind = sides_[behind_];
+      !idle_ && !behind.idle && !behind.time_ended && behind.watermark.load(std::memory_order_relaxed) <= watermark_)
+    return {};
+  // The slowest that is active counts. Where none is, but some are idle, the one that came furthest: what it announced
+  // was true. That the others have ended is no end of time for those that are idle.
   std::int64_t lowest = kMaxWatermark;
   std::int64_t highest = kMinWatermark;
   bool any_active = false;

@@ -1,7 +1,7 @@
 // Gate: merges the channels of all inputs of a task: watermarks, idleness, barriers, ends.
 //
-// Threading: task thread; `wake` is called on the producers' threads. Order: items of one channel in order; channels that
-// have items in turn. Looking for the next one costs by the number of those, not by the number of channels.
+// Threading: task thread; `wake` is called on the producers' threads. Order: items of one channel in order; channels
+// that have items in turn. Looking for the next one costs by the number of those, not by the number of channels.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,8 @@ struct InputChannel {
 
 class Gate {
  public:
-  // Becomes the consumer of the channels. `wake`: a channel that next() found empty has an item; may be called after the
-  // gate has gone.
+  // Becomes the consumer of the channels. `wake`: a channel that next() found empty has an item; may be called after
+  // the gate has gone.
   Gate(std::vector<InputChannel> channels, bool exactly_once, std::function<void()> wake);
 
   struct Event {
@@ -34,8 +34,8 @@ class Gate {
     std::uint32_t input = 0;
     data::BatchRef batch;
     std::size_t channel = 0;
-    // kWatermark, kIdle: of the whole task, and whether all channels that have not ended are idle. With kIdle the watermark
-    // may be as before.
+    // kWatermark, kIdle: of the whole task, and whether all channels that have not ended are idle. With kIdle the
+    // watermark may be as before.
     std::int64_t watermark = 0;
     bool idle = false;
     control::BarrierAligner::Outcome barrier;  // kBarrier
@@ -55,7 +55,7 @@ class Gate {
  private:
   struct Side {
     std::atomic<std::int64_t> watermark{kMinWatermark};  // the last one before the end of time; the task writes it
-    std::atomic<bool> time_ended{false};                  // kMaxWatermark has come; likewise
+    std::atomic<bool> time_ended{false};                 // kMaxWatermark has come; likewise
     bool idle = false;
     bool data_ended = false;
     bool ended = false;

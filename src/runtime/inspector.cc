@@ -50,8 +50,7 @@ std::vector<std::string> within_step(std::vector<std::string> frames) {
 
 }  // namespace
 
-Inspector::Inspector(InspectorOptions options, env::Env& env)
-    : options_(std::move(options)), env_(env) {
+Inspector::Inspector(InspectorOptions options, env::Env& env) : options_(std::move(options)), env_(env) {
   if (options_.samples_tasks) {
     sampler_ = env::start_thread("drey-sampler", [this] { sample_loop(); });
   }
@@ -102,8 +101,7 @@ Result<std::string> Inspector::answer_now(const Inspection& question) {
     case Inspection::What::kStacks:
       return wire::encode(stacks(question.job, static_cast<std::uint32_t>(question.vertex)));
     case Inspection::What::kProfile: {
-      DREY_TRY_ASSIGN(const gateway::ProfileModel started,
-                      start_profile(question.name, question.bytes));
+      DREY_TRY_ASSIGN(const gateway::ProfileModel started, start_profile(question.name, question.bytes));
       return wire::encode(started);
     }
     case Inspection::What::kProfiles: {
@@ -134,13 +132,11 @@ Result<std::string> Inspector::read_file(const std::string& directory, const std
   DREY_TRY_ASSIGN(const std::string path, env::path_beneath(env_.files, directory, name));
   DREY_TRY_ASSIGN(const auto file, env_.files.open(path));
   const auto size = static_cast<std::int64_t>(file->size());
-  const std::int64_t offset =
-      question.offset < 0 ? std::max<std::int64_t>(size + question.offset, 0) : question.offset;
-  const std::int64_t wanted = std::clamp<std::int64_t>(
-      question.bytes, 0, std::min(kPieceBytesMax, std::max<std::int64_t>(size - offset, 0)));
+  const std::int64_t offset = question.offset < 0 ? std::max<std::int64_t>(size + question.offset, 0) : question.offset;
+  const std::int64_t wanted =
+      std::clamp<std::int64_t>(question.bytes, 0, std::min(kPieceBytesMax, std::max<std::int64_t>(size - offset, 0)));
   std::string out(static_cast<std::size_t>(wanted), '\0');
-  DREY_TRY_ASSIGN(const std::size_t got,
-                  file->read_at(static_cast<std::uint64_t>(offset), out.data(), out.size()));
+  DREY_TRY_ASSIGN(const std::size_t got, file->read_at(static_cast<std::uint64_t>(offset), out.data(), out.size()));
   out.resize(got);
   return out;
 }
@@ -150,13 +146,11 @@ std::vector<gateway::ThreadText> Inspector::threads() {
   FrameNames names;
   const std::vector<ObservedTask> tasks = WorkerPool::observe();
   for (const ThreadState& thread : threads_of_process()) {
-    std::string text =
-        fmt::format("\"{}\" Id={} {}\n", thread.name, thread.id, words_of(thread.state));
+    std::string text = fmt::format("\"{}\" Id={} {}\n", thread.name, thread.id, words_of(thread.state));
     const auto stack = thread.id == this_thread() ? std::nullopt : take_stack(thread.id);
     if (stack) {
       const std::vector<std::string> frames = names.of(stack->frames);
-      for (auto frame = frames.rbegin(); frame != frames.rend(); ++frame)
-        text += fmt::format("\tat {}\n", *frame);
+      for (auto frame = frames.rbegin(); frame != frames.rend(); ++frame) text += fmt::format("\tat {}\n", *frame);
     }
     for (const ObservedTask& task : tasks) {
       if (task.thread != thread.id) continue;
@@ -164,8 +158,8 @@ std::vector<gateway::ThreadText> Inspector::threads() {
                        : task.at == ObservedTask::At::kReady   ? "is ready"
                        : task.at == ObservedTask::At::kBlocked ? "waits for credit downstream"
                                                                : "waits for input";
-      text += fmt::format("\t-  task of job {}, vertex {}, subtask {}: {}\n", task.job.to_string(),
-                          task.vertex, task.subtask, at);
+      text += fmt::format("\t-  task of job {}, vertex {}, subtask {}: {}\n", task.job.to_string(), task.vertex,
+                          task.subtask, at);
     }
     out.push_back({thread.name, text + "\n"});
   }
@@ -197,15 +191,13 @@ void Inspector::sample_tasks() {
   for (const auto& [thread, is] : stepping) {
     // Read before the signal, which makes every thread run.
     on_cpu[thread] = thread_state(thread).state == 'R';
-    if (auto stack = take_stack(thread); stack && stack->in_task)
-      stacks[thread] = std::move(*stack);
+    if (auto stack = take_stack(thread); stack && stack->in_task) stacks[thread] = std::move(*stack);
   }
   for (const ObservedTask& task : tasks) {
     Key key{task.job, task.vertex, task.subtask, false, {}, ""};
     const auto stack = stacks.find(task.thread);
     const bool current = stack != stacks.end() && stack->second.job == task.job &&
-                         stack->second.vertex == task.vertex &&
-                         stack->second.subtask == task.subtask;
+                         stack->second.vertex == task.vertex && stack->second.subtask == task.subtask;
     if (current) {
       key.on_cpu = on_cpu[task.thread];
       key.frames = std::move(stack->second.frames);
@@ -258,8 +250,7 @@ gateway::StackSamples Inspector::stacks(JobId job, std::uint32_t vertex) {
 
 // --- profiles ---
 
-Result<gateway::ProfileModel> Inspector::start_profile(const std::string& mode,
-                                                       std::int64_t seconds) {
+Result<gateway::ProfileModel> Inspector::start_profile(const std::string& mode, std::int64_t seconds) {
   if (mode != "CPU" && mode != "ITIMER" && mode != "WALL")
     return fail(Code::kInvalidArgument, fmt::format("There is no profile of mode {}", mode));
   DREY_TRY(env_.files.make_directories(options_.profile_directory, 0700));
@@ -275,8 +266,7 @@ Result<gateway::ProfileModel> Inspector::start_profile(const std::string& mode,
   profiles_.push_front(made);
   while (profiles_.size() > kProfilesMax) {
     for (const char* ending : {"", ".collapsed"})
-      static_cast<void>(
-          env_.files.remove(options_.profile_directory + "/" + profiles_.back().output + ending));
+      static_cast<void>(env_.files.remove(options_.profile_directory + "/" + profiles_.back().output + ending));
     profiles_.pop_back();
   }
   profiler_ = env::start_thread("drey-profiler", [this, mode, seconds] { profile(mode, seconds); });

@@ -117,8 +117,7 @@ class InspectorTest : public Burning {
   }
   Result<std::string> ask(Inspection question) {
     std::promise<Result<std::string>> promise;
-    inspector_->answer(std::move(question),
-                       [&](Result<std::string> r) { promise.set_value(std::move(r)); });
+    inspector_->answer(std::move(question), [&](Result<std::string> r) { promise.set_value(std::move(r)); });
     return promise.get_future().get();
   }
   std::string directory_;
@@ -126,8 +125,7 @@ class InspectorTest : public Burning {
 };
 
 TEST_F(InspectorTest, LogsAreListedAndReadFromAnyPlace) {
-  const auto logs =
-      wire::decode<std::vector<gateway::LogFile>>(*ask({.what = Inspection::What::kLogs}));
+  const auto logs = wire::decode<std::vector<gateway::LogFile>>(*ask({.what = Inspection::What::kLogs}));
   ASSERT_TRUE(logs.ok());
   ASSERT_EQ(logs->size(), 1u);
   EXPECT_EQ((*logs)[0].name, "tm.log");
@@ -142,20 +140,17 @@ TEST_F(InspectorTest, LogsAreListedAndReadFromAnyPlace) {
 }
 
 TEST_F(InspectorTest, NoNameLeavesTheDirectory) {
-  for (const char* name : {"stdout", "other.log", "tm.link", "../secret", "tm./../../secret", ".",
-                           "..", "", "/etc/passwd", "tm.log/", "tm.\\..\\x"}) {
+  for (const char* name : {"stdout", "other.log", "tm.link", "../secret", "tm./../../secret", ".", "..", "",
+                           "/etc/passwd", "tm.log/", "tm.\\..\\x"}) {
     const auto answer = ask({.what = Inspection::What::kLog, .name = name, .bytes = 10});
     EXPECT_EQ(answer.status().code(), Code::kNotFound) << name;
   }
-  EXPECT_EQ(ask({.what = Inspection::What::kLog, .name = std::string("tm.log\0x", 8), .bytes = 10})
-                .status()
-                .code(),
+  EXPECT_EQ(ask({.what = Inspection::What::kLog, .name = std::string("tm.log\0x", 8), .bytes = 10}).status().code(),
             Code::kNotFound);
 }
 
 TEST_F(InspectorTest, ThreadsAreShownAsADashboardWantsThem) {
-  const auto threads =
-      wire::decode<std::vector<gateway::ThreadText>>(*ask({.what = Inspection::What::kThreads}));
+  const auto threads = wire::decode<std::vector<gateway::ThreadText>>(*ask({.what = Inspection::What::kThreads}));
   ASSERT_TRUE(threads.ok());
   std::string all;
   for (const auto& thread : *threads) {
@@ -167,28 +162,22 @@ TEST_F(InspectorTest, ThreadsAreShownAsADashboardWantsThem) {
 }
 
 TEST_F(InspectorTest, AProfileOfWhatRunsNamesIt) {
-  const auto started = wire::decode<gateway::ProfileModel>(
-      *ask({.what = Inspection::What::kProfile, .name = "ITIMER", .bytes = 1}));
+  const auto started =
+      wire::decode<gateway::ProfileModel>(*ask({.what = Inspection::What::kProfile, .name = "ITIMER", .bytes = 1}));
   ASSERT_TRUE(started.ok());
   EXPECT_EQ(started->status, "RUNNING");
-  EXPECT_EQ(ask({.what = Inspection::What::kProfile, .name = "CPU", .bytes = 1}).status().code(),
-            Code::kConflict);
+  EXPECT_EQ(ask({.what = Inspection::What::kProfile, .name = "CPU", .bytes = 1}).status().code(), Code::kConflict);
   gateway::ProfileModel done;
   const auto end = env::posix().clock.ticks() + std::chrono::seconds(60);
   while (done.status != "FINISHED" && env::posix().clock.ticks() < end) {
-    done = wire::decode<std::vector<gateway::ProfileModel>>(
-               *ask({.what = Inspection::What::kProfiles}))
-               ->at(0);
+    done = wire::decode<std::vector<gateway::ProfileModel>>(*ask({.what = Inspection::What::kProfiles}))->at(0);
     std::this_thread::yield();
   }
   ASSERT_EQ(done.status, "FINISHED") << done.message;
-  const auto page =
-      ask({.what = Inspection::What::kProfileFile, .name = done.output, .bytes = 8 << 20});
+  const auto page = ask({.what = Inspection::What::kProfileFile, .name = done.output, .bytes = 8 << 20});
   EXPECT_THAT(*page, HasSubstr("spins"));
   EXPECT_THAT(*page, HasSubstr("<!DOCTYPE html>"));
-  EXPECT_THAT(*ask({.what = Inspection::What::kProfileFile,
-                    .name = done.output + ".collapsed",
-                    .bytes = 8 << 20}),
+  EXPECT_THAT(*ask({.what = Inspection::What::kProfileFile, .name = done.output + ".collapsed", .bytes = 8 << 20}),
               HasSubstr("calls_it"));
   EXPECT_EQ(ask({.what = Inspection::What::kProfile, .name = "ALLOC", .bytes = 1}).status().code(),
             Code::kInvalidArgument);

@@ -19,7 +19,8 @@ std::shared_ptr<Channel> ChannelTable::at(std::uint32_t edge, std::uint32_t from
   return channel;
 }
 
-void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex, const std::function<bool(std::uint32_t, std::uint32_t)>& is_remote) {
+void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex,
+                           const std::function<bool(std::uint32_t, std::uint32_t)>& is_remote) {
   for (const graph::VertexEdge& crossing : plan_.edges) {
     const graph::OperatorEdge& edge = graph_.edges[crossing.edge];
     const auto producers = static_cast<std::uint32_t>(plan_.vertices[crossing.from].parallelism);
@@ -70,7 +71,8 @@ class LocalCoordinator final : public TaskListener {
     ++ended_;
     condition_.notify_all();
   }
-  void on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle, const CheckpointNumbers&) override {
+  void on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle,
+                   const CheckpointNumbers&) override {
     std::lock_guard lock(mutex_);
     if (handle.ok()) {
       if (barrier.checkpoint_id == checkpoint_) {
@@ -128,7 +130,7 @@ struct Pools {
 struct Progress {
   std::shared_ptr<Pools> pools = std::make_shared<Pools>();
   LocalJobResult result;
-  std::int64_t last_id = 0;        // of any checkpoint
+  std::int64_t last_id = 0;  // of any checkpoint
   std::int64_t complete_id = -1;
   Parts complete;
   std::map<OperatorId, std::uint32_t> vertex_of;  // then: chains depend on the parallelism
@@ -166,7 +168,8 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
         spec.exactly_once = checkpoints.exactly_once();
         std::set<std::uint32_t> from;
         for (const std::uint32_t number : plan.vertices[v].operators) {
-          if (const auto was = progress.vertex_of.find(graph::operator_id_of(*graph, number)); was != progress.vertex_of.end()) {
+          if (const auto was = progress.vertex_of.find(graph::operator_id_of(*graph, number));
+              was != progress.vertex_of.end()) {
             from.insert(was->second);
           }
         }
@@ -174,7 +177,9 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
           for (const auto& handle : progress.complete[vertex]) spec.restore.push_back(handle);
         }
         channels.connect(spec, v);
-        tasks.push_back(std::make_shared<Task>(std::move(spec), TaskSurroundings{env, registry, pools.blocks, pools.pages, pools.budget, coordinator, progress.pools}));
+        tasks.push_back(std::make_shared<Task>(
+            std::move(spec),
+            TaskSurroundings{env, registry, pools.blocks, pools.pages, pools.budget, coordinator, progress.pools}));
       }
     }
     for (const auto& task : tasks) workers.add(task, task->spec().subtask);
@@ -200,14 +205,17 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
       progress.complete = coordinator.parts_;
       progress.vertex_of.clear();
       for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
-        for (const std::uint32_t number : plan.vertices[v].operators) progress.vertex_of[graph::operator_id_of(*graph, number)] = v;
+        for (const std::uint32_t number : plan.vertices[v].operators)
+          progress.vertex_of[graph::operator_id_of(*graph, number)] = v;
       }
       lock.unlock();
       for (const auto& task : tasks) task->checkpoint_complete(id, is_final);
       lock.lock();
     };
     coordinator.condition_.wait(lock, [&] { return failed() || coordinator.running_ == tasks.size(); });
-    const auto ended = [&] { return failed() || coordinator.done_ == tasks.size() || coordinator.ended_ == tasks.size(); };
+    const auto ended = [&] {
+      return failed() || coordinator.done_ == tasks.size() || coordinator.ended_ == tasks.size();
+    };
     while (!ended()) {
       if (options.checkpoint_interval.count() == 0) {
         coordinator.condition_.wait(lock, ended);

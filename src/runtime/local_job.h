@@ -47,7 +47,8 @@ class ChannelTable {
  public:
   ChannelTable(const graph::JobGraph& graph, const graph::Plan& plan, std::uint64_t channel_bytes)
       : graph_(graph), plan_(plan), channel_bytes_(channel_bytes) {}
-  // Adds the edges of one subtask to its spec. `is_remote`: whether that producer is in another process; empty: none is.
+  // Adds the edges of one subtask to its spec. `is_remote`: whether that producer is in another process; empty: none
+  // is.
   void connect(TaskSpec& spec, std::uint32_t vertex,
                const std::function<bool(std::uint32_t vertex, std::uint32_t subtask)>& is_remote = {});
 

@@ -105,7 +105,8 @@ void fail_graph(drey_graph* graph, const char* type, const char* message) {
   record(graph, fail(Code::kUserCode, text(message)).with_origin(text(type)));
 }
 
-constexpr drey_graph_builder kBuilder{sizeof(drey_graph_builder), DREY_ABI_VERSION, add_operator, add_edge, set, get, fail_graph};
+constexpr drey_graph_builder kBuilder{
+    sizeof(drey_graph_builder), DREY_ABI_VERSION, add_operator, add_edge, set, get, fail_graph};
 
 // What dlopen would say in its own words, said first and clearly.
 Status check_elf(const std::string& path) {
@@ -122,8 +123,8 @@ Status check_elf(const std::string& path) {
   constexpr int kMachine = EM_AARCH64;
 #endif
   if (header.e_machine != kMachine) {
-    return fail(Code::kIncompatible, fmt::format("{} is built for another architecture: ELF machine {}, this one is {}", name,
-                                                 header.e_machine, kMachine));
+    return fail(Code::kIncompatible, fmt::format("{} is built for another architecture: ELF machine {}, this one is {}",
+                                                 name, header.e_machine, kMachine));
   }
   return {};
 }
@@ -150,9 +151,10 @@ Result<const drey_module*> load_module(const std::string& path) {
   const drey_module* module = entry(DREY_ABI_VERSION);
   if (module == nullptr || module->abi >> 16 != DREY_ABI_MAJOR || (module->abi & 0xffff) > DREY_ABI_MINOR) {
     const std::uint32_t abi = module != nullptr ? module->abi : 0;
-    return fail(Code::kIncompatible, fmt::format("{} was built for version {}.{} of the job interface, this Drey has {}.{}: build it "
-                                                 "again with this version's headers",
-                                                 name, abi >> 16, abi & 0xffff, DREY_ABI_MAJOR, DREY_ABI_MINOR));
+    return fail(Code::kIncompatible,
+                fmt::format("{} was built for version {}.{} of the job interface, this Drey has {}.{}: build it "
+                            "again with this version's headers",
+                            name, abi >> 16, abi & 0xffff, DREY_ABI_MAJOR, DREY_ABI_MINOR));
   }
   return module;
 }
@@ -166,8 +168,10 @@ Result<std::shared_ptr<JobCode>> build_job(const drey_module& module, const Buil
   }
   if (job == nullptr && request.entry.empty() && module.job_count == 1) job = &module.jobs[0];
   if (job == nullptr) {
-    return fail(Code::kNotFound,
-                fmt::format("The program's entry point class '{}' was not found in the jar file.\nIt has these jobs: {}", request.entry, names));
+    return fail(
+        Code::kNotFound,
+        fmt::format("The program's entry point class '{}' was not found in the jar file.\nIt has these jobs: {}",
+                    request.entry, names));
   }
   auto code = std::make_shared<JobCode>();
   code->graph.name = text(job->name);

@@ -18,7 +18,8 @@ bool shares(std::size_t targets) { return targets <= kSharedTargetsMax || target
 
 // The narrower each target's part, the less room is kept for it.
 std::uint32_t rows_of_a_builder(std::size_t targets) {
-  return static_cast<std::uint32_t>(std::clamp<std::size_t>(std::size_t{data::kBatchRows} * 16 / targets, 64, data::kBatchRows));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::size_t>(std::size_t{data::kBatchRows} * 16 / targets, 64, data::kBatchRows));
 }
 
 }  // namespace
@@ -32,21 +33,23 @@ Output::Output(const data::Schema& schema, OutputOptions options, std::vector<st
   next_ = channels_.empty() ? 0 : options_.subtask % channels_.size();
   if (options_.partitioner == graph::Partitioner::kHash) {
     for (std::uint32_t group = 0; group < options_.max_parallelism; ++group) {
-      target_of_group_.push_back(static_cast<std::uint16_t>(
-          data::subtask_of(group, options_.consumer_parallelism, options_.max_parallelism)));
+      target_of_group_.push_back(
+          static_cast<std::uint16_t>(data::subtask_of(group, options_.consumer_parallelism, options_.max_parallelism)));
     }
   }
 }
 
 Output::~Output() {
-  if (partitioner_ != nullptr && options_.custom.functions->destroy != nullptr) options_.custom.functions->destroy(partitioner_);
+  if (partitioner_ != nullptr && options_.custom.functions->destroy != nullptr)
+    options_.custom.functions->destroy(partitioner_);
 }
 
 Status Output::open_custom(operators::OperatorContext& context) {
   partitioner_task_.user.context = &context;
   const drey_functions& f = *options_.custom.functions;
   if (f.create == nullptr || f.partition == nullptr) {
-    return fail(Code::kIncompatible, fmt::format("The custom partitioner after operator '{}' lacks its function", context.node().name));
+    return fail(Code::kIncompatible,
+                fmt::format("The custom partitioner after operator '{}' lacks its function", context.node().name));
   }
   partitioner_ = f.create(options_.custom.closure, &partitioner_task_, context.abi_host());
   return partitioner_ != nullptr ? Status() : partitioner_task_.user.failure;
@@ -86,7 +89,9 @@ Status Output::emit(const data::BatchRef& batch) {
   }
   switch (options_.partitioner) {
     case Partitioner::kForward:
-    case Partitioner::kGlobal: send(0, batch); return {};
+    case Partitioner::kGlobal:
+      send(0, batch);
+      return {};
     case Partitioner::kRebalance:
     case Partitioner::kRescale:
     case Partitioner::kShuffle: {
@@ -116,14 +121,16 @@ Status Output::emit(const data::BatchRef& batch) {
       }
       break;
     }
-    case Partitioner::kBroadcast: break;
+    case Partitioner::kBroadcast:
+      break;
   }
   scatter(batch);
   if (options_.buffer_timeout == Nanos(0)) flush();
   return {};
 }
 
-// rows_ becomes the physical rows for target 0, then those for target 1 and so on; begins_[t] is where those of t begin.
+// rows_ becomes the physical rows for target 0, then those for target 1 and so on; begins_[t] is where those of t
+// begin.
 void Output::sort_by_target(const data::RowBatch& batch) {
   const std::uint32_t count = batch.rows();
   const auto physical = [&](auto&& put) {
@@ -217,8 +224,8 @@ bool Output::has_credit() {
   return lacking_.empty() && !is_too_busy();
 }
 
-// A batch that is shared by very many is kept as long as one of them has not seen it: no more of them than the consumers keep
-// up with.
+// A batch that is shared by very many is kept as long as one of them has not seen it: no more of them than the
+// consumers keep up with.
 bool Output::is_too_busy() {
   if (busy_.size() <= channels_.size() / 2) return false;
   std::erase_if(busy_, [&](std::uint32_t target) {

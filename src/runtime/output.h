@@ -24,7 +24,8 @@ struct OutputOptions {
   std::uint32_t max_parallelism = 128;
   std::uint32_t consumer_parallelism = 1;
   UserFunctions custom;  // only for kCustom
-  // How long rows may wait in a builder while the task is busy; zero: no longer than emit() takes; absent: until it is full.
+  // How long rows may wait in a builder while the task is busy; zero: no longer than emit() takes; absent: until it is
+  // full.
   std::optional<Nanos> buffer_timeout;
   Cell* batches = nullptr;  // counts what is sent, with the task's other outputs; null: nobody wants to know
 };
@@ -40,8 +41,8 @@ class Output {
   // kCustom: makes the instance of the user's partitioner, in the surroundings of the operator before it.
   Status open_custom(operators::OperatorContext& context);
   Status emit(const data::BatchRef& batch);
-  // Rows that wait in builders are sent: now, when the timeout has passed since the first look after they came, or because
-  // the task has nothing else to do.
+  // Rows that wait in builders are sent: now, when the timeout has passed since the first look after they came, or
+  // because the task has nothing else to do.
   void flush();
   void flush_if_due(Ticks now);
   void on_idle();
@@ -68,8 +69,8 @@ class Output {
   drey_task partitioner_task_;
   void* partitioner_ = nullptr;
   std::size_t next_ = 0;
-  // Channels that had no credit when last looked at, each once: asking one a second time would take the first request back
-  // when it has credit by then, and nobody would wake the task.
+  // Channels that had no credit when last looked at, each once: asking one a second time would take the first request
+  // back when it has credit by then, and nobody would wake the task.
   std::vector<std::uint32_t> lacking_;
   std::vector<bool> is_lacking_;
   // With very many channels: those that were not empty when last looked at, and the one that was waited for.

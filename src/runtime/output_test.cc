@@ -14,10 +14,8 @@ namespace {
 
 class OutputTest : public testing::Test {
  protected:
-  Output make(std::uint32_t targets, std::optional<Nanos> timeout = Millis(100),
-              std::uint32_t max_parallelism = 128) {
-    for (std::uint32_t i = 0; i < targets; ++i)
-      channels_.push_back(std::make_shared<Channel>(1 << 30));
+  Output make(std::uint32_t targets, std::optional<Nanos> timeout = Millis(100), std::uint32_t max_parallelism = 128) {
+    for (std::uint32_t i = 0; i < targets; ++i) channels_.push_back(std::make_shared<Channel>(1 << 30));
     OutputOptions options;
     options.partitioner = graph::Partitioner::kHash;
     const std::uint32_t key[] = {0};
@@ -44,16 +42,14 @@ class OutputTest : public testing::Test {
       if (!item.batch) continue;
       for (std::uint32_t i = 0; i < item.batch->rows(); ++i) {
         const std::uint32_t row = item.batch->physical(i);
-        rows.emplace_back(item.batch->values<std::int64_t>(0)[row],
-                          item.batch->values<std::int64_t>(1)[row]);
+        rows.emplace_back(item.batch->values<std::int64_t>(0)[row], item.batch->values<std::int64_t>(1)[row]);
       }
       channels_[target]->finish(item.batch->bytes());
     }
     return rows;
   }
   static std::uint32_t target_of(std::int64_t key, std::uint32_t targets) {
-    const std::uint64_t hash =
-        data::hash_of(data::make_view(reinterpret_cast<const char*>(&key), 8));
+    const std::uint64_t hash = data::hash_of(data::make_view(reinterpret_cast<const char*>(&key), 8));
     return data::subtask_of(data::key_group_of(hash, 128), targets, 128);
   }
   std::size_t arrived_anywhere() {
@@ -78,13 +74,11 @@ TEST_F(OutputTest, EachRowGoesOnceAndInOrderToTheSubtaskOfItsKeyGroup) {
       std::size_t sent = 0;
       for (int b = 0; b < 20; ++b) {
         std::vector<std::int64_t> keys(1 + random.below(1500));
-        for (std::int64_t& key : keys)
-          key = random.chance(skew) ? 42 : static_cast<std::int64_t>(random.next());
+        for (std::int64_t& key : keys) key = random.chance(skew) ? 42 : static_cast<std::int64_t>(random.next());
         data::BatchRef rows = batch(keys);
         if (b % 3 == 2 && keys.size() > 2) {
           std::vector<std::uint32_t> chosen;
-          for (std::uint32_t i = 0; i < keys.size();
-               i += 1 + static_cast<std::uint32_t>(random.below(3)))
+          for (std::uint32_t i = 0; i < keys.size(); i += 1 + static_cast<std::uint32_t>(random.below(3)))
             chosen.push_back(i);
           rows = data::RowBatch::select(rows, chosen, pool_);
         }
@@ -158,8 +152,8 @@ TEST_F(OutputTest, WithATimeoutOfZeroNothingWaits) {
 
 TEST_F(OutputTest, WithoutATimeoutOnlyFullBatchesGoAndWhatMustStayBehindThem) {
   Output output = make(8, std::nullopt);
-  ASSERT_TRUE(output.emit(batch(std::vector<std::int64_t>(1500, 7)))
-                  .ok());  // all to one target, which shares the batch
+  ASSERT_TRUE(
+      output.emit(batch(std::vector<std::int64_t>(1500, 7))).ok());  // all to one target, which shares the batch
   EXPECT_EQ(arrived_anywhere(), 1500u);
   std::vector<std::int64_t> keys(3000, 7);
   while (target_of(keys[0], 8) == target_of(7, 8)) ++keys[0];

@@ -68,10 +68,8 @@ ProcessView measure(env::Env& env) {
   v.involuntary_switches = usage.ru_nivcsw;
   dl_iterate_phdr(
       [](dl_phdr_info* info, std::size_t, void* view) {
-        static_cast<ProcessView*>(view)->objects_loaded =
-            static_cast<std::int64_t>(info->dlpi_adds);
-        static_cast<ProcessView*>(view)->objects_unloaded =
-            static_cast<std::int64_t>(info->dlpi_subs);
+        static_cast<ProcessView*>(view)->objects_loaded = static_cast<std::int64_t>(info->dlpi_adds);
+        static_cast<ProcessView*>(view)->objects_unloaded = static_cast<std::int64_t>(info->dlpi_subs);
         return 1;
       },
       &v);
@@ -95,10 +93,8 @@ bool has_pools(P v) { return v.pools.has_value(); }
 constexpr Row<ProcessView> kRows[] = {
     {"Status.JVM.CPU.Load", [](P v) -> Number { return v.load; },
      "Share of the machine's cores that the process used over the last second or two: 0 to 1."},
-    {"Status.JVM.CPU.Time", [](P v) -> Number { return v.cpu_nanos; },
-     "CPU time of the process, user and system, ns."},
-    {"Status.JVM.Threads.Count", [](P v) -> Number { return v.threads; },
-     "Threads of the process."},
+    {"Status.JVM.CPU.Time", [](P v) -> Number { return v.cpu_nanos; }, "CPU time of the process, user and system, ns."},
+    {"Status.JVM.Threads.Count", [](P v) -> Number { return v.threads; }, "Threads of the process."},
     {"Status.JVM.ClassLoader.ClassesLoaded", [](P v) -> Number { return v.objects_loaded; },
      "Shared objects that were loaded, jobs' programs among them."},
     {"Status.JVM.ClassLoader.ClassesUnloaded", [](P v) -> Number { return v.objects_unloaded; },
@@ -109,8 +105,7 @@ constexpr Row<ProcessView> kRows[] = {
      "File descriptors that it has open."},
     {"Status.JVM.Memory.Heap.Used", [](P v) -> Number { return v.heap(); },
      "Bytes of the allocator's arenas that are in use; in a TaskManager with the pages of state."},
-    {"Status.JVM.Memory.Heap.Committed",
-     [](P v) -> Number { return v.heap_total + v.pool().state_total; },
+    {"Status.JVM.Memory.Heap.Committed", [](P v) -> Number { return v.heap_total + v.pool().state_total; },
      "The same with what arenas and the pool of pages keep for later."},
     {"Status.JVM.Memory.Heap.Max", [](P v) -> Number { return v.physical; },
      "The machine's memory: there is no lower limit."},
@@ -118,14 +113,11 @@ constexpr Row<ProcessView> kRows[] = {
      "Large blocks that the allocator mapped one by one."},
     {"Status.JVM.Memory.Direct.MemoryUsed", [](P v) -> Number { return v.direct(); },
      "Their bytes; in a TaskManager with the batches of rows that are in use."},
-    {"Status.JVM.Memory.Direct.TotalCapacity",
-     [](P v) -> Number { return v.mapped_bytes + v.pool().rows_total; },
+    {"Status.JVM.Memory.Direct.TotalCapacity", [](P v) -> Number { return v.mapped_bytes + v.pool().rows_total; },
      "The same with what the pool of batches keeps for later."},
-    {"Status.JVM.Memory.Mapped.Count",
-     [](P v) -> Number { return v.objects_loaded - v.objects_unloaded; },
+    {"Status.JVM.Memory.Mapped.Count", [](P v) -> Number { return v.objects_loaded - v.objects_unloaded; },
      "Shared objects that are mapped now."},
-    {"Status.JVM.Memory.Mapped.MemoryUsed", [](P v) -> Number { return v.files; },
-     "Resident bytes of mapped files."},
+    {"Status.JVM.Memory.Mapped.MemoryUsed", [](P v) -> Number { return v.files; }, "Resident bytes of mapped files."},
     {"Status.JVM.Memory.Mapped.TotalCapacity", [](P v) -> Number { return v.files; }, "The same."},
     {"Status.JVM.Memory.Metaspace.Used", [](P v) -> Number { return v.code; },
      "Bytes of code: the program and its shared objects."},
@@ -135,8 +127,7 @@ constexpr Row<ProcessView> kRows[] = {
     {"Status.JVM.Memory.NonHeap.Used", [](P v) -> Number { return v.rest(); },
      "Resident bytes that are neither Heap nor Direct."},
     {"Status.JVM.Memory.NonHeap.Committed", [](P v) -> Number { return v.rest(); }, "The same."},
-    {"Status.JVM.Memory.NonHeap.Max", [](P v) -> Number { return v.physical; },
-     "The machine's memory."},
+    {"Status.JVM.Memory.NonHeap.Max", [](P v) -> Number { return v.physical; }, "The machine's memory."},
     {"Status.JVM.GarbageCollector.All.Count",
      [](P v) -> Number { return v.pool().trims; },
      "How often a TaskManager's pools gave the memory they kept back to the system, which is the "
@@ -193,33 +184,26 @@ constexpr Row<ProcessView> kRows[] = {
      {},
      has_pools},
     {"Status.Shuffle.Netty.AvailableMemorySegments",
-     [](P v) -> Number { return (v.pool().rows_total - v.pool().rows_used) / kSegmentBytes; },
-     "The same in segments.", Also::kNothing, "Status.Network.AvailableMemorySegments", has_pools},
-    {"Status.Shuffle.Netty.TotalMemorySegments",
-     [](P v) -> Number { return v.pool().rows_total / kSegmentBytes; }, "The same in segments.",
-     Also::kNothing, "Status.Network.TotalMemorySegments", has_pools},
+     [](P v) -> Number { return (v.pool().rows_total - v.pool().rows_used) / kSegmentBytes; }, "The same in segments.",
+     Also::kNothing, "Status.Network.AvailableMemorySegments", has_pools},
+    {"Status.Shuffle.Netty.TotalMemorySegments", [](P v) -> Number { return v.pool().rows_total / kSegmentBytes; },
+     "The same in segments.", Also::kNothing, "Status.Network.TotalMemorySegments", has_pools},
     {"Status.Shuffle.Netty.RequestedMemoryUsage",
-     [](P v) -> Number {
-       return v.pool().rows_total == 0 ? 0 : v.pool().rows_used * 100 / v.pool().rows_total;
-     },
+     [](P v) -> Number { return v.pool().rows_total == 0 ? 0 : v.pool().rows_used * 100 / v.pool().rows_total; },
      "UsedMemory in percent of TotalMemory.",
      Also::kNothing,
      {},
      has_pools},
-    {"Status.Drey.Memory.Resident", [](P v) -> Number { return v.resident; },
-     "Resident bytes of the process."},
+    {"Status.Drey.Memory.Resident", [](P v) -> Number { return v.resident; }, "Resident bytes of the process."},
     {"Status.Drey.PageFaults.Major", [](P v) -> Number { return v.major_faults; },
      "Page faults that had to wait for a disk."},
-    {"Status.Drey.ContextSwitches.Involuntary",
-     [](P v) -> Number { return v.involuntary_switches; },
+    {"Status.Drey.ContextSwitches.Involuntary", [](P v) -> Number { return v.involuntary_switches; },
      "How often the system took a core away from a thread that had work."},
 };
 
 }  // namespace
 
-std::int64_t physical_memory() {
-  return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-}
+std::int64_t physical_memory() { return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
 
 ProcessMeter::ProcessMeter(env::Env& env) : env_(env) {
   rusage usage{};
@@ -234,9 +218,7 @@ metrics::Metrics ProcessMeter::read(const std::optional<PoolUse>& pools) {
     std::lock_guard lock(mutex_);
     const double wall = static_cast<double>((view.now - before_.at).count()) *
                         static_cast<double>(std::max(env_.threads.core_count(), 1));
-    if (wall > 0)
-      view.load =
-          std::clamp(static_cast<double>(view.cpu_nanos - before_.cpu_nanos) / wall, 0.0, 1.0);
+    if (wall > 0) view.load = std::clamp(static_cast<double>(view.cpu_nanos - before_.cpu_nanos) / wall, 0.0, 1.0);
     if (view.now - last_.at >= Millis(1000)) {
       before_ = last_;
       last_ = {view.now, view.cpu_nanos};

@@ -67,7 +67,8 @@ Status Task::Runner::fire_wake(std::int64_t now_ms) {
 Status Task::Runner::emit(std::uint32_t output, data::BatchRef batch) {
   metrics_.records_out.add(batch->rows());
   metrics_.bytes_out.add(static_cast<std::int64_t>(batch->bytes()));
-  if (gives_event_times_ && batch->row_times() != nullptr) metrics_.event_time.set(batch->row_times()[batch->physical(batch->rows() - 1)]);
+  if (gives_event_times_ && batch->row_times() != nullptr)
+    metrics_.event_time.set(batch->row_times()[batch->physical(batch->rows() - 1)]);
   for (const Route& route : routes) {
     if (route.output != output) continue;
     if (route.next != nullptr) {
@@ -118,14 +119,24 @@ void Task::Runner::accumulate(std::string_view name, drey_accumulator_kind kind,
   if (added) return;
   AccumulatorValue& value = at->second;
   switch (kind) {
-    case DREY_LONG_COUNTER: value.whole += whole; break;
-    case DREY_DOUBLE_COUNTER: value.real += real; break;
-    case DREY_LONG_MAX: value.whole = std::max(value.whole, whole); break;
-    case DREY_LONG_MIN: value.whole = std::min(value.whole, whole); break;
+    case DREY_LONG_COUNTER:
+      value.whole += whole;
+      break;
+    case DREY_DOUBLE_COUNTER:
+      value.real += real;
+      break;
+    case DREY_LONG_MAX:
+      value.whole = std::max(value.whole, whole);
+      break;
+    case DREY_LONG_MIN:
+      value.whole = std::min(value.whole, whole);
+      break;
   }
 }
 
-std::int64_t* Task::Runner::metric(std::string_view name, drey_metric_kind kind) { return metric_of(metrics_, name, kind); }
+std::int64_t* Task::Runner::metric(std::string_view name, drey_metric_kind kind) {
+  return metric_of(metrics_, name, kind);
+}
 
 std::int64_t* Task::Runner::source_metric(std::string_view name, drey_metric_kind kind) {
   OperatorMetrics& head = *task_.operator_metrics_[0];

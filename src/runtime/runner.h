@@ -32,7 +32,7 @@ class Task::Runner final : public operators::OperatorContext, public operators::
 
   struct Route {
     std::uint32_t output = 0;
-    Runner* next = nullptr;       // chained, or
+    Runner* next = nullptr;  // chained, or
     Output* edge = nullptr;
     std::uint32_t input = 0;
   };
@@ -49,7 +49,9 @@ class Task::Runner final : public operators::OperatorContext, public operators::
   JobId job_id() const override { return task_.spec_.job; }
   std::uint32_t subtask() const override { return task_.spec_.subtask; }
   std::uint32_t parallelism() const override { return static_cast<std::uint32_t>(task_.spec_.vertex.parallelism); }
-  std::uint32_t max_parallelism() const override { return static_cast<std::uint32_t>(task_.spec_.vertex.max_parallelism); }
+  std::uint32_t max_parallelism() const override {
+    return static_cast<std::uint32_t>(task_.spec_.vertex.max_parallelism);
+  }
   std::uint32_t attempt() const override { return task_.spec_.attempt; }
   const std::string& task_name() const override { return task_.name_; }
   const data::Schema& output_schema(std::uint32_t output) const override { return outputs_.at(output); }

@@ -62,8 +62,7 @@ Registers registers_of(const ucontext_t& context) {
 #endif
 }
 
-__attribute__((no_sanitize("address", "thread", "undefined"))) void on_signal(int, siginfo_t*,
-                                                                              void* context) {
+__attribute__((no_sanitize("address", "thread", "undefined"))) void on_signal(int, siginfo_t*, void* context) {
   const int saved_errno = errno;
   At asked = At::kAsked;
   if (g_slot.thread.load(std::memory_order_acquire) == static_cast<int>(::syscall(SYS_gettid)) &&
@@ -127,8 +126,7 @@ ThreadState thread_state(int id) {
   const std::string text = proc_file(fmt::format("/proc/self/task/{}/stat", id));
   const auto open = text.find('(');
   const auto close = text.rfind(')');
-  if (open == std::string::npos || close == std::string::npos || close + 2 >= text.size())
-    return out;
+  if (open == std::string::npos || close == std::string::npos || close + 2 >= text.size()) return out;
   out.name = text.substr(open + 1, close - open - 1);
   out.state = text[close + 2];
   return out;
@@ -185,8 +183,7 @@ std::string folded(std::string name) {
         out += "()";
         i += 2;
       }
-      while (i < whole.size() && std::strchr("<>=-+*/!&|^%~", whole[i]) != nullptr)
-        out += whole[i++];
+      while (i < whole.size() && std::strchr("<>=-+*/!&|^%~", whole[i]) != nullptr) out += whole[i++];
       --i;
       continue;
     }
@@ -217,16 +214,14 @@ std::string folded(std::string name) {
   // What stands before the name (a return type) and behind it ("const", "[clone ...]") goes.
   if (const auto clone = out.find(" ["); clone != std::string::npos) out.resize(clone);
   if (out.ends_with(" const")) out.resize(out.size() - 6);
-  if (const auto blank = out.rfind(' '); blank != std::string::npos &&
-                                         out.find("operator") == std::string::npos &&
+  if (const auto blank = out.rfind(' '); blank != std::string::npos && out.find("operator") == std::string::npos &&
                                          out.find("(anonymous") == std::string::npos)
     out.erase(0, blank + 1);
   return out;
 }
 
 FrameNames::FrameNames() {
-  if (auto symbols = Symbols::of_maps(proc_file("/proc/self/maps")); symbols.ok())
-    symbols_ = std::move(*symbols);
+  if (auto symbols = Symbols::of_maps(proc_file("/proc/self/maps")); symbols.ok()) symbols_ = std::move(*symbols);
 }
 
 const std::vector<std::string>& FrameNames::at(std::uintptr_t address) {
@@ -238,9 +233,7 @@ const std::vector<std::string>& FrameNames::at(std::uintptr_t address) {
   }
   for (const Frame& frame : symbols_->at(address)) {
     std::string name = folded(frame.function);
-    if (name.empty())
-      name =
-          frame.module.empty() ? "[unknown]" : fmt::format("[{}]", env::base_name_of(frame.module));
+    if (name.empty()) name = frame.module.empty() ? "[unknown]" : fmt::format("[{}]", env::base_name_of(frame.module));
     if (frame.line > 0) name += fmt::format(":{}", frame.line);
     found->second.push_back(std::move(name));
   }

@@ -15,8 +15,7 @@ namespace drey::runtime {
 namespace {
 
 // No debuginfod, no separate files: what is in the mapped files counts.
-int no_debug_file(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, const char*,
-                  GElf_Word, char**) {
+int no_debug_file(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word, char**) {
   return -1;
 }
 
@@ -42,8 +41,7 @@ std::string name_of(Dwarf_Die* die) {
       if (const char* text = dwarf_formstring(&attribute)) return demangled(text);
     }
   }
-  return demangled(
-      dwarf_diename(die));  // with small debug information (-g1) without its namespaces
+  return demangled(dwarf_diename(die));  // with small debug information (-g1) without its namespaces
 }
 
 // The compilation unit of an address. Not every compiler writes the table that dwfl_module_addrdie
@@ -69,8 +67,7 @@ void call_site(Dwarf_Die* unit, Dwarf_Die* inlined, std::string& file, int& line
       dwarf_getsrcfiles(unit, &files, &count) == 0 && number < count) {
     if (const char* name = dwarf_filesrc(files, number, nullptr, nullptr)) file = name;
   }
-  if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &number) == 0)
-    line = static_cast<int>(number);
+  if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &number) == 0) line = static_cast<int>(number);
 }
 
 }  // namespace
@@ -90,16 +87,14 @@ Symbols& Symbols::operator=(Symbols&&) noexcept = default;
 Result<Symbols> Symbols::of_maps(const std::string& maps) {
   auto session = std::make_unique<Session>();
   session->dwfl = dwfl_begin(&kCallbacks);
-  if (session->dwfl == nullptr)
-    return fail(Code::kIo, fmt::format("Cannot read symbols: {}", dwfl_errmsg(-1)));
+  if (session->dwfl == nullptr) return fail(Code::kIo, fmt::format("Cannot read symbols: {}", dwfl_errmsg(-1)));
   std::string text = maps;
   std::FILE* file = fmemopen(text.data(), text.size(), "r");
   if (file == nullptr) return fail(Code::kIo, "Cannot read the map of the process");
   const int reported = dwfl_linux_proc_maps_report(session->dwfl, file);
   std::fclose(file);
   if (reported != 0 || dwfl_report_end(session->dwfl, nullptr, nullptr) != 0) {
-    return fail(Code::kIo, fmt::format("Cannot read the map of the process: {}",
-                                       reported > 0 ? "" : dwfl_errmsg(-1)));
+    return fail(Code::kIo, fmt::format("Cannot read the map of the process: {}", reported > 0 ? "" : dwfl_errmsg(-1)));
   }
   return Symbols(std::move(session));
 }
@@ -112,8 +107,7 @@ std::vector<Frame> Symbols::at(std::uint64_t address) {
     return {frame};
   }
   Dwarf_Addr begin = 0;
-  if (const char* name =
-          dwfl_module_info(module, nullptr, &begin, nullptr, nullptr, nullptr, nullptr, nullptr))
+  if (const char* name = dwfl_module_info(module, nullptr, &begin, nullptr, nullptr, nullptr, nullptr, nullptr))
     frame.module = name;
   frame.offset = address - begin;
   std::vector<Frame> frames;

@@ -57,7 +57,8 @@ Task::Task(TaskSpec spec, TaskSurroundings surroundings)
       if (edge.to == number) metrics->inputs = std::max(metrics->inputs, edge.input + 1);
     }
     OperatorMetrics* head = operator_metrics_.empty() ? nullptr : operator_metrics_[0].get();
-    if (node.kind == kEventTimes && head != nullptr && head->is_source && head->event_times == nullptr) head->event_times = metrics.get();
+    if (node.kind == kEventTimes && head != nullptr && head->is_source && head->event_times == nullptr)
+      head->event_times = metrics.get();
     operator_metrics_.push_back(std::move(metrics));
   }
   meter_ = std::make_unique<TaskMeter>(*this);
@@ -94,7 +95,9 @@ void Task::trigger_checkpoint(control::Barrier barrier) { post({Mail::Kind::kTri
 void Task::checkpoint_complete(std::int64_t checkpoint_id, bool is_final) {
   post({Mail::Kind::kComplete, {.checkpoint_id = checkpoint_id}, {}, is_final});
 }
-void Task::checkpoint_aborted(std::int64_t checkpoint_id) { post({Mail::Kind::kAborted, {.checkpoint_id = checkpoint_id}, {}}); }
+void Task::checkpoint_aborted(std::int64_t checkpoint_id) {
+  post({Mail::Kind::kAborted, {.checkpoint_id = checkpoint_id}, {}});
+}
 void Task::cancel() { post({Mail::Kind::kCancel, {}, {}}); }
 void Task::finish() { post({Mail::Kind::kFinish, {}, {}}); }
 void Task::fail_from_outside(Status why) { post({Mail::Kind::kFail, {}, std::move(why)}); }
@@ -123,7 +126,8 @@ Status Task::initialize() {
       around_.pages, around_.budget);
   if (!spec_.restore.empty()) {
     std::vector<OperatorId> operators;
-    for (const std::uint32_t number : spec_.vertex.operators) operators.push_back(graph::operator_id_of(*spec_.graph, number));
+    for (const std::uint32_t number : spec_.vertex.operators)
+      operators.push_back(graph::operator_id_of(*spec_.graph, number));
     DREY_TRY(task_state_->restore(spec_.restore, operators, spec_.restore_own, around_.env.files)
                  .with_context(fmt::format("while restoring {} from checkpoint {}", name_, spec_.restored_checkpoint)));
   }
@@ -145,7 +149,8 @@ Status Task::build_chain() {
   for (const TaskInputEdge& edge : spec_.inputs) {
     for (const auto& channel : edge.channels) {
       const std::size_t number = static_cast<std::size_t>(&channel - edge.channels.data());
-      channels.push_back({channel, graph.edges[edge.edge].input, edge.edge, !edge.is_remote.empty() && edge.is_remote[number]});
+      channels.push_back(
+          {channel, graph.edges[edge.edge].input, edge.edge, !edge.is_remote.empty() && edge.is_remote[number]});
     }
   }
   if (!channels.empty()) {
@@ -172,7 +177,8 @@ Status Task::build_chain() {
     if (pipeline.has_buffer_timeout) options.buffer_timeout = pipeline.buffer_timeout;
     if (edge.partitioner == graph::Partitioner::kCustom) options.custom = spec_.code->edges.at(out.edge);
     for (const auto& channel : out.channels) channel->set_producer(producer);
-    outputs_.push_back(std::make_unique<Output>(from->output_schema(edge.output), options, out.channels, around_.blocks));
+    outputs_.push_back(
+        std::make_unique<Output>(from->output_schema(edge.output), options, out.channels, around_.blocks));
     if (options.custom.functions != nullptr) DREY_TRY(outputs_.back()->open_custom(*from));
     from->routes.push_back({edge.output, nullptr, outputs_.back().get(), 0});
   }
@@ -271,8 +277,11 @@ Status Task::drain_mail(bool* did) {
     if (state_ != TaskState::kRunning) return {};
     *did = true;
     switch (letter.kind) {
-      case Mail::Kind::kCancel: end(TaskState::kCanceled, {}); return {};
-      case Mail::Kind::kFail: return letter.why;
+      case Mail::Kind::kCancel:
+        end(TaskState::kCanceled, {});
+        return {};
+      case Mail::Kind::kFail:
+        return letter.why;
       case Mail::Kind::kFinish:
         if (data_ended_) end(TaskState::kFinished, {});
         break;
@@ -285,7 +294,8 @@ Status Task::drain_mail(bool* did) {
         for (auto& runner : chain_) {
           if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(letter.barrier.checkpoint_id));
         }
-        if (stops_after_ == letter.barrier.checkpoint_id || (letter.is_final && letter.barrier.checkpoint_id >= ended_before_)) {
+        if (stops_after_ == letter.barrier.checkpoint_id ||
+            (letter.is_final && letter.barrier.checkpoint_id >= ended_before_)) {
           end(TaskState::kFinished, {});
         }
         break;
@@ -361,7 +371,8 @@ Status Task::process_one(bool* did) {
       gate_->finish(event);
       return status;
     }
-    case Kind::kWatermark: return on_watermark(event.watermark);
+    case Kind::kWatermark:
+      return on_watermark(event.watermark);
     case Kind::kIdle:
       // Channels downstream take no watermark of an idle one.
       if (!event.idle) DREY_TRY(head.on_idle(false));
@@ -380,7 +391,8 @@ Status Task::process_one(bool* did) {
       return all ? end_of_data() : Status();
     }
     case Kind::kEnd:
-    case Kind::kNone: return {};
+    case Kind::kNone:
+      return {};
   }
   return {};
 }
@@ -406,7 +418,8 @@ Status Task::end_of_data() {
 
 Status Task::start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment) {
   CheckpointNumbers numbers;
-  numbers.start_delay_nanos = std::max<std::int64_t>(around_.env.clock.wall().millis - barrier.trigger_time, 0) * 1'000'000;
+  numbers.start_delay_nanos =
+      std::max<std::int64_t>(around_.env.clock.wall().millis - barrier.trigger_time, 0) * 1'000'000;
   numbers.alignment_nanos = alignment.duration.count();
   numbers.processed_bytes = alignment.processed_bytes;
   metrics_.checkpoint_start_delay_nanos.set(numbers.start_delay_nanos);
@@ -439,7 +452,8 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
     std::shared_ptr<void> pools;
     std::unique_ptr<state::SnapshotJob> job;
   };
-  auto writing = std::make_shared<Writing>(Writing{around_.pools, task_state_->snapshot(barrier.checkpoint_id, path, barrier.form)});
+  auto writing = std::make_shared<Writing>(
+      Writing{around_.pools, task_state_->snapshot(barrier.checkpoint_id, path, barrier.form)});
   const Ticks synced = around_.env.clock.ticks();
   numbers.sync_nanos = (synced - started).count();
   // The listener outlives the job; the task may not.
@@ -448,7 +462,8 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
     writing->job.reset();
     numbers.async_nanos = (env->clock.ticks() - synced).count();
     std::lock_guard lock(link->mutex);
-    if (link->task != nullptr) link->task->around_.listener.on_snapshot(*link->task, barrier, std::move(handle), numbers);
+    if (link->task != nullptr)
+      link->task->around_.listener.on_snapshot(*link->task, barrier, std::move(handle), numbers);
   });
   return {};
 }

@@ -6,8 +6,8 @@
 // Life: CREATED -> INITIALIZING (open, restore) -> RUNNING -> FINISHED, CANCELED or FAILED. When all input has ended,
 // operators finish and the task reports the end of its data; it then stays RUNNING, takes part in checkpoints, and
 // finishes when one that was taken after the end of all data is complete: sinks commit before FINISHED shows.
-// After the barrier of a stop a task holds still: it takes neither input nor time until it is told that the savepoint is
-// complete (FINISHED) or aborted (it goes on).
+// After the barrier of a stop a task holds still: it takes neither input nor time until it is told that the savepoint
+// is complete (FINISHED) or aborted (it goes on).
 #pragma once
 
 #include <array>
@@ -105,7 +105,7 @@ struct TaskInputEdge {
 struct TaskSpec {
   JobId job;
   std::uint64_t incarnation = 0;
-  std::uint32_t vertex_index = 0;                // in the plan
+  std::uint32_t vertex_index = 0;  // in the plan
   graph::Vertex vertex;
   std::uint32_t subtask = 0;
   std::uint32_t attempt = 0;
@@ -114,11 +114,11 @@ struct TaskSpec {
   std::vector<TaskInputEdge> inputs;
   std::vector<TaskOutputEdge> outputs;
   bool exactly_once = true;
-  bool waits_at_end_of_data = false;             // for a final checkpoint or finish()
+  bool waits_at_end_of_data = false;  // for a final checkpoint or finish()
   std::vector<state::TaskStateHandle> restore;
   bool restore_own = true;
   std::int64_t restored_checkpoint = -1;
-  std::string state_directory;                   // where snapshot files go
+  std::string state_directory;  // where snapshot files go
 };
 
 struct TaskSurroundings {
@@ -174,7 +174,8 @@ class Task {
   TaskMeter& meter() { return *meter_; }
   const std::vector<std::unique_ptr<OperatorMetrics>>& operator_metrics() const { return operator_metrics_; }
   // Names and values that operators registered; a name stays where it is for the task's life.
-  void read_own_metrics(const std::function<void(const OperatorMetrics& op, const std::string& name, drey_metric_kind, std::int64_t)>& visit);
+  void read_own_metrics(const std::function<void(const OperatorMetrics& op, const std::string& name, drey_metric_kind,
+                                                 std::int64_t)>& visit);
   std::map<std::string, AccumulatorValue> accumulators();
   // Of one input, its channels together.
   std::int64_t input_watermark(std::uint32_t input) const;
@@ -218,10 +219,10 @@ class Task {
   bool source_done_ = false;
   operators::Splits splits_;
   bool data_ended_ = false;
-  std::int64_t last_checkpoint_ = -1;              // newest barrier taken part in
-  std::int64_t stops_after_ = -1;                  // holds still until this one is complete or aborted; -1: does not
-  std::int64_t ended_before_ = INT64_MAX;          // first checkpoint taken after the end of data
-  std::uint32_t ended_inputs_ = 0;                 // bit per input
+  std::int64_t last_checkpoint_ = -1;      // newest barrier taken part in
+  std::int64_t stops_after_ = -1;          // holds still until this one is complete or aborted; -1: does not
+  std::int64_t ended_before_ = INT64_MAX;  // first checkpoint taken after the end of data
+  std::uint32_t ended_inputs_ = 0;         // bit per input
 
   TaskMetrics metrics_;
   TaskTimes times_;
@@ -240,12 +241,12 @@ class Task {
   };
   void post(Mail letter);
   std::mutex mail_mutex_;
-  std::vector<Mail> mail_;                // guarded by mail_mutex_
+  std::vector<Mail> mail_;  // guarded by mail_mutex_
   static constexpr std::size_t kWaitsKept = 60;
-  std::deque<Nanos> waits_;               // guarded by mail_mutex_
+  std::deque<Nanos> waits_;  // guarded by mail_mutex_
   std::atomic<bool> has_mail_{false};
   std::mutex waker_mutex_;
-  std::function<void()> waker_;           // guarded by waker_mutex_
+  std::function<void()> waker_;  // guarded by waker_mutex_
   // Shared with closures that may outlive the task (wakers of channels and sources).
   struct Link;
   std::shared_ptr<Link> link_;

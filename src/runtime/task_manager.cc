@@ -17,12 +17,18 @@ constexpr Millis kReconnectDelay{200};
 
 control::AttemptState attempt_state(TaskState state) {
   switch (state) {
-    case TaskState::kCreated: return control::AttemptState::kDeploying;
-    case TaskState::kInitializing: return control::AttemptState::kInitializing;
-    case TaskState::kRunning: return control::AttemptState::kRunning;
-    case TaskState::kFinished: return control::AttemptState::kFinished;
-    case TaskState::kCanceled: return control::AttemptState::kCanceled;
-    case TaskState::kFailed: return control::AttemptState::kFailed;
+    case TaskState::kCreated:
+      return control::AttemptState::kDeploying;
+    case TaskState::kInitializing:
+      return control::AttemptState::kInitializing;
+    case TaskState::kRunning:
+      return control::AttemptState::kRunning;
+    case TaskState::kFinished:
+      return control::AttemptState::kFinished;
+    case TaskState::kCanceled:
+      return control::AttemptState::kCanceled;
+    case TaskState::kFailed:
+      return control::AttemptState::kFailed;
   }
   return control::AttemptState::kFailed;
 }
@@ -44,7 +50,8 @@ Status status_of(const control::FailureReport& failure) {
 TaskManager::TaskManager(TaskManagerOptions options, env::Env& env, const operators::Registry& registry)
     : options_(std::move(options)), env_(env), registry_(registry) {
   const auto slots = static_cast<std::size_t>(std::max(options_.slots, 1));
-  workers_ = std::make_unique<WorkerPool>(env, std::min<std::size_t>(slots, static_cast<std::size_t>(env.threads.core_count())));
+  workers_ = std::make_unique<WorkerPool>(
+      env, std::min<std::size_t>(slots, static_cast<std::size_t>(env.threads.core_count())));
   DataExchangeOptions exchange;
   exchange.host = options_.host;
   exchange.port = options_.data_port;
@@ -87,7 +94,8 @@ void TaskManager::connect() {
                          if (!connection.ok()) {
                            // Five tries a second: said once.
                            if (!std::exchange(is_unreachable_, true)) {
-                             env::log_warn("taskmanager", "{}. Trying again until it can be reached", connection.status().to_string());
+                             env::log_warn("taskmanager", "{}. Trying again until it can be reached",
+                                           connection.status().to_string());
                            }
                            loop_->after(kReconnectDelay, [this] { connect(); });
                            return;
@@ -151,7 +159,8 @@ void TaskManager::on_frame(std::string_view frame) {
   } else if (auto* ask = std::get_if<control::Ask>(&*message)) {
     const auto tell = [this, id = ask->id](Result<std::string> told) {
       post([this, id, told = std::move(told)] {
-        send(control::Told{id, static_cast<std::int32_t>(told.status().code()), told.ok() ? *told : told.status().to_string()});
+        send(control::Told{id, static_cast<std::int32_t>(told.status().code()),
+                           told.ok() ? *told : told.status().to_string()});
       });
     };
     if (!options_.inspect) return tell(fail(Code::kUnavailable, "This TaskManager answers no questions."));
@@ -187,14 +196,16 @@ void TaskManager::deploy(const control::Deploy& message) {
     }();
     if (!code.ok()) return refuse(message, code.status().with_context("Building the job's graph in the TaskManager"));
     if ((*code)->graph.digest() != message.digest) {
-      return refuse(message, fail(Code::kUserCode, "The program built another graph than at submission: its main must depend on its "
-                                                   "arguments alone (no clock, no random numbers, no files that change)"));
+      return refuse(message, fail(Code::kUserCode,
+                                  "The program built another graph than at submission: its main must depend on its "
+                                  "arguments alone (no clock, no random numbers, no files that change)"));
     }
     job->code = *code;
   }
   std::set<std::uint32_t> slots;
   for (const auto& task : message.tasks) slots.insert(task.slot);
-  job->budget.bytes_max = options_.managed_bytes / static_cast<std::uint64_t>(std::max(options_.slots, 1)) * slots.size();
+  job->budget.bytes_max =
+      options_.managed_bytes / static_cast<std::uint64_t>(std::max(options_.slots, 1)) * slots.size();
   ChannelTable channels(*job->graph, message.plan, options_.channel_bytes);
   std::vector<std::pair<std::shared_ptr<Task>, std::uint32_t>> made;
   for (const control::TaskDeployment& task : message.tasks) {
@@ -220,17 +231,20 @@ void TaskManager::deploy(const control::Deploy& message) {
     channels.connect(spec, task.vertex, [&](std::uint32_t vertex, std::uint32_t subtask) {
       return message.placement.task_managers.at(vertex).at(subtask) != message.me;
     });
-    auto made_task = std::make_shared<Task>(std::move(spec), TaskSurroundings{env_, registry_, pools_->blocks, pools_->pages, job->budget, *this, pools_});
+    auto made_task = std::make_shared<Task>(
+        std::move(spec), TaskSurroundings{env_, registry_, pools_->blocks, pools_->pages, job->budget, *this, pools_});
     job->tasks[address_of(*made_task)] = made_task;
     made.emplace_back(std::move(made_task), task.slot);
   }
-  env::log_info("taskmanager", "Deploying job {} ({}), {} tasks", message.job.to_string(), message.graph.name, made.size());
+  env::log_info("taskmanager", "Deploying job {} ({}), {} tasks", message.job.to_string(), message.graph.name,
+                made.size());
   exchange_->add(remote_ends(message, *job, channels));
   jobs_[{message.job, message.incarnation}] = std::move(job);
   for (auto& [task, slot] : made) workers_->add(task, slot);
 }
 
-RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const Job& job, const ChannelTable& channels) const {
+RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const Job& job,
+                                          const ChannelTable& channels) const {
   RemoteDeployment remote{message.job, message.incarnation, message.me, message.placement.hosts, {}, {}};
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::weak_ptr<Task>> tasks;  // by vertex and subtask
   for (const auto& [address, task] : job.tasks) tasks[{address.vertex, address.subtask}] = task;
@@ -245,7 +259,8 @@ RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const 
       auto& schema = schemas[edge];
       if (schema == nullptr) {
         const graph::OperatorEdge& its = message.graph.edges[edge];
-        schema = std::make_shared<data::Schema>(*data::Schema::parse(message.graph.operators[its.from].outputs.at(its.output)));
+        schema = std::make_shared<data::Schema>(
+            *data::Schema::parse(message.graph.operators[its.from].outputs.at(its.output)));
       }
       const bool is_output = producer == message.me;
       RemoteEnd end;
@@ -253,9 +268,10 @@ RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const 
       end.peer = is_output ? consumer : producer;
       end.channel = channel;
       end.schema = schema;
-      end.on_lost = [task = tasks.at({is_output ? crossing.from : crossing.to, is_output ? from : to})](const Status& why) {
-        if (const auto alive = task.lock()) alive->fail_from_outside(why);
-      };
+      end.on_lost =
+          [task = tasks.at({is_output ? crossing.from : crossing.to, is_output ? from : to})](const Status& why) {
+            if (const auto alive = task.lock()) alive->fail_from_outside(why);
+          };
       (is_output ? remote.outputs : remote.inputs).push_back(std::move(end));
     }
   }
@@ -264,7 +280,8 @@ RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const 
 
 void TaskManager::cancel(const control::CancelTask& message) {
   const auto job = jobs_.find({message.task.job, message.task.incarnation});
-  const auto task = job == jobs_.end() ? std::map<control::TaskAddress, std::shared_ptr<Task>>::iterator() : job->second->tasks.find(message.task);
+  const auto task = job == jobs_.end() ? std::map<control::TaskAddress, std::shared_ptr<Task>>::iterator()
+                                       : job->second->tasks.find(message.task);
   if (job == jobs_.end() || task == job->second->tasks.end()) {
     // It is gone, or never came: either way nobody runs it.
     send(control::TaskStateChanged{message.task, control::AttemptState::kCanceled, {}});
@@ -293,9 +310,15 @@ void TaskManager::command(const control::CheckpointCommand& message) {
       case What::kTrigger:
         if (task->is_source()) task->trigger_checkpoint(message.barrier);
         break;
-      case What::kComplete: task->checkpoint_complete(message.barrier.checkpoint_id, message.is_final); break;
-      case What::kAborted: task->checkpoint_aborted(message.barrier.checkpoint_id); break;
-      case What::kFinish: task->finish(); break;
+      case What::kComplete:
+        task->checkpoint_complete(message.barrier.checkpoint_id, message.is_final);
+        break;
+      case What::kAborted:
+        task->checkpoint_aborted(message.barrier.checkpoint_id);
+        break;
+      case What::kFinish:
+        task->finish();
+        break;
     }
   }
 }

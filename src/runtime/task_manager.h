@@ -1,9 +1,9 @@
 // TaskManager: an actor on one loop that runs the tasks the JobManager deploys to it.
 //
 // Registers with the cluster's secret, heartbeats with what its tasks measured, deploys, cancels, reports. When the
-// JobManager's connection breaks, or nothing has come over it for the heartbeat timeout, it cancels its tasks and connects again until stop(). Tasks of a job on this TaskManager
-// exchange rows in memory, with those on others through the DataExchange. Threading: everything on the loop; tasks run on
-// the workers.
+// JobManager's connection breaks, or nothing has come over it for the heartbeat timeout, it cancels its tasks and
+// connects again until stop(). Tasks of a job on this TaskManager exchange rows in memory, with those on others through
+// the DataExchange. Threading: everything on the loop; tasks run on the workers.
 #pragma once
 
 #include <functional>
@@ -29,11 +29,11 @@ struct TaskManagerOptions {
   std::int32_t slots = 1;
   std::uint64_t managed_bytes = 1u << 30;  // over all slots
   std::uint64_t channel_bytes = 512u << 10;
-  std::string host = "localhost";          // where other TaskManagers reach this one
-  std::uint16_t data_port = 0;             // 0: any free one
-  Millis peer_timeout{120'000};            // DataExchangeOptions::peer_timeout
-  Millis cancellation_timeout{180'000};    // then the process ends itself: user code does not let go
-  std::int64_t physical_memory = 0;        // bytes of the machine, told when registering
+  std::string host = "localhost";        // where other TaskManagers reach this one
+  std::uint16_t data_port = 0;           // 0: any free one
+  Millis peer_timeout{120'000};          // DataExchangeOptions::peer_timeout
+  Millis cancellation_timeout{180'000};  // then the process ends itself: user code does not let go
+  std::int64_t physical_memory = 0;      // bytes of the machine, told when registering
   // What the system measures of this process, with each heartbeat; unset: nothing.
   std::function<metrics::Metrics(const std::optional<PoolUse>& pools)> process_metrics;
   // Answers questions about the process (gateway::Inspection, encoded); unset: none is answered.
@@ -47,8 +47,8 @@ class TaskManager final : public TaskListener {
   TaskManager(TaskManagerOptions options, env::Env& env, const operators::Registry& registry);
   ~TaskManager() override;
 
-  // Listens for other TaskManagers, connects to the JobManager, and again after each loss. `on_refused`: the JobManager does
-  // not want this TaskManager, for good. FAILS WITH: kUnavailable naming the data port that is in use.
+  // Listens for other TaskManagers, connects to the JobManager, and again after each loss. `on_refused`: the JobManager
+  // does not want this TaskManager, for good. FAILS WITH: kUnavailable naming the data port that is in use.
   Status start(std::function<void(const std::string& why)> on_refused);
 
   // TaskListener

@@ -23,12 +23,10 @@ struct TaskManagerConfig {
     using M = TaskManagerConfig;
     using config::option;
     return std::tuple{
-        option("minicluster.number-of-taskmanagers", &M::count,
-               "TaskManager processes that drey up starts.")
+        option("minicluster.number-of-taskmanagers", &M::count, "TaskManager processes that drey up starts.")
             .renamed_from("drey.taskmanagers")
             .between(0, 1000),
-        option("taskmanager.numberOfTaskSlots", &M::slots,
-               "Slots of a TaskManager; more than cores is fine.")
+        option("taskmanager.numberOfTaskSlots", &M::slots, "Slots of a TaskManager; more than cores is fine.")
             .between(1, 100'000)
             .defaults_to("the number of cores"),
         option("taskmanager.memory.managed.size", &M::managed_memory,

@@ -33,9 +33,7 @@ struct Queue {
     }
     return all;
   }
-  float usage() const {
-    return bytes_max == 0 ? 0.0f : static_cast<float>(bytes) / static_cast<float>(bytes_max);
-  }
+  float usage() const { return bytes_max == 0 ? 0.0f : static_cast<float>(bytes) / static_cast<float>(bytes_max); }
 };
 
 struct TaskView {
@@ -92,41 +90,34 @@ constexpr Row<TaskView> kTaskRows[] = {
      "Bytes of the batches that came in, as they lie in memory.", Also::kPerSecond},
     {"numBytesOut", [](T v) -> Number { return v.cells().bytes_out.get(); },
      "Bytes of the batches that left, as they lie in memory.", Also::kPerSecond},
-    {"numBuffersOut", [](T v) -> Number { return v.cells().batches_out.get(); },
-     "Batches put into output channels.", Also::kPerSecond},
+    {"numBuffersOut", [](T v) -> Number { return v.cells().batches_out.get(); }, "Batches put into output channels.",
+     Also::kPerSecond},
     {"numBuffersIn", [](T v) -> Number { return v.both(&TaskMetrics::Input::batches); },
      "Batches taken from input channels. Not Flink's."},
     {"numBytesInLocal", [](T v) -> Number { return v.cells().in[0].bytes.get(); },
-     "The part of numBytesIn from tasks of this TaskManager.", Also::kPerSecond,
-     "Shuffle.Netty.Input.numBytesInLocal"},
-    {"numBytesInRemote", [](T v) -> Number { return v.cells().in[1].bytes.get(); },
-     "The part from other TaskManagers.", Also::kPerSecond, "Shuffle.Netty.Input.numBytesInRemote"},
+     "The part of numBytesIn from tasks of this TaskManager.", Also::kPerSecond, "Shuffle.Netty.Input.numBytesInLocal"},
+    {"numBytesInRemote", [](T v) -> Number { return v.cells().in[1].bytes.get(); }, "The part from other TaskManagers.",
+     Also::kPerSecond, "Shuffle.Netty.Input.numBytesInRemote"},
     {"numBuffersInLocal", [](T v) -> Number { return v.cells().in[0].batches.get(); },
-     "Batches from tasks of this TaskManager.", Also::kPerSecond,
-     "Shuffle.Netty.Input.numBuffersInLocal"},
+     "Batches from tasks of this TaskManager.", Also::kPerSecond, "Shuffle.Netty.Input.numBuffersInLocal"},
     {"numBuffersInRemote", [](T v) -> Number { return v.cells().in[1].batches.get(); },
-     "Batches from other TaskManagers.", Also::kPerSecond,
-     "Shuffle.Netty.Input.numBuffersInRemote"},
+     "Batches from other TaskManagers.", Also::kPerSecond, "Shuffle.Netty.Input.numBuffersInRemote"},
     {"busyTimeMsPerSecond", [](T v) -> Number { return v.busy; },
      "How much of the last minute it stepped, or could have and waited for its worker: ms per "
      "second."},
-    {"idleTimeMsPerSecond", [](T v) -> Number { return whole(v.idle); },
-     "The same of the time it had nothing to do."},
+    {"idleTimeMsPerSecond", [](T v) -> Number { return whole(v.idle); }, "The same of the time it had nothing to do."},
     {"backPressuredTimeMsPerSecond", [](T v) -> Number { return whole(v.back_pressured); },
      "The same of the time an output lacked credit."},
     {"softBackPressuredTimeMsPerSecond", [](T v) -> Number { return whole(v.back_pressured); },
      "As backPressuredTimeMsPerSecond: a task takes no input while an output lacks credit, which "
      "is Flink's soft back-pressure."},
-    {"maxSoftBackPressureTimeMs",
-     [](T v) -> Number { return millis(v.times.longest_back_pressure); },
+    {"maxSoftBackPressureTimeMs", [](T v) -> Number { return millis(v.times.longest_back_pressure); },
      "The longest back-pressure without a break in the last 5 to 10 s."},
     {"isBackPressured", [](T v) -> Number { return v.back_pressured >= 1; },
      "Whether it was in the last minute, by a millisecond per second."},
-    {"accumulateBusyTimeMs",
-     [](T v) -> Number { return static_cast<double>(millis(v.times.busy)); },
+    {"accumulateBusyTimeMs", [](T v) -> Number { return static_cast<double>(millis(v.times.busy)); },
      "Busy since the attempt began, ms."},
-    {"accumulateIdleTimeMs", [](T v) -> Number { return millis(v.times.idle); },
-     "Idle since the attempt began, ms."},
+    {"accumulateIdleTimeMs", [](T v) -> Number { return millis(v.times.idle); }, "Idle since the attempt began, ms."},
     {"accumulateBackPressuredTimeMs", [](T v) -> Number { return millis(v.times.back_pressured); },
      "Back-pressured since the attempt began, ms."},
     {"schedDelayTimeMsPerSecond", [](T v) -> Number { return whole(v.delay); },
@@ -151,19 +142,16 @@ constexpr Row<TaskView> kTaskRows[] = {
      has_two_inputs},
     {"checkpointAlignmentTime", [](T v) -> Number { return v.cells().alignment_nanos.get(); },
      "How long the last checkpoint's barriers took from the first to the last channel, ns."},
-    {"checkpointStartDelayNanos",
-     [](T v) -> Number { return v.cells().checkpoint_start_delay_nanos.get(); },
+    {"checkpointStartDelayNanos", [](T v) -> Number { return v.cells().checkpoint_start_delay_nanos.get(); },
      "From the last checkpoint's trigger to its start here, ns."},
     {"initializationTime",
      [](T v) -> Number {
-       const std::int64_t done = v.cells().initialization_nanos.get(),
-                          began = v.cells().initializing_since.get();
+       const std::int64_t done = v.cells().initialization_nanos.get(), began = v.cells().initializing_since.get();
        return (done != 0 ? done : began != 0 ? v.now.nanos - began : 0) / 1'000'000;
      },
      "How long it took to restore its state and open its operators, ms; so far, while it goes on."},
     {"numFiredTimers", [](T v) -> Number { return v.task.fired_timers(); },
-     "Timers that fired; of windows a key and its window count as one, as Flink's would.",
-     Also::kPerSecond},
+     "Timers that fired; of windows a key and its window count as one, as Flink's would.", Also::kPerSecond},
     {"mailboxMailsPerSecond", [](T v) -> Number { return v.letters; },
      "Letters to the task that it took, per second of the last minute."},
     {"mailboxQueueSize", [](T v) -> Number { return v.mailbox.waiting; },
@@ -235,21 +223,18 @@ constexpr Row<TaskView> kTaskRows[] = {
      {},
      has_letters},
     {"Shuffle.Netty.Input.Buffers.inputQueueLength", [](T v) -> Number { return v.in.items; },
-     "Batches, watermarks and barriers that wait in input channels.", Also::kNothing,
-     "buffers.inputQueueLength"},
+     "Batches, watermarks and barriers that wait in input channels.", Also::kNothing, "buffers.inputQueueLength"},
     {"Shuffle.Netty.Input.Buffers.inputQueueSize", [](T v) -> Number { return v.in.bytes; },
      "Bytes of batches in input channels, with those that the task works on."},
     {"Shuffle.Netty.Input.Buffers.inPoolUsage", [](T v) -> Number { return v.in.usage(); },
      "inputQueueSize as a share of what the input channels' credit allows; above 1 by the last "
      "batch.",
      Also::kNothing, "buffers.inPoolUsage"},
-    {"Shuffle.Netty.Input.Buffers.inputExclusiveBuffersUsage",
-     [](T v) -> Number { return v.in.usage(); },
+    {"Shuffle.Netty.Input.Buffers.inputExclusiveBuffersUsage", [](T v) -> Number { return v.in.usage(); },
      "As inPoolUsage: all credit belongs to a channel of its own.", Also::kNothing,
      "buffers.inputExclusiveBuffersUsage"},
     {"Shuffle.Netty.Output.Buffers.outputQueueLength", [](T v) -> Number { return v.out.items; },
-     "Batches, watermarks and barriers that wait in output channels.", Also::kNothing,
-     "buffers.outputQueueLength"},
+     "Batches, watermarks and barriers that wait in output channels.", Also::kNothing, "buffers.outputQueueLength"},
     {"Shuffle.Netty.Output.Buffers.outputQueueSize", [](T v) -> Number { return v.out.bytes; },
      "Bytes of batches that consumers have not finished."},
     {"Shuffle.Netty.Output.Buffers.outPoolUsage", [](T v) -> Number { return v.out.usage(); },
@@ -266,8 +251,7 @@ struct OperatorView {
   // When the source emitted last: now, or when it became idle.
   std::int64_t last_emit() const {
     const std::int64_t idle_since = task.metrics().source_idle_since.get();
-    return wall.millis -
-           (idle_since == 0 ? 0 : std::max<std::int64_t>(now.nanos - idle_since, 0) / 1'000'000);
+    return wall.millis - (idle_since == 0 ? 0 : std::max<std::int64_t>(now.nanos - idle_since, 0) / 1'000'000);
   }
   // -1: no such time yet.
   std::int64_t lag(std::int64_t event_time) const {
@@ -282,18 +266,15 @@ bool has_event_times(O v) { return v.op.event_times != nullptr; }
 bool is_head_of_two(O v) { return v.is_head && v.op.inputs == 2; }
 
 constexpr Row<OperatorView> kOperatorRows[] = {
-    {"numRecordsIn",
-     [](O v) -> Number { return v.op.is_source ? v.op.records_out.get() : v.op.records_in.get(); },
+    {"numRecordsIn", [](O v) -> Number { return v.op.is_source ? v.op.records_out.get() : v.op.records_in.get(); },
      "Rows that came in; of a source those that it emitted.", Also::kPerSecond},
-    {"numRecordsOut", [](O v) -> Number { return v.op.records_out.get(); }, "Rows that it emitted.",
-     Also::kPerSecond},
-    {"numBytesIn",
-     [](O v) -> Number { return v.op.is_source ? v.op.bytes_out.get() : v.op.bytes_in.get(); },
+    {"numRecordsOut", [](O v) -> Number { return v.op.records_out.get(); }, "Rows that it emitted.", Also::kPerSecond},
+    {"numBytesIn", [](O v) -> Number { return v.op.is_source ? v.op.bytes_out.get() : v.op.bytes_in.get(); },
      "Bytes of the batches that came in, as they lie in memory; of a source of those that it "
      "emitted.",
      Also::kPerSecond},
-    {"numBytesOut", [](O v) -> Number { return v.op.bytes_out.get(); },
-     "Bytes of the batches that it emitted.", Also::kPerSecond},
+    {"numBytesOut", [](O v) -> Number { return v.op.bytes_out.get(); }, "Bytes of the batches that it emitted.",
+     Also::kPerSecond},
     {"currentInputWatermark",
      [](O v) -> Number { return v.op.watermark_in.get(); },
      "Event time that has come in.",
@@ -344,25 +325,19 @@ constexpr Row<OperatorView> kOperatorRows[] = {
 class TaskMeter::Walk {
  public:
   explicit Walk(bool wants_names) : wants_names_(wants_names) {}
-  void put(std::string_view scope, std::string_view name, std::string_view suffix,
-           const Number& number) {
+  void put(std::string_view scope, std::string_view name, std::string_view suffix, const Number& number) {
     values.push_back(metrics::raw_of(number));
     if (!wants_names_) return;
     std::string text(scope);
     text.append(name).append(suffix);
-    names.push_back({std::move(text), static_cast<std::uint32_t>(scope.size()),
-                     static_cast<Form>(number.index())});
+    names.push_back({std::move(text), static_cast<std::uint32_t>(scope.size()), static_cast<Form>(number.index())});
   }
   template <typename View>
-  void put_rows(std::string_view scope, std::span<const Row<View>> rows, const View& view,
-                RateWindow& window) {
+  void put_rows(std::string_view scope, std::span<const Row<View>> rows, const View& view, RateWindow& window) {
     totals_.clear();
-    const auto is_had = [&](const Row<View>& row) {
-      return row.is_had == nullptr || row.is_had(view);
-    };
+    const auto is_had = [&](const Row<View>& row) { return row.is_had == nullptr || row.is_had(view); };
     for (const Row<View>& row : rows) {
-      if (row.also == Also::kPerSecond && is_had(row))
-        totals_.push_back(std::get<std::int64_t>(row.of(view)));
+      if (row.also == Also::kPerSecond && is_had(row)) totals_.push_back(std::get<std::int64_t>(row.of(view)));
     }
     const std::vector<double>& rates = window.update(view.now, totals_);
     std::size_t rate = 0;
@@ -405,15 +380,14 @@ TaskMeter::Reading TaskMeter::read(Ticks now, Instant wall) {
     std::int64_t value;
   };
   std::vector<Own> own;
-  task_.read_own_metrics([&](const OperatorMetrics& op, const std::string& name,
-                             drey_metric_kind kind, std::int64_t value) {
-    own.push_back({&op, &name, kind, value});
-  });
+  task_.read_own_metrics(
+      [&](const OperatorMetrics& op, const std::string& name, drey_metric_kind kind, std::int64_t value) {
+        own.push_back({&op, &name, kind, value});
+      });
   std::lock_guard lock(mutex_);
   const TaskTimes::Totals& times = view.times;
-  const auto& t =
-      times_.update(now, {times.busy.count(), times.idle.count(), times.back_pressured.count(),
-                          times.delay.count(), task_.metrics().letters_taken.get()});
+  const auto& t = times_.update(now, {times.busy.count(), times.idle.count(), times.back_pressured.count(),
+                                      times.delay.count(), task_.metrics().letters_taken.get()});
   const auto ms = [](double nanos) { return std::clamp(nanos / 1e6, 0.0, 1000.0); };
   view.busy = ms(t[0]);
   view.idle = ms(t[1]);
@@ -433,12 +407,10 @@ TaskMeter::Reading TaskMeter::read(Ticks now, Instant wall) {
     for (std::size_t i = 0; i < operators_.size(); ++i) {
       const OperatorMetrics& op = *task_.operator_metrics()[i];
       std::string scope = names ? metrics::scope_of(op.name) + "." : "";
-      out.put_rows<OperatorView>(scope, kOperatorRows, {op, task_, now, wall, i == 0},
-                                 operators_[i].rates);
+      out.put_rows<OperatorView>(scope, kOperatorRows, {op, task_, now, wall, i == 0}, operators_[i].rates);
       for (; next < own.size() && own[next].op == &op; ++next) {
         const bool is_meter = own[next].kind == DREY_METER;
-        out.put(scope, *own[next].name, "",
-                is_meter ? Number(metered[meter++]) : Number(own[next].value));
+        out.put(scope, *own[next].name, "", is_meter ? Number(metered[meter++]) : Number(own[next].value));
       }
     }
     return out;
@@ -451,10 +423,9 @@ TaskMeter::Reading TaskMeter::read(Ticks now, Instant wall) {
   reading.names = names_;
   reading.values = std::move(seen.values);
   const TaskMetrics& cells = task_.metrics();
-  reading.totals = {
-      cells.records_in.get(),      cells.records_out.get(), view.both(&TaskMetrics::Input::bytes),
-      cells.bytes_out.get(),       millis(times.busy),      millis(times.idle),
-      millis(times.back_pressured)};
+  reading.totals = {cells.records_in.get(),      cells.records_out.get(), view.both(&TaskMetrics::Input::bytes),
+                    cells.bytes_out.get(),       millis(times.busy),      millis(times.idle),
+                    millis(times.back_pressured)};
   return reading;
 }
 
@@ -463,17 +434,14 @@ void TaskMeter::document(std::vector<metrics::Documented>& out) {
   metrics::document<OperatorView>("Operators", kOperatorRows, out);
   // What kinds of operators register themselves.
   static constexpr metrics::Documented kOfKinds[] = {
-      {"Operators of some kinds", "numLateRecordsDropped",
-       "Windows: rows that came after their last window had gone."},
+      {"Operators of some kinds", "numLateRecordsDropped", "Windows: rows that came after their last window had gone."},
       {"Operators of some kinds", "numRecordsInErrors",
        "Files, sockets: malformed rows that were passed over (`on_error`)."},
-      {"Operators of some kinds", "pendingRecords",
-       "Generators with an end: rows that are left to this subtask."},
+      {"Operators of some kinds", "pendingRecords", "Generators with an end: rows that are left to this subtask."},
       {"Operators of some kinds", "split.<n>.watermark.currentWatermark",
        "Sources whose chain gives rows their event time: the watermark of each part of the input "
        "that the subtask reads in turn."},
-      {"Operators of some kinds", "numRecordsSend",
-       "Sinks: rows handed on: written to a file, printed, dropped."},
+      {"Operators of some kinds", "numRecordsSend", "Sinks: rows handed on: written to a file, printed, dropped."},
       {"Operators of some kinds", "numBytesSend", "Sinks: their bytes, as they were handed on."},
       {"Operators of some kinds", "currentSendTime", "Files: how long the last write took, ms."},
       {"Operators of some kinds", "pendingCommittables",

@@ -37,8 +37,8 @@ class BoxSource final : public operators::Source {
   Result<operators::Progress> poll(operators::Emitter& out, operators::Budget) override {
     auto& box = boxes_[context_.subtask()];
     if (box.empty()) return operators::Progress::kIdle;
-    data::BatchBuilder builder(context_.output_schema(0),
-                               static_cast<std::uint32_t>(box.front().size()), context_.pool());
+    data::BatchBuilder builder(context_.output_schema(0), static_cast<std::uint32_t>(box.front().size()),
+                               context_.pool());
     for (const TestRow& row : box.front()) {
       builder.values<std::int64_t>(0)[builder.rows()] = row.key;
       builder.values<std::int64_t>(1)[builder.rows()] = row.time;
@@ -94,27 +94,21 @@ class TaskMeterTest : public testing::Test, public TaskListener {
  protected:
   void SetUp() override {
     operators::add_builtin_kinds(registry_);
-    registry_.add(
-        {"source.box", "", nullptr,
-         [this](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
-           return std::unique_ptr<operators::Source>(std::make_unique<BoxSource>(context, boxes_));
-         }});
-    registry_.add(
-        {"test.timed", "",
-         [this](operators::OperatorContext&) -> Result<std::unique_ptr<operators::Operator>> {
-           return std::unique_ptr<operators::Operator>(std::make_unique<Timed>(clock_));
-         },
-         nullptr});
+    registry_.add({"source.box", "", nullptr,
+                   [this](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
+                     return std::unique_ptr<operators::Source>(std::make_unique<BoxSource>(context, boxes_));
+                   }});
+    registry_.add({"test.timed", "",
+                   [this](operators::OperatorContext&) -> Result<std::unique_ptr<operators::Operator>> {
+                     return std::unique_ptr<operators::Operator>(std::make_unique<Timed>(clock_));
+                   },
+                   nullptr});
   }
-  void on_state(Task&, TaskState, const Status& why) override {
-    EXPECT_TRUE(why.ok()) << why.to_string();
-  }
+  void on_state(Task&, TaskState, const Status& why) override { EXPECT_TRUE(why.ok()) << why.to_string(); }
   void on_end_of_data(Task&) override {}
-  void on_snapshot(Task&, const control::Barrier&, Result<state::TaskStateHandle>,
-                   const CheckpointNumbers&) override {}
+  void on_snapshot(Task&, const control::Barrier&, Result<state::TaskStateHandle>, const CheckpointNumbers&) override {}
 
-  std::uint32_t add(const std::string& kind, const std::string& name,
-                    std::map<std::string, std::string> options = {}) {
+  std::uint32_t add(const std::string& kind, const std::string& name, std::map<std::string, std::string> options = {}) {
     graph::OperatorNode node;
     node.number = static_cast<std::uint32_t>(graph_->operators.size());
     node.kind = kind;
@@ -124,8 +118,7 @@ class TaskMeterTest : public testing::Test, public TaskListener {
     graph_->operators.push_back(node);
     return node.number;
   }
-  void connect(std::uint32_t from, std::uint32_t to, graph::Partitioner partitioner,
-               std::uint32_t input = 0) {
+  void connect(std::uint32_t from, std::uint32_t to, graph::Partitioner partitioner, std::uint32_t input = 0) {
     graph::OperatorEdge edge{from, 0, to, input, partitioner, {}};
     if (partitioner == graph::Partitioner::kHash) edge.key_columns = {0};
     graph_->edges.push_back(edge);
@@ -138,8 +131,7 @@ class TaskMeterTest : public testing::Test, public TaskListener {
     return times;
   }
   // Vertices in the order of their sources; the tasks are opened.
-  void start(std::int32_t parallelism,
-             const std::function<bool(std::uint32_t, std::uint32_t)>& is_remote = {},
+  void start(std::int32_t parallelism, const std::function<bool(std::uint32_t, std::uint32_t)>& is_remote = {},
              std::uint64_t channel_bytes = 1 << 20) {
     const Status resolved = graph::resolve(*graph_, parallelism, 0);
     ASSERT_TRUE(resolved.ok()) << resolved.to_string();
@@ -157,8 +149,8 @@ class TaskMeterTest : public testing::Test, public TaskListener {
         spec.graph = graph_;
         spec.code = code;
         channels_->connect(spec, v, is_remote);
-        tasks_.push_back(std::make_unique<Task>(
-            std::move(spec), TaskSurroundings{env_, registry_, blocks_, pages_, budget_, *this}));
+        tasks_.push_back(std::make_unique<Task>(std::move(spec),
+                                                TaskSurroundings{env_, registry_, blocks_, pages_, budget_, *this}));
       }
     }
     for (auto& task : tasks_) task->step();
@@ -187,8 +179,7 @@ class TaskMeterTest : public testing::Test, public TaskListener {
 
   HandClock clock_;
   env::Env& real_ = env::posix();
-  env::Env env_{clock_,          real_.random, real_.files,  real_.network,
-                real_.processes, real_.io,     real_.threads};
+  env::Env env_{clock_, real_.random, real_.files, real_.network, real_.processes, real_.io, real_.threads};
   operators::Registry registry_;
   Boxes boxes_;
   std::shared_ptr<graph::JobGraph> graph_ = std::make_shared<graph::JobGraph>();
@@ -224,14 +215,12 @@ TEST_F(TaskMeterTest, WhatOneSideSendsTheOtherTakesAndFromWhereIsTold) {
     EXPECT_EQ(sum({task}, "numBuffersInLocal"), 2);
     EXPECT_EQ(sum({task}, "numBuffersInRemote"), 2);
     EXPECT_GT(sum({task}, "numBytesInLocal"), 0);
-    EXPECT_EQ(sum({task}, "numBytesInLocal") + sum({task}, "numBytesInRemote"),
-              sum({task}, "numBytesIn"));
+    EXPECT_EQ(sum({task}, "numBytesInLocal") + sum({task}, "numBytesInRemote"), sum({task}, "numBytesIn"));
     EXPECT_EQ(text(task, "Shuffle.Netty.Input.numBytesInRemote"), text(task, "numBytesInRemote"));
   }
   clock_.pass(Millis(8000));
   const std::int64_t of_two = sum({2}, "numRecordsIn");
-  EXPECT_EQ(text(2, "numRecordsInPerSecond"), text_of(static_cast<double>(of_two) / 8))
-      << "a real number";
+  EXPECT_EQ(text(2, "numRecordsInPerSecond"), text_of(static_cast<double>(of_two) / 8)) << "a real number";
   EXPECT_EQ(text(2, "numBuffersInRemotePerSecond"), "0.25");
   EXPECT_EQ(text(2, "Shuffle.Netty.Input.numBuffersInRemotePerSecond"), "0.25");
   EXPECT_EQ(text(2, "busyTimeMsPerSecond"), "0.0") << "nobody told the times: a worker does";
@@ -273,8 +262,7 @@ TEST_F(TaskMeterTest, ASourceTellsHowFarBehindItIsAndForHowLongItHasHadNothing) 
   EXPECT_EQ(text(0, "Source__a.sourceIdleTime"), "0");
   clock_.pass(Millis(70));
   EXPECT_EQ(text(0, "Source__a.sourceIdleTime"), "70");
-  EXPECT_EQ(text(0, "Source__a.currentEmitEventTimeLag"), "400")
-      << "it emitted last before it became idle";
+  EXPECT_EQ(text(0, "Source__a.currentEmitEventTimeLag"), "400") << "it emitted last before it became idle";
   boxes_[0] = {{{3, now}}};
   tasks_[0]->step();
   EXPECT_EQ(text(1, "out.sourceIdleTime"), "none");
@@ -291,8 +279,7 @@ TEST_F(TaskMeterTest, ATaskWithTwoInputsHasAWatermarkOfEach) {
   EXPECT_EQ(text(2, "currentInput1Watermark"), "-9223372036854775808");
   boxes_[0] = {{{1, 100}}};  // which one of the two sources takes it is all the same
   run();
-  const std::set<std::string> seen{text(2, "currentInput1Watermark"),
-                                   text(2, "currentInput2Watermark")};
+  const std::set<std::string> seen{text(2, "currentInput1Watermark"), text(2, "currentInput2Watermark")};
   EXPECT_EQ(seen, (std::set<std::string>{"99", "-9223372036854775808"}));
   EXPECT_EQ(text(2, "both.currentInput1Watermark"), text(2, "currentInput1Watermark"));
   EXPECT_EQ(text(2, "currentInputWatermark"), "-9223372036854775808");

@@ -1,7 +1,8 @@
 // TaskTimes: where a task's time goes, and RateWindow: totals as averages per second, as Flink's gauges show them.
 //
-// Every moment of a task is busy (it steps, or could and waits for its worker), idle (nothing to read) or back-pressured (an
-// output lacks credit). The totals are the primary data; a state that goes on is in them up to the moment of the look.
+// Every moment of a task is busy (it steps, or could and waits for its worker), idle (nothing to read) or
+// back-pressured (an output lacks credit). The totals are the primary data; a state that goes on is in them up to the
+// moment of the look.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,7 @@ class TaskTimes {
     Nanos busy{0};
     Nanos idle{0};
     Nanos back_pressured{0};
-    Nanos delay{0};  // the part of busy in which it waited for its worker
+    Nanos delay{0};                  // the part of busy in which it waited for its worker
     Nanos longest_back_pressure{0};  // without a break, of this sampling period (5 s) and the one before
   };
 
@@ -50,7 +51,8 @@ class TaskTimes {
       const std::int64_t going_on = since == kNever ? 0 : std::max<std::int64_t>(now.nanos - since, 0);
       nanos[static_cast<std::size_t>(state)] += going_on;
       if (state == State::kBackPressured) longest = std::max(longest, going_on);
-      return {Nanos(nanos[0]), Nanos(nanos[1]), Nanos(nanos[2]), Nanos(delay_.load(std::memory_order_relaxed)), Nanos(longest)};
+      return {Nanos(nanos[0]), Nanos(nanos[1]), Nanos(nanos[2]), Nanos(delay_.load(std::memory_order_relaxed)),
+              Nanos(longest)};
     }
   }
 
@@ -75,7 +77,8 @@ class TaskTimes {
   void note_back_pressure(std::int64_t lasted, std::int64_t period) {
     const std::int64_t before = period_.load(std::memory_order_relaxed);
     if (period != before) {
-      longest_[1].store(period == before + 1 ? longest_[0].load(std::memory_order_relaxed) : 0, std::memory_order_release);
+      longest_[1].store(period == before + 1 ? longest_[0].load(std::memory_order_relaxed) : 0,
+                        std::memory_order_release);
       longest_[0].store(0, std::memory_order_release);
       period_.store(period, std::memory_order_release);
     }
@@ -90,13 +93,13 @@ class TaskTimes {
   std::atomic<std::int64_t> since_{kNever};
   std::atomic<State> state_{State::kIdle};
   std::atomic<std::int64_t> delay_{0};
-  std::atomic<std::int64_t> period_{0};                  // in which the last back-pressure ended
+  std::atomic<std::int64_t> period_{0};                 // in which the last back-pressure ended
   std::array<std::atomic<std::int64_t>, 2> longest_{};  // of that period and the one before it
 };
 
-// Averages per second of some totals over the last minute. Marks are kept every five seconds; before the first minute is over
-// the average is that since the first look, and when there are more or fewer totals than before this is the first look again.
-// Threading: one owner.
+// Averages per second of some totals over the last minute. Marks are kept every five seconds; before the first minute
+// is over the average is that since the first look, and when there are more or fewer totals than before this is the
+// first look again. Threading: one owner.
 class RateWindow {
  public:
   using Values = std::vector<std::int64_t>;

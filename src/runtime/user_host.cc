@@ -28,7 +28,8 @@ void host_fail(drey_task* task, const char* type, const char* message) {
 }
 
 void host_log(drey_task* task, int level, const char* message) {
-  env::log(static_cast<env::LogLevel>(std::clamp(level, 0, 3)), "user", "{}: {}", task->user.context->task_name(), message);
+  env::log(static_cast<env::LogLevel>(std::clamp(level, 0, 3)), "user", "{}: {}", task->user.context->task_name(),
+           message);
 }
 
 // --- output ---
@@ -54,7 +55,8 @@ int batch_emit(drey_task* task, std::uint32_t output, drey_builder* builder) {
   UserTask& user = task->user;
   auto taken = take(user, builder);
   if (taken == nullptr) return record(user, fail(Code::kUserCode, "batch_emit: no such builder"));
-  if (user.out == nullptr) return record(user, fail(Code::kUserCode, "Rows can only be emitted while rows or timers are processed"));
+  if (user.out == nullptr)
+    return record(user, fail(Code::kUserCode, "Rows can only be emitted while rows or timers are processed"));
   if (taken->rows() == 0) return 0;
   if (user.batch != nullptr && *user.batch) taken->share_arenas(**user.batch);
   return record(user, user.out->emit(output, taken->build()));
@@ -62,7 +64,8 @@ int batch_emit(drey_task* task, std::uint32_t output, drey_builder* builder) {
 
 void batch_drop(drey_task* task, drey_builder* builder) { take(task->user, builder); }
 
-int emit_rows(drey_task* task, std::uint32_t output, const drey_batch* batch, const std::uint32_t* ids, std::uint32_t count) {
+int emit_rows(drey_task* task, std::uint32_t output, const drey_batch* batch, const std::uint32_t* ids,
+              std::uint32_t count) {
   UserTask& user = task->user;
   if (count == 0) return 0;
   if (user.out == nullptr || user.batch == nullptr || &(*user.batch)->abi() != batch) {
@@ -72,7 +75,9 @@ int emit_rows(drey_task* task, std::uint32_t output, const drey_batch* batch, co
   return record(user, user.out->emit(output, data::RowBatch::select(*user.batch, {ids, count}, user.context->pool())));
 }
 
-char* host_text(drey_task*, drey_builder* builder, std::size_t size) { return data::BatchBuilder::of(*builder).text(size); }
+char* host_text(drey_task*, drey_builder* builder, std::size_t size) {
+  return data::BatchBuilder::of(*builder).text(size);
+}
 
 int list_reserve(drey_task*, drey_builder* builder, drey_builder_column* list, std::uint32_t child_capacity) {
   data::BatchBuilder::of(*builder).reserve_list(*list, child_capacity);
@@ -97,9 +102,15 @@ drey_state* state_open(drey_task* task, const drey_state_spec* spec) {
     status = opened.status();
   };
   switch (spec->kind) {
-    case DREY_STATE_VALUE: open_table({spec->fixed_bytes, false, false}); break;
-    case DREY_STATE_LIST: open_table({0, false, false}); break;
-    case DREY_STATE_MAP: open_table({0, true, true}); break;
+    case DREY_STATE_VALUE:
+      open_table({spec->fixed_bytes, false, false});
+      break;
+    case DREY_STATE_LIST:
+      open_table({0, false, false});
+      break;
+    case DREY_STATE_MAP:
+      open_table({0, true, true});
+      break;
     case DREY_STATE_OPERATOR_LIST:
     case DREY_STATE_OPERATOR_UNION: {
       auto opened = context.state().operator_list(context.operator_id(), name, spec->kind == DREY_STATE_OPERATOR_UNION);
@@ -118,8 +129,8 @@ drey_state* state_open(drey_task* task, const drey_state_spec* spec) {
   return &handle;
 }
 
-int state_rows(drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t* hashes, int upsert, void** rows,
-               std::uint8_t* fresh) {
+int state_rows(drey_state* s, std::uint32_t n, const drey_view* keys, const std::uint64_t* hashes, int upsert,
+               void** rows, std::uint8_t* fresh) {
   return record(*s->task, s->table->values({keys, n}, {hashes, n}, {}, upsert != 0, rows, fresh));
 }
 
@@ -190,7 +201,9 @@ int list_assign(drey_state* s, const drey_view* key, std::uint64_t hash, std::ui
 // A map's rows: key = u32 size of the user's key, that key, the map's key; group = hash of the user's key.
 std::string map_row_key(const drey_view& key, drey_span map_key) {
   std::string out;
-  out.append(reinterpret_cast<const char*>(&key.size), 4).append(data::data_of(key), key.size).append(map_key.data, map_key.size);
+  out.append(reinterpret_cast<const char*>(&key.size), 4)
+      .append(data::data_of(key), key.size)
+      .append(map_key.data, map_key.size);
   return out;
 }
 
@@ -222,7 +235,8 @@ int map_put(drey_state* s, const drey_view* key, std::uint64_t hash, drey_span m
 
 int map_remove(drey_state* s, const drey_view* key, std::uint64_t hash, drey_span map_key) {
   if (s->kind == DREY_STATE_BROADCAST) {
-    if (const auto found = s->broadcast->find(text_of(map_key)); found != s->broadcast->end()) s->broadcast->erase(found);
+    if (const auto found = s->broadcast->find(text_of(map_key)); found != s->broadcast->end())
+      s->broadcast->erase(found);
     return 0;
   }
   const std::string row_key = map_row_key(*key, map_key);
@@ -245,7 +259,8 @@ std::vector<Address> map_rows(drey_state* s, const drey_view& key, std::uint64_t
   return rows;
 }
 
-int map_each(drey_state* s, const drey_view* key, std::uint64_t hash, int (*visit)(void*, drey_span, drey_span), void* self) {
+int map_each(drey_state* s, const drey_view* key, std::uint64_t hash, int (*visit)(void*, drey_span, drey_span),
+             void* self) {
   if (s->kind == DREY_STATE_BROADCAST) {
     const state::BroadcastMap copy = *s->broadcast;
     for (const auto& [k, v] : copy) {
@@ -329,16 +344,40 @@ std::uint64_t hash_key(const drey_view* key) { return data::hash_of(*key); }
 }  // namespace
 
 const drey_host& user_host() {
-  static const drey_host host{sizeof(drey_host), DREY_ABI_VERSION,
-                              host_fail, host_log,
-                              batch_begin, batch_emit, batch_drop, emit_rows, host_text, list_reserve,
-                              state_open, state_rows, value_get, value_put, state_clear,
-                              list_add, list_each, list_assign,
-                              map_get, map_put, map_remove, map_each,
-                              operator_list_each, operator_list_assign,
-                              timer_set, timer_delete, host_watermark, host_processing_time,
-                              subtask_index, host_parallelism, host_attempt,
-                              accumulator_add, host_metric, hash_key};
+  static const drey_host host{sizeof(drey_host),
+                              DREY_ABI_VERSION,
+                              host_fail,
+                              host_log,
+                              batch_begin,
+                              batch_emit,
+                              batch_drop,
+                              emit_rows,
+                              host_text,
+                              list_reserve,
+                              state_open,
+                              state_rows,
+                              value_get,
+                              value_put,
+                              state_clear,
+                              list_add,
+                              list_each,
+                              list_assign,
+                              map_get,
+                              map_put,
+                              map_remove,
+                              map_each,
+                              operator_list_each,
+                              operator_list_assign,
+                              timer_set,
+                              timer_delete,
+                              host_watermark,
+                              host_processing_time,
+                              subtask_index,
+                              host_parallelism,
+                              host_attempt,
+                              accumulator_add,
+                              host_metric,
+                              hash_key};
   return host;
 }
 

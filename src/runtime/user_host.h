@@ -31,9 +31,9 @@ namespace drey::runtime {
 // Behind the opaque drey_task.
 struct UserTask {
   operators::OperatorContext* context = nullptr;
-  operators::Emitter* out = nullptr;            // during a call
-  const data::BatchRef* batch = nullptr;        // the batch being processed
-  Status failure;                               // first one wins
+  operators::Emitter* out = nullptr;      // during a call
+  const data::BatchRef* batch = nullptr;  // the batch being processed
+  Status failure;                         // first one wins
   std::map<std::string, drey_state, std::less<>> states;
   std::deque<std::unique_ptr<data::BatchBuilder>> builders;  // begun and not yet emitted
 };

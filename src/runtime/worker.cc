@@ -117,8 +117,8 @@ class WorkerPool::Worker {
         continue;
       }
       account_wait(entry, now);
-      // Ready is cleared before the step: a wake during it leads to another one. An exchange, so that the step sees what
-      // was there before the wake that it takes.
+      // Ready is cleared before the step: a wake during it leads to another one. An exchange, so that the step sees
+      // what was there before the wake that it takes.
       entry.ready->is_set.exchange(false, std::memory_order_acq_rel);
       entry.observed->at.store(ObservedTask::At::kStepping, std::memory_order_relaxed);
       t_current.store(entry.task.get(), std::memory_order_relaxed);
@@ -133,7 +133,8 @@ class WorkerPool::Worker {
         entry.task->times().stop(now);
       } else if (!entry.is_runnable) {
         entry.task->times().enter(
-            result.progress == Task::Progress::kBlocked ? TaskTimes::State::kBackPressured : TaskTimes::State::kIdle, now);
+            result.progress == Task::Progress::kBlocked ? TaskTimes::State::kBackPressured : TaskTimes::State::kIdle,
+            now);
       }
       if (result.progress == Task::Progress::kBusy) {
         entry.ready->is_set.store(true, std::memory_order_release);
@@ -164,7 +165,8 @@ class WorkerPool::Worker {
       runnable = std::min(now, entry.wake_at);
       // A waker stores the time after it has set the flag: an older one than the last step is none.
       const Ticks woken{entry.ready->since.load(std::memory_order_relaxed)};
-      if (entry.ready->is_set.load(std::memory_order_acquire) && woken >= entry.since) runnable = std::min(runnable, woken);
+      if (entry.ready->is_set.load(std::memory_order_acquire) && woken >= entry.since)
+        runnable = std::min(runnable, woken);
       entry.task->times().enter(TaskTimes::State::kBusy, runnable);
     }
     entry.task->times().add_delay(now - runnable);

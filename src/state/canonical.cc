@@ -49,7 +49,8 @@ class BlockWriter {
 
   Status add(std::uint32_t key_group, const data::View& key, std::int64_t group, std::string_view value) {
     const std::string_view bytes = data::text_of(key);
-    if (rows_ > 0 && (key_group != key_group_ || rows_ == kRowsMax || keys_.size() + values_.size() + bytes.size() + value.size() > kRawBytesMax)) {
+    if (rows_ > 0 && (key_group != key_group_ || rows_ == kRowsMax ||
+                      keys_.size() + values_.size() + bytes.size() + value.size() > kRawBytesMax)) {
       DREY_TRY(close());
     }
     key_group_ = key_group;
@@ -70,10 +71,12 @@ class BlockWriter {
       column->clear();
     }
     std::string out(sizeof(BlockHeader) + ZSTD_compressBound(raw.size()), '\0');
-    const std::size_t stored = ZSTD_compress(out.data() + sizeof(BlockHeader), out.size() - sizeof(BlockHeader), raw.data(), raw.size(), kLevel);
-    if (ZSTD_isError(stored) != 0 || raw.size() > kStoredMax) return fail(Code::kInternal, "Rows of a savepoint cannot be compressed");
-    const BlockHeader header{kBlockMagic, rows_, static_cast<std::uint32_t>(raw.size()), static_cast<std::uint32_t>(stored),
-                             XXH3_64bits(out.data() + sizeof(BlockHeader), stored)};
+    const std::size_t stored = ZSTD_compress(out.data() + sizeof(BlockHeader), out.size() - sizeof(BlockHeader),
+                                             raw.data(), raw.size(), kLevel);
+    if (ZSTD_isError(stored) != 0 || raw.size() > kStoredMax)
+      return fail(Code::kInternal, "Rows of a savepoint cannot be compressed");
+    const BlockHeader header{kBlockMagic, rows_, static_cast<std::uint32_t>(raw.size()),
+                             static_cast<std::uint32_t>(stored), XXH3_64bits(out.data() + sizeof(BlockHeader), stored)};
     std::memcpy(out.data(), &header, sizeof header);
     out.resize(sizeof header + stored);
     DREY_TRY(file_.append(out));
@@ -148,7 +151,8 @@ Status write_rows(const Table& table, std::uint32_t max_parallelism, env::Writab
       const int order = data::text_of(x).compare(data::text_of(y));
       return order != 0 ? order < 0 : is_null(x) && !is_null(y);
     });
-    for (const SortedRow& row : rows) DREY_TRY(writer.add(g, table.key_of(row.row), row.group, table.value_of(row.row)));
+    for (const SortedRow& row : rows)
+      DREY_TRY(writer.add(g, table.key_of(row.row), row.group, table.value_of(row.row)));
     rows = {};
   }
   return writer.close();
@@ -168,9 +172,11 @@ Status read_rows(env::ReadableFile& file, const std::string& path, const BlockRe
     return corrupt(path, "no block of rows where one should be");
   }
   const char* const packed = stored.data() + sizeof header;
-  if (XXH3_64bits(packed, header.stored_bytes) != header.checksum) return corrupt(path, "the checksum of a block of rows does not match");
+  if (XXH3_64bits(packed, header.stored_bytes) != header.checksum)
+    return corrupt(path, "the checksum of a block of rows does not match");
   std::string raw(header.raw_bytes, '\0');
-  if (ZSTD_decompress(raw.data(), raw.size(), packed, header.stored_bytes) != raw.size()) return corrupt(path, "a block of rows cannot be unpacked");
+  if (ZSTD_decompress(raw.data(), raw.size(), packed, header.stored_bytes) != raw.size())
+    return corrupt(path, "a block of rows cannot be unpacked");
   BlockReader columns(raw);
   const std::uint64_t rows = header.rows;
   std::string_view groups, key_sizes, value_sizes;
@@ -184,7 +190,8 @@ Status read_rows(env::ReadableFile& file, const std::string& path, const BlockRe
   std::string_view keys, values;
   good = good && columns.take(key_bytes, keys);
   std::uint64_t value_bytes = spec.fixed_bytes * rows;
-  for (std::size_t i = 0; good && spec.fixed_bytes == 0 && i < rows; ++i) value_bytes += value_at<std::uint32_t>(value_sizes, i);
+  for (std::size_t i = 0; good && spec.fixed_bytes == 0 && i < rows; ++i)
+    value_bytes += value_at<std::uint32_t>(value_sizes, i);
   good = good && columns.take(value_bytes, values) && columns.is_at_end();
   if (!good) return corrupt(path, "the columns of a block of rows do not fit together");
   for (std::size_t i = 0; i < rows; ++i) {

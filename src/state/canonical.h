@@ -1,12 +1,13 @@
-// Rows of a table as a canonical savepoint keeps them: sorted, in columns, by key group; free of pages and slots, so that
-// another version, another parallelism and other tools can read them. Internal to state/.
+// Rows of a table as a canonical savepoint keeps them: sorted, in columns, by key group; free of pages and slots, so
+// that another version, another parallelism and other tools can read them. Internal to state/.
 //
 //   block := magic u32, rows u32, raw_bytes u32, stored_bytes u32, checksum u64 (XXH3 of what follows), zstd(columns)
 //   columns := [groups: i64 each], key sizes: u32 each, [value sizes: u32 each], keys, values
 //
-// A block holds rows of one key group, ascending by (group, key bytes); a group has several when it is large. Groups are
-// there for grouped tables, value sizes for tables whose values have no fixed size. Key size 0xfffffffe is the null key.
-// Integers are little-endian. Where the blocks lie is in the manifest (EntryRecord::blocks), ascending by key group.
+// A block holds rows of one key group, ascending by (group, key bytes); a group has several when it is large. Groups
+// are there for grouped tables, value sizes for tables whose values have no fixed size. Key size 0xfffffffe is the null
+// key. Integers are little-endian. Where the blocks lie is in the manifest (EntryRecord::blocks), ascending by key
+// group.
 #pragma once
 
 #include <string>

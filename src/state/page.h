@@ -19,7 +19,8 @@ inline constexpr std::uint32_t kPageBytes = 64u << 10;
 class HugeArray {
  public:
   explicit HugeArray(std::size_t size);
-  HugeArray(HugeArray&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  HugeArray(HugeArray&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   HugeArray& operator=(HugeArray&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
@@ -70,7 +71,7 @@ class PagePool {
   void grow();
 
   std::mutex mutex_;
-  std::vector<char*> free_;                                // of kPageBytes
+  std::vector<char*> free_;  // of kPageBytes
   std::vector<std::pair<char*, std::size_t>> chunks_;
   std::atomic<std::uint64_t> used_bytes_{0};
   std::atomic<std::uint64_t> total_bytes_{0};

@@ -35,7 +35,8 @@ std::uint64_t* RowIndex::entry_of(std::uint64_t hash, Address row) {
 void RowIndex::erase(std::uint64_t hash, Address row) {
   std::uint64_t* entry = entry_of(hash, row);
   // Lookups end at a bucket with a free entry: where there is one already, one more does no harm.
-  const std::uint64_t* entries = entries_.data() + static_cast<std::size_t>(entry - entries_.data()) / kBucket * kBucket;
+  const std::uint64_t* entries =
+      entries_.data() + static_cast<std::size_t>(entry - entries_.data()) / kBucket * kBucket;
   if (free_ones(entries) != 0) {
     *entry = 0;
     --used_;

@@ -1,8 +1,8 @@
 // Files of a task's snapshot.
 //
 //   file := image* manifest | block* manifest               (the second one of a canonical savepoint: see canonical.h)
-//   image := magic u32, bytes u32, checksum u64, blocks     (of one page up to its last slot used: all, or those written)
-//   manifest := wire encoding of TaskState::Manifest        (where it is and its checksum: in the handle)
+//   image := magic u32, bytes u32, checksum u64, blocks     (of one page up to its last slot used: all, or those
+//   written) manifest := wire encoding of TaskState::Manifest        (where it is and its checksum: in the handle)
 //
 // The manifest names for each page its images, in this file and those of earlier checkpoints: one of the whole page and
 // on top of it the blocks that were written later. A page gets a new whole image when that costs little more, or when
@@ -29,7 +29,7 @@ constexpr std::size_t kWriteBytes = 1u << 20;
 // A file of which less than this share is still needed is given up: its last pages are written again.
 constexpr std::uint64_t kLivePercentMin = 30;
 constexpr std::string_view kWatermarkState = "/~watermark";  // every vertex has it: not what a job would miss
-constexpr std::size_t kImagesMin = 4, kImagesSpread = 5;  // the bound of page p is kImagesMin + p % kImagesSpread
+constexpr std::size_t kImagesMin = 4, kImagesSpread = 5;     // the bound of page p is kImagesMin + p % kImagesSpread
 
 Status corrupt(const std::string& path, std::string_view what) {
   return fail(Code::kCorrupt, fmt::format("Checkpoint file is damaged: {}: path={}", what, path));
@@ -101,7 +101,8 @@ class SnapshotWriter final : public SnapshotJob {
     }
     DREY_TRY(file->append(buffer));
     for (Rows& rows : rows_) {
-      DREY_TRY(write_rows(*rows.table, manifest_.max_parallelism, *file, handle_.manifest_offset, manifest_.entries[rows.entry].blocks));
+      DREY_TRY(write_rows(*rows.table, manifest_.max_parallelism, *file, handle_.manifest_offset,
+                          manifest_.entries[rows.entry].blocks));
       rows.table.reset();  // its pages go back: the task may write to them without a copy
     }
     const std::string manifest = wire::encode(manifest_);
@@ -142,7 +143,8 @@ class SnapshotWriter final : public SnapshotJob {
   TaskStateHandle handle_;
 };
 
-std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, const std::string& path, control::SnapshotForm form) {
+std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, const std::string& path,
+                                                 control::SnapshotForm form) {
   using control::SnapshotForm;
   const bool stands_alone = control::is_savepoint(form);
   auto job = std::make_unique<SnapshotWriter>();
@@ -171,7 +173,8 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
         !name.ends_with(kWatermarkState)) {
       stateful.insert(name.substr(0, name.find('/')));
     }
-    job->handle_.has_union = job->handle_.has_union || (e->kind == EntryKind::kUnion && name.find("/~") == std::string::npos);
+    job->handle_.has_union =
+        job->handle_.has_union || (e->kind == EntryKind::kUnion && name.find("/~") == std::string::npos);
     EntryRecord record;
     record.name = name;
     record.kind = e->kind;
@@ -183,7 +186,8 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
       record.group_is_key = e->table->spec().group_is_key;
       auto& pages = e->table->pages();
       std::unique_ptr<Table> rows;
-      if (form == SnapshotForm::kCanonical) rows = std::make_unique<Table>(name, e->table->spec(), job->none_, job->unlimited_);
+      if (form == SnapshotForm::kCanonical)
+        rows = std::make_unique<Table>(name, e->table->spec(), job->none_, job->unlimited_);
       for (std::uint32_t id = 1; id < pages.size(); ++id) {
         Table::PageEntry& page = pages[id];
         if (page.page == nullptr || page.live == 0) continue;
@@ -197,21 +201,24 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
             rows->adopt(id, std::move(same), kAllBlocks);
           } else {
             job->images_.push_back({shared, kAllBlocks, page.used()});
-            record.pages.push_back({id, page.slot_bytes, page.slots, page.page->bytes, {{0, file->bytes, kAllBlocks, page.used()}}});
+            record.pages.push_back(
+                {id, page.slot_bytes, page.slots, page.page->bytes, {{0, file->bytes, kAllBlocks, page.used()}}});
             file->bytes += sizeof(PageImageHeader) + page.used();
           }
           continue;
         }
-        const bool sparse = form == SnapshotForm::kFull || std::ranges::any_of(page.images, [&](const Table::PageImage& image) {
-          return live[image.file.get()] * 100 < image.file->bytes * kLivePercentMin;
-        });
+        const bool sparse =
+            form == SnapshotForm::kFull || std::ranges::any_of(page.images, [&](const Table::PageImage& image) {
+              return live[image.file.get()] * 100 < image.file->bytes * kLivePercentMin;
+            });
         const std::uint64_t dirty = e->table->dirty_blocks(id);
         if (dirty != 0 || sparse) {
           const std::uint64_t blocks = blocks_to_write(page, dirty, id, sparse);
           if (blocks == kAllBlocks) page.images.clear();
           // The whole image stays below, however much lies over it.
           for (std::size_t i = page.images.size(); i-- > 1;) {
-            if ((page.images[i].blocks & ~blocks) == 0) page.images.erase(page.images.begin() + static_cast<std::ptrdiff_t>(i));
+            if ((page.images[i].blocks & ~blocks) == 0)
+              page.images.erase(page.images.begin() + static_cast<std::ptrdiff_t>(i));
           }
           job->images_.push_back({e->table->share(id), blocks, page.used()});
           e->table->make_clean(id);
@@ -222,7 +229,8 @@ std::unique_ptr<SnapshotJob> TaskState::snapshot(std::int64_t checkpoint_id, con
         for (const Table::PageImage& image : page.images) {
           std::uint32_t number = 0;
           if (image.file != file) {
-            const auto [at, added] = file_numbers.emplace(image.file.get(), static_cast<std::uint32_t>(manifest.files.size()));
+            const auto [at, added] =
+                file_numbers.emplace(image.file.get(), static_cast<std::uint32_t>(manifest.files.size()));
             if (added) manifest.files.push_back({image.file->path, image.file->bytes});
             number = at->second;
           }
@@ -294,7 +302,8 @@ class ImageReader {
     const std::uint32_t bytes = bytes_of(image.blocks, image.used);
     auto got = file->read_at(image.offset, reinterpret_cast<char*>(&header), sizeof header);
     if (!got.ok()) return got.status();
-    if (*got != sizeof header || header.magic != kPageMagic || header.bytes != bytes) return corrupt(path, "no page image where one should be");
+    if (*got != sizeof header || header.magic != kPageMagic || header.bytes != bytes)
+      return corrupt(path, "no page image where one should be");
     // A whole image goes to its place at once.
     const bool is_whole = image.blocks == kAllBlocks;
     if (!is_whole) blocks_.resize(bytes);
@@ -320,20 +329,25 @@ class ImageReader {
 bool is_sound(const PageRecord& p, std::size_t files) {
   const std::uint64_t used = std::uint64_t{p.slots} * p.slot_bytes;
   return p.id != 0 && p.id < (1u << 30) && p.slot_bytes >= 16 && p.page_bytes % kPageBytes == 0 && p.page_bytes != 0 &&
-         used <= p.page_bytes && p.slots > 0 && p.slots <= 0x10000 && !p.images.empty() && p.images[0].blocks == kAllBlocks &&
-         std::ranges::all_of(p.images, [&](const ImageRecord& image) { return image.file < files && image.used <= used; });
+         used <= p.page_bytes && p.slots > 0 && p.slots <= 0x10000 && !p.images.empty() &&
+         p.images[0].blocks == kAllBlocks && std::ranges::all_of(p.images, [&](const ImageRecord& image) {
+           return image.file < files && image.used <= used;
+         });
 }
 
 }  // namespace
 
 bool TaskState::is_of(const std::string& entry_name, const std::vector<OperatorId>& operators) const {
-  return std::ranges::any_of(operators, [&](const OperatorId& id) { return entry_name.starts_with(id.to_string() + "/"); });
+  return std::ranges::any_of(operators,
+                             [&](const OperatorId& id) { return entry_name.starts_with(id.to_string() + "/"); });
 }
 
-Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators, bool own,
-                          env::FileSystem& files) {
+Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators,
+                          bool own, env::FileSystem& files) {
   const data::KeyGroupRange range = key_groups();
-  const auto is_mine = [&](const TaskStateHandle& h) { return h.subtask == options_.subtask && h.parallelism == options_.parallelism; };
+  const auto is_mine = [&](const TaskStateHandle& h) {
+    return h.subtask == options_.subtask && h.parallelism == options_.parallelism;
+  };
   const bool has_mine = std::ranges::any_of(handles, is_mine);
   std::map<std::string, std::vector<std::string>> split_lists;
   std::set<std::string> seen_maps;
@@ -353,12 +367,14 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std
     auto manifest = wire::decode<Manifest>(bytes);
     if (!manifest.ok() || manifest->files.empty()) return corrupt(path, "its manifest cannot be read");
     if (manifest->format != kFormat || manifest->key_version != data::kKeyVersion) {
-      return fail(Code::kIncompatible, fmt::format("Checkpoint has format {} and key version {}, this version reads {} and {}: path={}",
-                                                   manifest->format, manifest->key_version, kFormat, data::kKeyVersion, path));
+      return fail(Code::kIncompatible,
+                  fmt::format("Checkpoint has format {} and key version {}, this version reads {} and {}: path={}",
+                              manifest->format, manifest->key_version, kFormat, data::kKeyVersion, path));
     }
     if (manifest->max_parallelism != options_.max_parallelism) {
-      return fail(Code::kIncompatible, fmt::format("State has the maximum parallelism {}, {} has {}: path={}", manifest->max_parallelism,
-                                                   options_.task_name, options_.max_parallelism, path));
+      return fail(Code::kIncompatible,
+                  fmt::format("State has the maximum parallelism {}, {} has {}: path={}", manifest->max_parallelism,
+                              options_.task_name, options_.max_parallelism, path));
     }
     manifest->files[0].path = path;  // wherever it has been moved to
     for (const StateFile& file : manifest->files) {
@@ -373,7 +389,8 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std
       if (slot == nullptr) slot = std::make_unique<Entry>();
       slot->kind = record.kind;
       if (record.kind == EntryKind::kTable && slot->table == nullptr) {
-        slot->table = std::make_unique<Table>(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, pool_, budget_);
+        slot->table = std::make_unique<Table>(
+            record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, pool_, budget_);
       }
       for (const PageRecord& page : record.pages) {
         if (!is_sound(page, manifest->files.size())) return corrupt(path, "its manifest is not sound");
@@ -440,16 +457,18 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
         const auto& file = page_files[image.file];
         entry.images.push_back({file, image.offset, image.blocks, image.used});
         // The first file's page bytes are not in the manifest (it was not finished when that was made).
-        file->bytes = std::max(file->bytes, image.offset + sizeof(PageImageHeader) + bytes_of(image.blocks, image.used));
+        file->bytes =
+            std::max(file->bytes, image.offset + sizeof(PageImageHeader) + bytes_of(image.blocks, image.used));
       }
       char* memory = entry.page->memory;
       table.adopt(page.id, std::move(entry), own ? 0 : kAllBlocks);
       DREY_TRY(reader.read(manifest.files, page, memory));
     }
     if (budget_.used_bytes > budget_.bytes_max) {
-      return fail(Code::kResourceExhausted, fmt::format("The checkpoint's state does not fit the slot's managed memory: {} bytes. "
-                                                        "Raise taskmanager.memory.managed.size",
-                                                        budget_.bytes_max));
+      return fail(Code::kResourceExhausted,
+                  fmt::format("The checkpoint's state does not fit the slot's managed memory: {} bytes. "
+                              "Raise taskmanager.memory.managed.size",
+                              budget_.bytes_max));
     }
     table.rebuild();
   }
@@ -466,7 +485,8 @@ Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files) 
     Budget unlimited;
     for (const PageRecord& page : record.pages) {
       // One page at a time through a table of its own, which knows the layout of rows.
-      Table source(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, scratch_pool, unlimited);
+      Table source(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, scratch_pool,
+                   unlimited);
       Table::PageEntry entry;
       entry.page = scratch_pool.allocate(page.page_bytes);
       entry.slot_bytes = page.slot_bytes;

@@ -53,7 +53,12 @@ bool equal_keys(const char* stored, const data::View& key) {
 }  // namespace
 
 Table::Table(std::string owner, TableSpec spec, PagePool& pool, Budget& budget)
-    : owner_(std::move(owner)), spec_(spec), pool_(pool), budget_(budget), pages_(1), heads_(1),
+    : owner_(std::move(owner)),
+      spec_(spec),
+      pool_(pool),
+      budget_(budget),
+      pages_(1),
+      heads_(1),
       size_classes_(size_class_of(kSlotBytesMax) + 1) {}
 
 Table::~Table() {
@@ -103,10 +108,11 @@ void Table::reindex() {
 
 Result<std::uint32_t> Table::add_page(std::uint32_t page_bytes, std::uint32_t slot_bytes) {
   if (budget_.used_bytes.load(std::memory_order_relaxed) + page_bytes > budget_.bytes_max) {
-    return fail(Code::kResourceExhausted,
-                fmt::format("State has outgrown its managed memory: {} needs {} more bytes, it holds {} bytes in {} rows, the "
-                            "slot has {} bytes. Raise taskmanager.memory.managed.size, or give the job more slots",
-                            owner_, page_bytes, page_bytes_, rows_, budget_.bytes_max));
+    return fail(
+        Code::kResourceExhausted,
+        fmt::format("State has outgrown its managed memory: {} needs {} more bytes, it holds {} bytes in {} rows, the "
+                    "slot has {} bytes. Raise taskmanager.memory.managed.size, or give the job more slots",
+                    owner_, page_bytes, page_bytes_, rows_, budget_.bytes_max));
   }
   budget_.used_bytes.fetch_add(page_bytes, std::memory_order_relaxed);
   page_bytes_ += page_bytes;
@@ -131,7 +137,8 @@ Result<Address> Table::allocate_slot(std::uint64_t bytes) {
     if (page_bytes > UINT32_MAX) {
       return fail(Code::kResourceExhausted, fmt::format("A value is too large: {}, {} bytes", owner_, bytes));
     }
-    DREY_TRY_ASSIGN(const std::uint32_t id, add_page(static_cast<std::uint32_t>(page_bytes), static_cast<std::uint32_t>(page_bytes)));
+    DREY_TRY_ASSIGN(const std::uint32_t id,
+                    add_page(static_cast<std::uint32_t>(page_bytes), static_cast<std::uint32_t>(page_bytes)));
     return Address{id} << 16;
   }
   const std::size_t number = size_class_of(static_cast<std::uint32_t>(bytes));
@@ -196,7 +203,8 @@ Result<Address> Table::upsert(const data::View& key, std::uint64_t hash, std::in
 }
 
 Result<Address> Table::insert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_size) {
-  if (key.size >= kFree / 2) return fail(Code::kInvalidArgument, fmt::format("A key is too long: {}, {} bytes", owner_, key.size));
+  if (key.size >= kFree / 2)
+    return fail(Code::kInvalidArgument, fmt::format("A key is too long: {}, {} bytes", owner_, key.size));
   DREY_TRY_ASSIGN(const Address row, allocate_slot(row_bytes(key.size, value_size)));
   char* at = for_write(row);
   header(at) = {stored_size(key), value_size};
@@ -216,8 +224,8 @@ Result<Address> Table::insert(const data::View& key, std::uint64_t hash, std::in
   return row;
 }
 
-Status Table::values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::span<const std::int64_t> groups,
-                     bool upsert_rows, void** out, std::uint8_t* fresh) {
+Status Table::values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes,
+                     std::span<const std::int64_t> groups, bool upsert_rows, void** out, std::uint8_t* fresh) {
   if (!spec_.grouped) return values_of<false>(keys, hashes, hashes.data(), nullptr, upsert_rows, out, fresh);
   DREY_DCHECK(groups.size() == keys.size());
   index_hashes_.resize(keys.size());
@@ -231,12 +239,13 @@ Status Table::values(std::span<const data::View> keys, std::span<const std::uint
 }
 
 template <bool kGrouped>
-Status Table::values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, const std::uint64_t* index_hashes,
-                        const std::int64_t* groups, bool upsert_rows, void** out, std::uint8_t* fresh) {
+Status Table::values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes,
+                        const std::uint64_t* index_hashes, const std::int64_t* groups, bool upsert_rows, void** out,
+                        std::uint8_t* fresh) {
   // Three stages, kAhead rows apart: fetch the index line, fetch the row it leads to, match. So the misses of many rows
   // are under way at once, and work goes on meanwhile (engine.md 2.2).
   constexpr std::size_t kAhead = 32;
-  Address likely[kAhead];  // of the rows between the second and the third stage
+  Address likely[kAhead];                                          // of the rows between the second and the third stage
   const std::uint64_t span = row_bytes(8, spec_.fixed_bytes) - 1;  // a row may straddle two cache lines
   const std::size_t n = keys.size();
   for (std::size_t step = 0; step < n + 2 * kAhead; ++step) {
@@ -382,7 +391,8 @@ void Table::rebuild() {
         members.push_back(row);
       }
     }
-    if (!own_page && entry.slots < kPageBytes / entry.slot_bytes) size_classes_[size_class_of(entry.slot_bytes)].open_page = id;
+    if (!own_page && entry.slots < kPageBytes / entry.slot_bytes)
+      size_classes_[size_class_of(entry.slot_bytes)].open_page = id;
   }
   index_ = RowIndex(rows_);
   // As reindex(), but from the pages.

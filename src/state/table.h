@@ -2,10 +2,10 @@
 //
 //   row := u32 key_size, u32 value_size, [i64 group, u32 position, u32 0], key, zeroes to a multiple of 8, value
 //
-// key_size 0xffffffff marks a free slot, 0xfffffffe the null key. Rows lie in slots of one size per page; a row that grows moves to a larger
-// slot. A grouped table keeps, beside the index, the rows of each group (a window, a timer's time, the key of a map
-// state) in order of insertion; the key of a row is then unique within its group. `position` is only of use in
-// memory: it is written anew when a table is restored.
+// key_size 0xffffffff marks a free slot, 0xfffffffe the null key. Rows lie in slots of one size per page; a row that
+// grows moves to a larger slot. A grouped table keeps, beside the index, the rows of each group (a window, a timer's
+// time, the key of a map state) in order of insertion; the key of a row is then unique within its group. `position` is
+// only of use in memory: it is written anew when a table is restored.
 //
 // Threading: one task. Bounds: the Budget says when there is too much.
 #pragma once
@@ -47,7 +47,7 @@ inline constexpr std::uint64_t kAllBlocks = ~std::uint64_t{0};
 // A file of page images that tables refer to; shared by the pages that lie in it.
 struct PageFile {
   std::string path;
-  std::uint64_t bytes = 0;       // page images written
+  std::uint64_t bytes = 0;  // page images written
 };
 
 class Table {
@@ -66,10 +66,10 @@ class Table {
   // Finds or makes the row. A new one has a value of `value_bytes` zeroes. FAILS WITH: kResourceExhausted.
   Result<Address> upsert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_bytes,
                          bool* fresh = nullptr);
-  // Addresses of the (writable) values of n keys; see drey_host.state_rows. `groups`: the group of each, empty in a table
-  // without groups. Tables of fixed size.
-  Status values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, std::span<const std::int64_t> groups,
-                bool upsert, void** out, std::uint8_t* fresh);
+  // Addresses of the (writable) values of n keys; see drey_host.state_rows. `groups`: the group of each, empty in a
+  // table without groups. Tables of fixed size.
+  Status values(std::span<const data::View> keys, std::span<const std::uint64_t> hashes,
+                std::span<const std::int64_t> groups, bool upsert, void** out, std::uint8_t* fresh);
 
   data::View key_of(Address row) const;  // far keys point into the page
   std::int64_t group_of(Address row) const;
@@ -97,7 +97,7 @@ class Table {
   struct PageEntry {
     Page* page = nullptr;  // null: id is free
     std::uint32_t slot_bytes = 0;
-    std::uint32_t slots = 0;   // handed out so far; later ones were never used
+    std::uint32_t slots = 0;  // handed out so far; later ones were never used
     std::uint32_t live = 0;
     std::vector<PageImage> images;  // oldest first: one of all blocks, then what changed
     std::uint32_t used() const { return slots * slot_bytes; }
@@ -151,12 +151,14 @@ class Table {
   char* key_bytes(char* row) const { return row + sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0); }
   char* value_bytes(char* row) const { return key_bytes(row) + ((key_length(header(row)) + 7) & ~7u); }
   std::uint64_t row_bytes(std::uint32_t key_size, std::uint64_t value_size) const {
-    return sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0) + ((std::uint64_t{key_size} + 7) & ~std::uint64_t{7}) + value_size;
+    return sizeof(Row) + (spec_.grouped ? sizeof(GroupPart) : 0) + ((std::uint64_t{key_size} + 7) & ~std::uint64_t{7}) +
+           value_size;
   }
   // Makes the row's page private and dirty. Every write goes through here.
   char* for_write(Address row) {
     PageHead& head = heads_[row >> 16];
-    if (head.maybe_shared) [[unlikely]] unshare(static_cast<std::uint32_t>(row >> 16));
+    if (head.maybe_shared) [[unlikely]]
+      unshare(static_cast<std::uint32_t>(row >> 16));
     const auto begin = static_cast<std::uint32_t>(row & 0xffff);
     const std::uint32_t last = (begin + head.slot_bytes - 1) / kBlockBytes;
     head.dirty_blocks |= (std::uint64_t{2} << last) - (std::uint64_t{1} << begin / kBlockBytes);
@@ -168,8 +170,9 @@ class Table {
   std::uint64_t index_hash(std::uint64_t hash, std::int64_t group) const { return hash ^ group_hash(group); }
   std::uint64_t group_hash(std::int64_t group) const;
   template <bool kGrouped>
-  Status values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes, const std::uint64_t* index_hashes,
-                   const std::int64_t* groups, bool upsert, void** out, std::uint8_t* fresh);
+  Status values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes,
+                   const std::uint64_t* index_hashes, const std::int64_t* groups, bool upsert, void** out,
+                   std::uint8_t* fresh);
   // REQUIRES: the row is not there.
   Result<Address> insert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_bytes);
   void reindex();

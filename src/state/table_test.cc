@@ -104,7 +104,9 @@ TEST_F(TableTest, BatchesOfKeysOfAnyLengthCountAsAMapDoes) {
     Table table("t", {8, grouped, false}, pool_, budget_);
     Prng random(grouped ? 5 : 6);
     std::map<std::pair<std::int64_t, std::string>, std::int64_t> expected;
-    const auto name = [&](const data::View& k) { return k.size == 0 && k.u.inlined[0] != 0 ? "null" : "=" + std::string(data::text_of(k)); };
+    const auto name = [&](const data::View& k) {
+      return k.size == 0 && k.u.inlined[0] != 0 ? "null" : "=" + std::string(data::text_of(k));
+    };
     for (int batch = 0; batch < 300; ++batch) {
       std::vector<data::View> some;
       std::vector<std::int64_t> groups;  // one, or any of them row by row

@@ -70,10 +70,11 @@ Result<Table*> TaskState::table(OperatorId op, std::string_view op_name, std::st
     e.table = std::make_unique<Table>(fmt::format("operator '{}', state '{}'", op_name, name), spec, pool_, budget_);
   }
   if (e.kind != EntryKind::kTable || !(e.table->spec() == spec)) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("State '{}' of operator '{}' has another kind or size than before: it was stored with {} fixed "
-                            "bytes, now {} are asked for. Give changed state another name",
-                            name, op_name, e.table != nullptr ? e.table->spec().fixed_bytes : 0, spec.fixed_bytes));
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("State '{}' of operator '{}' has another kind or size than before: it was stored with {} fixed "
+                    "bytes, now {} are asked for. Give changed state another name",
+                    name, op_name, e.table != nullptr ? e.table->spec().fixed_bytes : 0, spec.fixed_bytes));
   }
   return e.table.get();
 }

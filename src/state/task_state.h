@@ -42,12 +42,12 @@ static_assert(wire::EveryMemberHasARow<StateFile>);
 
 // Names the durable state of one task at one checkpoint. Safe to copy and store.
 struct TaskStateHandle {
-  StateFile manifest;                  // the file whose end is the manifest; empty path: no state
+  StateFile manifest;  // the file whose end is the manifest; empty path: no state
   std::uint64_t manifest_offset = 0;
   std::uint64_t manifest_checksum = 0;
-  std::vector<StateFile> files;        // all files it refers to, manifest's included
-  std::uint64_t written_bytes = 0;     // by this checkpoint
-  std::uint64_t state_bytes = 0;       // referred to in total
+  std::vector<StateFile> files;     // all files it refers to, manifest's included
+  std::uint64_t written_bytes = 0;  // by this checkpoint
+  std::uint64_t state_bytes = 0;    // referred to in total
   std::uint32_t subtask = 0;
   std::uint32_t parallelism = 1;
   std::uint32_t max_parallelism = 128;
@@ -80,7 +80,8 @@ inline void count_up(std::atomic<std::int64_t>& total, std::size_t more) {
 class Timers {
  public:
   // `fired` counts the timers that were taken.
-  Timers(Table& event, Table& processing, std::atomic<std::int64_t>& fired) : tables_{&event, &processing}, fired_(fired) {}
+  Timers(Table& event, Table& processing, std::atomic<std::int64_t>& fired)
+      : tables_{&event, &processing}, fired_(fired) {}
   Status set(TimeKind kind, const data::View& key, std::uint64_t hash, std::int64_t time);
   void remove(TimeKind kind, const data::View& key, std::uint64_t hash, std::int64_t time);
   // Takes up to `count` timers that are due, ascending by time. Far keys are valid until the next call.
@@ -148,12 +149,13 @@ class TaskState {
   // not written.
   void discard(std::int64_t checkpoint_id);
 
-  // Before anything is registered: takes what belongs to this subtask's key groups and to `operators` out of the handles,
-  // which may be of other subtasks, of another parallelism, of vertices that were chained in another way. Split lists are
-  // dealt out evenly, unless this very subtask's own handle is there; union lists are given whole; broadcast maps are
-  // taken once. `own`: later checkpoints may refer to the files (false for a savepoint of somebody else).
-  // FAILS WITH: kCorrupt naming the file, kIncompatible.
-  Status restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators, bool own, env::FileSystem& files);
+  // Before anything is registered: takes what belongs to this subtask's key groups and to `operators` out of the
+  // handles, which may be of other subtasks, of another parallelism, of vertices that were chained in another way.
+  // Split lists are dealt out evenly, unless this very subtask's own handle is there; union lists are given whole;
+  // broadcast maps are taken once. `own`: later checkpoints may refer to the files (false for a savepoint of somebody
+  // else). FAILS WITH: kCorrupt naming the file, kIncompatible.
+  Status restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators, bool own,
+                 env::FileSystem& files);
 
  private:
   friend class SnapshotWriter;

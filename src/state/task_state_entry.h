@@ -22,7 +22,8 @@ struct ImageRecord {
   std::uint32_t used = 0;
   static constexpr auto fields() {
     using M = ImageRecord;
-    return std::tuple{field("file", &M::file), field("offset", &M::offset), field("blocks", &M::blocks), field("used", &M::used)};
+    return std::tuple{field("file", &M::file), field("offset", &M::offset), field("blocks", &M::blocks),
+                      field("used", &M::used)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ImageRecord>);
@@ -49,7 +50,8 @@ struct BlockRecord {
   std::uint32_t bytes = 0;
   static constexpr auto fields() {
     using M = BlockRecord;
-    return std::tuple{field("key-group", &M::key_group), field("offset", &M::offset), field("rows", &M::rows), field("bytes", &M::bytes)};
+    return std::tuple{field("key-group", &M::key_group), field("offset", &M::offset), field("rows", &M::rows),
+                      field("bytes", &M::bytes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<BlockRecord>);
@@ -66,8 +68,13 @@ struct EntryRecord {
   std::map<std::string, std::string> broadcast;
   static constexpr auto fields() {
     using M = EntryRecord;
-    return std::tuple{field("name", &M::name),       field("kind", &M::kind),   field("fixed-bytes", &M::fixed_bytes),
-                      field("grouped", &M::grouped), field("group-is-key", &M::group_is_key), field("pages", &M::pages), field("blocks", &M::blocks),
+    return std::tuple{field("name", &M::name),
+                      field("kind", &M::kind),
+                      field("fixed-bytes", &M::fixed_bytes),
+                      field("grouped", &M::grouped),
+                      field("group-is-key", &M::group_is_key),
+                      field("pages", &M::pages),
+                      field("blocks", &M::blocks),
                       field("list", &M::list),
                       field("broadcast", &M::broadcast)};
   }
@@ -93,7 +100,7 @@ struct TaskState::Manifest {
 // Every page image in a file begins with this.
 struct PageImageHeader {
   std::uint32_t magic;
-  std::uint32_t bytes;  // of the blocks behind the header
+  std::uint32_t bytes;     // of the blocks behind the header
   std::uint64_t checksum;  // XXH3 of these
 };
 inline constexpr std::uint32_t kPageMagic = 0x59455244;  // "DREY"

@@ -69,7 +69,8 @@ TEST_F(TaskStateTest, SnapshotsHoldTheMomentTheyWereTakenWhileWritingGoesOn) {
         table->erase(row);
         model.erase({group, key});
       } else {
-        const std::string value(random.below(random.chance(0.01) ? 90'000 : 60), static_cast<char>('a' + random.below(26)));
+        const std::string value(random.below(random.chance(0.01) ? 90'000 : 60),
+                                static_cast<char>('a' + random.below(26)));
         row = *table->upsert(k, hash, group, static_cast<std::uint32_t>(value.size()));
         row = *table->resize(row, static_cast<std::uint32_t>(value.size()));
         std::memcpy(table->writable_value(row), value.data(), value.size());
@@ -171,7 +172,8 @@ TEST_F(TaskStateTest, CheckpointsOfScatteredWritesHoldBlocksAndAreExact) {
     all_files[handle->manifest.path] = *files_.read_all(handle->manifest.path);
     ASSERT_TRUE(files_.remove_tree(dir_).ok());
     ASSERT_TRUE(files_.make_directories(dir_).ok());
-    for (const StateFile& file : handle->files) ASSERT_TRUE(files_.write_atomic(file.path, all_files.at(file.path)).ok());
+    for (const StateFile& file : handle->files)
+      ASSERT_TRUE(files_.write_atomic(file.path, all_files.at(file.path)).ok());
     const bool moves_on = random.chance(0.3);
     auto restored = make();
     ASSERT_TRUE(restored->restore({*handle}, {kOp}, true, files_).ok());
@@ -247,7 +249,8 @@ TEST_F(TaskStateTest, RescalingMovesEveryRowListAndTimerOnce) {
       all.insert(mine.begin(), mine.end());
       split += (*state->operator_list(kOp, "split", false))->elements().size();
       EXPECT_GE((*state->operator_list(kOp, "union", true))->elements().size(), 1u);
-      (*state->operator_list(kOp, "union", true))->assign(s == 0 ? std::vector<std::string>{"u"} : std::vector<std::string>{});
+      (*state->operator_list(kOp, "union", true))
+          ->assign(s == 0 ? std::vector<std::string>{"u"} : std::vector<std::string>{});
       EXPECT_EQ((**state->broadcast(kOp, "b")).at("k"), "v");
       next.push_back(*state->snapshot(10 * p + s, fmt::format("{}/{}-{}", dir_, p, s))->run(files_));
       std::vector<drey_timer> due;
@@ -268,7 +271,9 @@ void fill(TaskState& state, int rows) {
   Table* fixed = *state.table(kOp, "op", "fixed", {8, false, false});
   Table* map = *state.table(kOp, "op", "map", {0, true, true});
   for (int i = 0; i < rows; ++i) {
-    const std::string key = i == 0 ? "" : i % 3 == 0 ? fmt::format("a key that is longer than a view {}", i) : fmt::format("{}", i);
+    const std::string key = i == 0       ? ""
+                            : i % 3 == 0 ? fmt::format("a key that is longer than a view {}", i)
+                                         : fmt::format("{}", i);
     const data::View k = view(key);
     const std::string value(static_cast<std::size_t>(i % 50), static_cast<char>('a' + i % 26));
     const Address row = *own->upsert(k, data::hash_of(k), 0, static_cast<std::uint32_t>(value.size()));
@@ -286,12 +291,16 @@ void fill(TaskState& state, int rows) {
 Model all_of(TaskState& state) {
   Model all;
   int number = 0;
-  for (const auto& [name, spec] : {std::pair<const char*, TableSpec>{"own", {0, false, false}}, {"fixed", {8, false, false}}, {"map", {0, true, true}}}) {
+  for (const auto& [name, spec] : {std::pair<const char*, TableSpec>{"own", {0, false, false}},
+                                   {"fixed", {8, false, false}},
+                                   {"map", {0, true, true}}}) {
     const Table& table = **state.table(kOp, "op", name, spec);
     table.for_each([&, &name = name, &spec = spec](Address row) {
       const data::View key = table.key_of(row);
       const bool null = key.size == 0 && key.u.inlined[0] != 0;
-      all[{spec.grouped ? table.group_of(row) : number, name + std::string(null ? "<null>" : "=") + std::string(data::text_of(key))}] = std::string(table.value_of(row));
+      all[{spec.grouped ? table.group_of(row) : number,
+           name + std::string(null ? "<null>" : "=") + std::string(data::text_of(key))}] =
+          std::string(table.value_of(row));
     });
     ++number;
   }

@@ -26,14 +26,14 @@ namespace drey::wire {
 
 // Dialects of the REST API, as bits; a row belongs to all unless .in() says otherwise.
 using Eras = std::uint8_t;
-inline constexpr Eras kV1 = 1;   // what 1.12 sends (and 1.11, less a few)
-inline constexpr Eras kV2 = 2;   // what 2.x sends
+inline constexpr Eras kV1 = 1;  // what 1.12 sends (and 1.11, less a few)
+inline constexpr Eras kV2 = 2;  // what 2.x sends
 inline constexpr Eras kAllEras = kV1 | kV2;
 
 template <typename Class, typename Member>
 struct FieldRow {
   std::string_view name;
-  Member Class::* member;
+  Member Class::*member;
   std::string_view doc;
   Eras eras = kAllEras;
   bool null_when_empty = false;  // an empty std::optional: true = "null", false = left out
@@ -51,12 +51,14 @@ struct FieldRow {
 };
 
 template <typename Class, typename Member>
-constexpr FieldRow<Class, Member> field(std::string_view name, Member Class::* member, std::string_view doc = "") {
+constexpr FieldRow<Class, Member> field(std::string_view name, Member Class::*member, std::string_view doc = "") {
   return {name, member, doc};
 }
 
 template <typename M>
-concept HasFields = requires { std::tuple_size<decltype(M::fields())>::value; };
+concept HasFields = requires {
+  std::tuple_size<decltype(M::fields())>::value;
+};
 
 // Calls visit(row) for each row in order.
 template <HasFields M, typename Visit>

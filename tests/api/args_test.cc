@@ -45,23 +45,17 @@ TEST(Args, Paths) {
 
 TEST(Args, Errors) {
   const ProgramArgs a({"--n", "12x", "--big", "300", "--flag"});
-  EXPECT_THAT(error([&] { a.get<int>("n"); }),
-              testing::HasSubstr("--n: '12x' is not a whole number"));
+  EXPECT_THAT(error([&] { a.get<int>("n"); }), testing::HasSubstr("--n: '12x' is not a whole number"));
   EXPECT_THAT(error([&] { a.get<std::int8_t>("big"); }), testing::HasSubstr("in range"));
   EXPECT_THAT(error([&] { a.required("nope"); }), testing::HasSubstr("missing option --nope"));
   EXPECT_THAT(error([&] { a.required("flag"); }), testing::HasSubstr("needs a value"));
-  EXPECT_THAT(error([] { ProgramArgs({"word"}); }),
-              testing::HasSubstr("unexpected argument 'word'"));
+  EXPECT_THAT(error([] { ProgramArgs({"word"}); }), testing::HasSubstr("unexpected argument 'word'"));
   EXPECT_THAT(error([] { ProgramArgs({"--x", "1", "--x", "2"}); }), testing::HasSubstr("twice"));
-  EXPECT_THAT(error([] {
-                ProgramArgs({"--y", "1"}).done();
-              }),
-              testing::HasSubstr("unknown option --y"));
+  EXPECT_THAT(error([] { ProgramArgs({"--y", "1"}).done(); }), testing::HasSubstr("unknown option --y"));
 }
 
 TEST(Args, Durations) {
-  const ProgramArgs a(
-      {"--a", "500 ms", "--b", "2h", "--c", "24 h", "--d", "7", "--e", "1 fortnight"});
+  const ProgramArgs a({"--a", "500 ms", "--b", "2h", "--c", "24 h", "--d", "7", "--e", "1 fortnight"});
   EXPECT_EQ(a.duration("a"), 500ms);
   EXPECT_EQ(a.duration("b"), 2h);
   EXPECT_EQ(a.duration("c"), 24h);

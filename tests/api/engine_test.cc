@@ -60,25 +60,19 @@ struct Texts {  // an accumulator that is not kept in place
 constexpr std::int64_t kRows = 5000;
 constexpr const char* kLong = "a text that does not fit into twelve bytes";
 
-Event event(std::int64_t i) {
-  return {i % 7, i, {i * 10}, i % 3 == 0 ? drey::Text(kLong) : drey::Text("short")};
-}
+Event event(std::int64_t i) { return {i % 7, i, {i * 10}, i % 3 == 0 ? drey::Text(kLong) : drey::Text("short")}; }
 
 drey::DataStream<Event> events(drey::Environment& env) {
-  return env.from(drey::generator<Event>(kRows, event))
-      .watermarks(drey::bounded_out_of_orderness(&Event::time, 60s));
+  return env.from(drey::generator<Event>(kRows, event)).watermarks(drey::bounded_out_of_orderness(&Event::time, 60s));
 }
-PerKey per_key(std::int64_t key, drey::Window w, const Sum& s) {
-  return {key, w.start, s.n, s.sum};
-}
+PerKey per_key(std::int64_t key, drey::Window w, const Sum& s) { return {key, w.start, s.n, s.sum}; }
 
 std::vector<PerKey> windows(std::int64_t size, std::int64_t slide) {
   std::map<std::pair<std::int64_t, std::int64_t>, Sum> all;
   for (std::int64_t i = 0; i < kRows; ++i) {
     const Event e = event(i);
     const std::int64_t last = e.time.ms - e.time.ms % slide;
-    for (std::int64_t start = last; start > e.time.ms - size; start -= slide)
-      all[{e.key, start}].add(e);
+    for (std::int64_t start = last; start > e.time.ms - size; start -= slide) all[{e.key, start}].add(e);
   }
   std::vector<PerKey> rows;
   for (const auto& [k, s] : all) rows.push_back({k.first, {k.second}, s.n, s.sum});
@@ -184,8 +178,7 @@ DREY_JOB("engine_windows", env, args) {
       })
       .to(drey::collect("texts"));
   keyed.window(drey::tumbling(1s))
-      .process([](std::int64_t key, drey::Window w, const std::vector<Event>& rows,
-                  drey::Out<PerKey>& out) {
+      .process([](std::int64_t key, drey::Window w, const std::vector<Event>& rows, drey::Out<PerKey>& out) {
         PerKey r{key, w.start, 0, 0};
         for (const Event& e : rows) {
           ++r.n;
@@ -211,8 +204,7 @@ TEST_P(Engine, Windows) {
   EXPECT_EQ(sessions.size(), static_cast<std::size_t>(kRows));  // a key's rows are 70 ms apart
   EXPECT_EQ(one_session.size(), 7u);
   EXPECT_EQ(texts.size(), 7u * 5u);
-  for (const PerKey& t : texts)
-    EXPECT_EQ(t.sum, static_cast<std::int64_t>(std::string_view(kLong).size()));
+  for (const PerKey& t : texts) EXPECT_EQ(t.sum, static_cast<std::int64_t>(std::string_view(kLong).size()));
   EXPECT_THAT(process, UnorderedElementsAreArray(windows(1000, 1000)));
   EXPECT_EQ(counted.size(), 7u * (kRows / 7 / 10));
 }
@@ -248,9 +240,7 @@ struct Attach : drey::BroadcastProcess<Event, Event, std::pair<std::int64_t, std
     if (!ready) return waiting.add(e.key);
     out.emit({e.key, names.get(e.key).value_or("?")});
   }
-  void process_broadcast(const Event& e, Context&) {
-    names.put(e.key, e.text.str() + std::to_string(e.key));
-  }
+  void process_broadcast(const Event& e, Context&) { names.put(e.key, e.text.str() + std::to_string(e.key)); }
   void on_input_end(int input, Context&, Out& out) {
     if (input != 1) return;
     ready = true;
@@ -273,18 +263,13 @@ DREY_JOB("engine_process", env, args) {
   split.side_output(kOdd).to(drey::collect("odd"));
   rows.key_by(&Event::value)
       .interval_join(
-          rows.filter([](const Event& e) { return e.key == 0; }).key_by([](const Event& e) {
-            return e.value + 1;
-          }))
+          rows.filter([](const Event& e) { return e.key == 0; }).key_by([](const Event& e) { return e.value + 1; }))
       .between(-1s, 1s)
       .process([](const Event& a, const Event& b) {
         return std::pair{a.value, b.value};
       })
       .to(drey::collect("joined"));
-  rows.union_with(rows)
-      .rebalance()
-      .map([](const Event& e) { return e.value; })
-      .to(drey::collect("union"));
+  rows.union_with(rows).rebalance().map([](const Event& e) { return e.value; }).to(drey::collect("union"));
 }
 TEST_P(Engine, ProcessFunctions) {
   Job job("engine_process");
@@ -310,8 +295,8 @@ TEST_P(Engine, ProcessFunctions) {
 namespace {
 struct Meet : drey::CoProcess<Event, PerKey, PerKey> {
   drey::ValueState<std::int64_t> sum{"sum"};
-  drey::ReducingState<std::int64_t> most{
-      "most", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
+  drey::ReducingState<std::int64_t> most{"most",
+                                         [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
   void process1(const Event& e, Context& ctx) {
     sum.ref() += e.value;
     most.add(e.value);
@@ -334,13 +319,9 @@ DREY_JOB("engine_more", env, args) {
                                                   return PerKey{i % 7, {i}, 1, 1000};
                                                 }))
                    .watermarks(drey::monotonous(&PerKey::start));
-  rows.key_by(&Event::key)
-      .connect(extra.key_by(&PerKey::key))
-      .process(Meet{})
-      .to(drey::collect("meet"));
+  rows.key_by(&Event::key).connect(extra.key_by(&PerKey::key)).process(Meet{}).to(drey::collect("meet"));
   rows.partition_custom([](const Event& e, std::uint32_t n) { return e.key % n; })
-      .process([](const Event& e, drey::Context& ctx,
-                  drey::Out<std::pair<std::int64_t, std::int64_t>>& out) {
+      .process([](const Event& e, drey::Context& ctx, drey::Out<std::pair<std::int64_t, std::int64_t>>& out) {
         out.emit({e.key, static_cast<std::int64_t>(ctx.subtask())});
       })
       .to(drey::collect("custom"));
@@ -428,8 +409,7 @@ DREY_JOB("engine_nested", env, args) {
       .process([](const Order& o, drey::Context&, drey::Out<Order>& out) { out.emit(o); })
       .map([](const Order& o) {
         std::int64_t sum = o.paid ? 1 : 0;
-        for (const Item& i : o.items)
-          sum += static_cast<std::int64_t>(i.name.size()) + i.n.value_or(100);
+        for (const Item& i : o.items) sum += static_cast<std::int64_t>(i.name.size()) + i.n.value_or(100);
         for (std::int64_t s : o.sizes) sum += s;
         return std::tuple{o.number, sum, o.first.name, o.price.has_value()};
       })
@@ -487,7 +467,8 @@ struct Everything : drey::KeyedProcess<Event, std::pair<std::int64_t, std::strin
   drey::ValueState<std::string> text{"text"};
   drey::ListState<std::int64_t> list{"list"};
   drey::MapState<drey::Text, std::int64_t> map{"map"};
-  drey::ReducingState<std::int64_t> most{"most", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
+  drey::ReducingState<std::int64_t> most{"most",
+                                         [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
   drey::AggregatingState<Event, Sum> sum{"sum"};
   void process(const Event& e, Context& ctx) {
     value.ref() += 1;
@@ -502,10 +483,10 @@ struct Everything : drey::KeyedProcess<Event, std::pair<std::int64_t, std::strin
     std::int64_t of_list = 0, of_map = 0;
     for (const std::int64_t v : list.get()) of_list += v;
     for (const auto& [k, v] : map.entries()) of_map += v * static_cast<std::int64_t>(k.size());
-    out.emit({ctx.key<std::int64_t>(),
-              std::to_string(value.value_or(0)) + " " + *text.get() + " " + std::to_string(of_list) + " " +
-                  std::to_string(of_map) + " " + std::to_string(most.value_or(0)) + " " + std::to_string(sum.get()->n) +
-                  " " + std::to_string(sum.get()->sum)});
+    out.emit({ctx.key<std::int64_t>(), std::to_string(value.value_or(0)) + " " + *text.get() + " " +
+                                           std::to_string(of_list) + " " + std::to_string(of_map) + " " +
+                                           std::to_string(most.value_or(0)) + " " + std::to_string(sum.get()->n) + " " +
+                                           std::to_string(sum.get()->sum)});
   }
 };
 // Lists of the subtask: divided, and given whole to each.
@@ -658,7 +639,8 @@ TEST(EngineRestored, OverdueTimersInProcessingTimeFire) {
 
 DREY_JOB("engine_at_least_once", env, args) {
   env.at_least_once();
-  auto rows = env.from(drey::generator<Event>(kSteps, step).rate(300'000)).parallelism(1).process(FailsTwice{}).parallelism(1);
+  auto rows =
+      env.from(drey::generator<Event>(kSteps, step).rate(300'000)).parallelism(1).process(FailsTwice{}).parallelism(1);
   rows.key_by(&Event::key).count().to(drey::collect("counts"));
 }
 TEST(EngineRestored, AtLeastOnceLosesNothing) {

@@ -44,15 +44,13 @@ TEST(Examples, BuildGraphs) {
   for (const char* job : {"hits", "words", "lambdas", "sessions", "windows", "triggers"}) {
     EXPECT_EQ(fake::build(job, paths)->failed, "") << job;
   }
-  EXPECT_EQ(fake::build("two_streams", {"--hits", "/h", "--titles", "/t", "--other", "/x"})->failed,
-            "");
+  EXPECT_EQ(fake::build("two_streams", {"--hits", "/h", "--titles", "/t", "--other", "/x"})->failed, "");
   EXPECT_EQ(fake::build("settings")->failed, "");
 }
 
 TEST(Examples, Sessions) {
   const fake::Files files{
-      {"/i",
-       {{"/a", "ann", "10", "0"}, {"/b", "ann", "NA", "60000"}, {"/a", "bob", "2000000", "5000"}}}};
+      {"/i", {{"/a", "ann", "10", "0"}, {"/b", "ann", "NA", "60000"}, {"/a", "bob", "2000000", "5000"}}}};
   auto run = fake::run("sessions", {"--input", "/i", "--output", "/o"}, files);
   EXPECT_EQ(run.failed, "");
   EXPECT_EQ(run.rows["/o"], (std::vector<std::string>{"bob|1805000|1", "ann|1860000|2"}));

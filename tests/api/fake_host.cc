@@ -9,8 +9,7 @@ namespace fake {
 namespace {
 
 // The key of a row as abi.h has it.
-std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns, std::uint32_t i,
-                      bool* null) {
+std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns, std::uint32_t i, bool* null) {
   std::string out;
   *null = false;
   for (std::uint32_t c : columns) {
@@ -25,8 +24,7 @@ std::string key_bytes(const Batch& b, const std::vector<std::uint32_t>& columns,
     } else if (s.format[0] == 'b') {
       v = std::string(1, (static_cast<const std::uint8_t*>(a.buffers[1])[i >> 3] >> (i & 7)) & 1);
     } else {
-      v = std::string(static_cast<const char*>(a.buffers[1]) + i * width(s.format),
-                      width(s.format));
+      v = std::string(static_cast<const char*>(a.buffers[1]) + i * width(s.format), width(s.format));
     }
     if (columns.size() == 1) {
       *null = none;
@@ -61,8 +59,7 @@ const drey_graph_builder* builder() {
       n.chaining = s->chaining;
       n.accumulator_bytes = s->accumulator_bytes;
       n.outputs.assign(s->outputs, s->outputs + s->output_count);
-      for (std::uint32_t i = 0; i < s->option_count; ++i)
-        n.options[s->options[2 * i]] = s->options[2 * i + 1];
+      for (std::uint32_t i = 0; i < s->option_count; ++i) n.options[s->options[2 * i]] = s->options[2 * i + 1];
       n.functions = s->functions;
       n.closure = s->closure;
       n.release = s->release_closure;
@@ -70,9 +67,8 @@ const drey_graph_builder* builder() {
       return static_cast<std::uint32_t>(g->operators.size() - 1);
     };
     b.add_edge = [](drey_graph* g, const drey_edge_spec* e) {
-      g->edges.push_back(
-          {e->from, e->output, e->to, e->input, e->partitioner,
-           std::vector<std::uint32_t>(e->key_columns, e->key_columns + e->key_column_count)});
+      g->edges.push_back({e->from, e->output, e->to, e->input, e->partitioner,
+                          std::vector<std::uint32_t>(e->key_columns, e->key_columns + e->key_column_count)});
       if (e->closure != nullptr) e->release_closure(e->closure);
       return 0;
     };
@@ -100,8 +96,7 @@ std::unique_ptr<drey_graph> build(const std::string& job, const std::vector<std:
     if (m->jobs[i].name != job) continue;
     std::vector<const char*> argv;
     for (const auto& a : args) argv.push_back(a.c_str());
-    const int rc =
-        m->jobs[i].build(g.get(), builder(), static_cast<std::uint32_t>(argv.size()), argv.data());
+    const int rc = m->jobs[i].build(g.get(), builder(), static_cast<std::uint32_t>(argv.size()), argv.data());
     if (rc != 0 && g->failed_type.empty()) g->failed_type = "no reason given";
     return g;
   }
@@ -154,13 +149,11 @@ struct Runner {
       }
       std::vector<drey_timer> all;
       for (const TimerKey& d : due) {
-        all.push_back({d.time, view_of(d.key), std::hash<std::string>()(d.key),
-                       static_cast<std::uint32_t>(d.kind), 0});
+        all.push_back({d.time, view_of(d.key), std::hash<std::string>()(d.key), static_cast<std::uint32_t>(d.kind), 0});
       }
       t.watermark = time;
       if (t.spec->functions->on_timers == nullptr) return ok(i, 1);
-      if (!ok(i, t.spec->functions->on_timers(t.self, static_cast<std::uint32_t>(all.size()),
-                                              all.data())))
+      if (!ok(i, t.spec->functions->on_timers(t.self, static_cast<std::uint32_t>(all.size()), all.data())))
         return false;
     }
     t.watermark = upto;
@@ -178,8 +171,7 @@ struct Runner {
         for (const auto& b : tasks[e.from]->out.at(e.output)) {
           const Keys keys(*b, e.keys);
           t.input = b;
-          if (!ok(i, f.process(t.self, input, &b->view,
-                               e.partitioner == DREY_HASH ? &keys.keys : nullptr)))
+          if (!ok(i, f.process(t.self, input, &b->view, e.partitioner == DREY_HASH ? &keys.keys : nullptr)))
             return false;
           t.input = nullptr;
         }
@@ -198,16 +190,13 @@ struct Runner {
     const Spec& s = *t.spec;
     const drey_functions& f = *s.functions;
     const std::string assigner = s.options.at("assigner"), how = s.options.at("accumulate");
-    auto num = [&](const char* k) {
-      return s.options.contains(k) ? std::stoll(s.options.at(k)) : 0;
-    };
+    auto num = [&](const char* k) { return s.options.contains(k) ? std::stoll(s.options.at(k)) : 0; };
     struct Acc {
       std::vector<std::uint64_t> fixed;
       std::string bytes;
       std::int64_t count = 0;
     };
-    std::map<std::pair<std::int64_t, std::int64_t>, std::map<std::string, Acc>>
-        windows;  // (end, start) -> key
+    std::map<std::pair<std::int64_t, std::int64_t>, std::map<std::string, Acc>> windows;  // (end, start) -> key
     auto fire = [&](std::int64_t start, std::int64_t end, const std::string& key, Acc& a) {
       const drey_view v = view_of(key);
       const drey_span span{a.bytes.data(), a.bytes.size()};
@@ -226,9 +215,7 @@ struct Runner {
           } else {
             const std::int64_t time = b->view.row_times[id];
             const std::int64_t size = assigner == "session" ? num("gap_ms") : num("size_ms");
-            const std::int64_t slide = assigner == "sliding"   ? num("slide_ms")
-                                       : assigner == "session" ? 1
-                                                               : size;
+            const std::int64_t slide = assigner == "sliding" ? num("slide_ms") : assigner == "session" ? 1 : size;
             std::int64_t start = time - ((time % slide) + slide) % slide;
             if (assigner == "session") {
               in.push_back({start + size, start});
@@ -242,19 +229,16 @@ struct Runner {
             if (assigner == "session") {
               for (auto it = windows.begin(); it != windows.end();) {
                 auto a = it->second.find(keys.text[k]);
-                if (a != it->second.end() && it->first.second <= w.first &&
-                    w.second <= it->first.first) {
+                if (a != it->second.end() && it->first.second <= w.first && w.second <= it->first.first) {
                   w = {std::max(w.first, it->first.first), std::min(w.second, it->first.second)};
                   if (!has) {
                     before = a->second;
                   } else if (how == "fixed") {
-                    if (!ok(i, f.merge(t.self, before.fixed.data(), a->second.fixed.data())))
-                      return false;
+                    if (!ok(i, f.merge(t.self, before.fixed.data(), a->second.fixed.data()))) return false;
                   } else if (how == "encoded") {
                     drey_span m{};
-                    if (!ok(i,
-                            f.merge_encoded(t.self, {before.bytes.data(), before.bytes.size()},
-                                            {a->second.bytes.data(), a->second.bytes.size()}, &m)))
+                    if (!ok(i, f.merge_encoded(t.self, {before.bytes.data(), before.bytes.size()},
+                                               {a->second.bytes.data(), a->second.bytes.size()}, &m)))
                       return false;
                     before.bytes = std::string(m.data, m.size);
                   } else {
@@ -279,8 +263,7 @@ struct Runner {
               if (!ok(i, f.accumulate(t.self, &b->view, 1, &id, &row, &is_fresh))) return false;
             } else if (how == "encoded") {
               drey_span after{};
-              if (!ok(i, f.accumulate_encoded(t.self, &b->view, id,
-                                              {a.bytes.data(), a.bytes.size()}, &after)))
+              if (!ok(i, f.accumulate_encoded(t.self, &b->view, id, {a.bytes.data(), a.bytes.size()}, &after)))
                 return false;
               a.bytes = std::string(after.data, after.size);
             } else {
@@ -329,14 +312,12 @@ struct Runner {
         timed->view = b->view;
         timed->times.resize(b->view.physical_rows);
         std::vector<std::int64_t> found(b->view.rows);
-        if (by_function && !ok(i, t.spec->functions->row_times(t.self, &b->view, found.data())))
-          return false;
+        if (by_function && !ok(i, t.spec->functions->row_times(t.self, &b->view, found.data()))) return false;
         for (std::uint32_t k = 0; k < b->view.rows; ++k) {
           const std::uint32_t id = b->view.selection ? b->view.selection[k] : k;
           timed->times[id] =
               by_function ? found[k]
-                          : value_at<std::int64_t>(
-                                *b->view.columns[std::stoi(t.spec->options.at("time_column"))], id);
+                          : value_at<std::int64_t>(*b->view.columns[std::stoi(t.spec->options.at("time_column"))], id);
         }
         timed->view.row_times = timed->times.data();
         t.out[0].push_back(timed);
@@ -418,8 +399,7 @@ struct Runner {
       t.out.resize(s.outputs.size());
       if (s.functions != nullptr) {
         t.self = s.functions->create(s.closure, &t, host());
-        good = ok(i, t.self == nullptr) &&
-               (s.functions->open == nullptr || ok(i, s.functions->open(t.self)));
+        good = ok(i, t.self == nullptr) && (s.functions->open == nullptr || ok(i, s.functions->open(t.self)));
         if (!good) break;
       }
       if (s.kind == "user")

@@ -55,8 +55,7 @@ namespace fake {
 const drey_graph_builder* builder();
 
 // Builds a job of this program. `failed` says what was wrong with it.
-std::unique_ptr<drey_graph> build(const std::string& job,
-                                  const std::vector<std::string>& args = {});
+std::unique_ptr<drey_graph> build(const std::string& job, const std::vector<std::string>& args = {});
 
 // Runs a job; what its sink.collect operators got, as text: one string a row, columns joined by
 // `|`.

@@ -37,7 +37,9 @@ DREY_JOB("refused", env, args) {
 #elif CASE == 2
   rows.map([](const Row&) { return Forgotten{}; }).print();
 #elif CASE == 3
-  rows.key_by(&Row::key).window(drey::session(1s)).aggregate<OnlyAdd>([](std::int64_t, drey::Window, const OnlyAdd& a) { return a.n; });
+  rows.key_by(&Row::key).window(drey::session(1s)).aggregate<OnlyAdd>([](std::int64_t, drey::Window, const OnlyAdd& a) {
+    return a.n;
+  });
 #elif CASE == 4
   rows.filter([](const Row& r) { return r.text; });
 #elif CASE == 5
@@ -49,7 +51,9 @@ DREY_JOB("refused", env, args) {
 #elif CASE == 8
   rows.flat_map([](const Row&, int) {});
 #elif CASE == 9
-  rows.key_by(&Row::key).window(drey::tumbling(1s)).aggregate<OnlyAdd>([](const drey::Text&, drey::Window, const OnlyAdd& a) { return a.n; });
+  rows.key_by(&Row::key)
+      .window(drey::tumbling(1s))
+      .aggregate<OnlyAdd>([](const drey::Text&, drey::Window, const OnlyAdd& a) { return a.n; });
 #elif CASE == 10
   rows.key_by([](const Row&) { return NoTable{}; });
 #elif CASE == 11

@@ -137,15 +137,16 @@ struct Line {
 };
 constexpr std::int64_t kLines = 40'000;
 Line line(std::int64_t n) {
-  static const char* const texts[] = {"plain", "with, comma", "with \"quotes\"", "with\nnewline", "\xc3\xa4\xc3\xb6\xc3\xbc and more than twelve bytes"};
+  static const char* const texts[] = {"plain", "with, comma", "with \"quotes\"", "with\nnewline",
+                                      "\xc3\xa4\xc3\xb6\xc3\xbc and more than twelve bytes"};
   Line l{n, texts[n % 5], {}, {}, {n * 1000}};
   if (n % 2 == 0) l.price = drey::Decimal<12, 2>{n};
   if (n % 3 == 0) l.day = drey::Date{static_cast<std::int32_t>(n % 1000)};
   return l;
 }
 std::string text_of(const Line& l) {
-  return std::to_string(l.number) + "|" + l.text.str() + "|" + (l.price ? std::to_string(l.price->unscaled) : "") + "|" +
-         (l.day ? std::to_string(l.day->days) : "") + "|" + std::to_string(l.time.ms);
+  return std::to_string(l.number) + "|" + l.text.str() + "|" + (l.price ? std::to_string(l.price->unscaled) : "") +
+         "|" + (l.day ? std::to_string(l.day->days) : "") + "|" + std::to_string(l.time.ms);
 }
 
 struct FailsOnce : drey::Process<Line, Line> {
@@ -179,9 +180,7 @@ void expect_all(const std::vector<Line>& rows) {
 }  // namespace
 
 DREY_JOB("write_files", env, args) {
-  env.from(drey::generator<Line>(kLines, line).rate(200'000))
-      .process(FailsOnce{})
-      .to(drey::csv_files(args.path("to")));
+  env.from(drey::generator<Line>(kLines, line).rate(200'000)).process(FailsOnce{}).to(drey::csv_files(args.path("to")));
 }
 DREY_JOB("csv_to_json", env, args) {
   env.from(drey::csv<Line>(args.path("from")).header(false).multiline())
@@ -206,9 +205,7 @@ TEST(Files, ExactlyOnceThroughFailuresAndParallelisms) {
   }
 }
 
-DREY_JOB("read_text", env, args) {
-  env.from(drey::text_lines(args.path("from"))).to(drey::collect("rows"));
-}
+DREY_JOB("read_text", env, args) { env.from(drey::text_lines(args.path("from"))).to(drey::collect("rows")); }
 TEST(Files, TextLines) {
   Folder folder;
   const std::string path = folder.path + "/text/lines.txt";
@@ -216,7 +213,8 @@ TEST(Files, TextLines) {
   Job job("read_text");
   const auto& rows = job.collect<drey::Text>("rows");
   job.parallelism(2).run({"--from", path});
-  EXPECT_THAT(texts(rows), testing::UnorderedElementsAre("one", "", "three, which is longer than twelve bytes", "last"));
+  EXPECT_THAT(texts(rows),
+              testing::UnorderedElementsAre("one", "", "three, which is longer than twelve bytes", "last"));
 }
 
 // Rows are numbers; each lets the next file appear, the last one ends the job.

@@ -62,11 +62,8 @@ const char* const kLong = "a text that is longer than twelve bytes";
 
 drey::DataStream<Hit> hits(drey::Environment& env) {
   return env
-      .from<Hit>({{"a", {1000}, 1},
-                  {"b", {1500}, 2},
-                  {kLong, {61'000}, 3},
-                  {"a", {2500}, std::nullopt},
-                  {"a", {65'000}, 5}})
+      .from<Hit>(
+          {{"a", {1000}, 1}, {"b", {1500}, 2}, {kLong, {61'000}, 3}, {"a", {2500}, std::nullopt}, {"a", {65'000}, 5}})
       .watermarks(drey::bounded_out_of_orderness(&Hit::time, 5s));
 }
 
@@ -87,13 +84,11 @@ DREY_JOB("chain", env, args) {
       .to(drey::collect("out"));
 }
 TEST(Streams, MapFilterMap) {
-  EXPECT_THAT(fake::run("chain", {"--add", "5"}).rows["out"],
-              ElementsAre("0|6", "3|96", "6|186", "9|276"));
+  EXPECT_THAT(fake::run("chain", {"--add", "5"}).rows["out"], ElementsAre("0|6", "3|96", "6|186", "9|276"));
 }
 
 DREY_JOB("word_sums", env, args) {
-  env.from<drey::Text>(
-         {"to be or not", "to be a-word-longer-than-twelve a-word-longer-than-twelve"})
+  env.from<drey::Text>({"to be or not", "to be a-word-longer-than-twelve a-word-longer-than-twelve"})
       .flat_map([](const drey::Text& line, drey::Out<Word>& out) {
         std::string_view s = line;
         while (!s.empty()) {
@@ -108,8 +103,8 @@ DREY_JOB("word_sums", env, args) {
 }
 TEST(Streams, FlatMapAndKeyedSum) {
   EXPECT_THAT(fake::run("word_sums").rows["out"],
-              ElementsAre("to|1", "be|1", "or|1", "not|1", "to|2", "be|2",
-                          "a-word-longer-than-twelve|1", "a-word-longer-than-twelve|2"));
+              ElementsAre("to|1", "be|1", "or|1", "not|1", "to|2", "be|2", "a-word-longer-than-twelve|1",
+                          "a-word-longer-than-twelve|2"));
 }
 
 DREY_JOB("flat_map_forms", env, args) {
@@ -159,9 +154,7 @@ TEST(Streams, Reduce) {
 
 DREY_JOB("all_windows", env, args) {
   auto keyed = hits(env).key_by(&Hit::page);
-  auto make = [](const drey::Text& page, drey::Window w, const Sizes& s) {
-    return PerPage{page, w.start, s.n, s.sum};
-  };
+  auto make = [](const drey::Text& page, drey::Window w, const Sizes& s) { return PerPage{page, w.start, s.n, s.sum}; };
   keyed.window(drey::tumbling(1min)).aggregate<Sizes>(make).to(drey::collect("tumbling"));
   keyed.window(drey::sliding(1min, 30s)).aggregate<Sizes>(make).to(drey::collect("sliding"));
   keyed.window(drey::session(2s)).aggregate<Sizes>(make).to(drey::collect("session"));
@@ -176,10 +169,8 @@ DREY_JOB("all_windows", env, args) {
       })
       .to(drey::collect("reduce"));
   keyed.window(drey::tumbling(1min))
-      .process([](const drey::Text& page, drey::Window w, const std::vector<Hit>& rows,
-                  drey::Out<PerPage>& out) {
-        for (const Hit& h : rows)
-          out.emit({h.page, w.end, h.time.ms, static_cast<std::int64_t>(page.size())});
+      .process([](const drey::Text& page, drey::Window w, const std::vector<Hit>& rows, drey::Out<PerPage>& out) {
+        for (const Hit& h : rows) out.emit({h.page, w.end, h.time.ms, static_cast<std::int64_t>(page.size())});
       })
       .to(drey::collect("process"));
   keyed.count_window(2).count().to(drey::collect("counted"));
@@ -195,18 +186,13 @@ TEST(Streams, Windows) {
   EXPECT_EQ(result.failed, "");
   auto& r = result.rows;
   const std::string text = kLong;
-  EXPECT_THAT(r["tumbling"],
-              UnorderedElementsAre("a|0|2|1", "b|0|1|2", text + "|60000|1|3", "a|60000|1|5"));
-  EXPECT_THAT(r["sliding"], testing::IsSupersetOf({std::string("a|-30000|2|1"),
-                                                   std::string("a|0|2|1"), text + "|30000|1|3"}));
-  EXPECT_THAT(r["session"],
-              UnorderedElementsAre("a|1000|2|1", "b|1500|1|2", text + "|61000|1|3", "a|65000|1|5"));
-  EXPECT_THAT(r["encoded"],
-              UnorderedElementsAre("a|1000|2|0", "b|1500|1|0", text + "|61000|1|0", "a|65000|1|0"));
-  EXPECT_THAT(r["reduce"],
-              UnorderedElementsAre("a|2500|null", "b|1500|2", text + "|61000|3", "a|65000|5"));
-  EXPECT_THAT(r["process"],
-              testing::IsSupersetOf({"a|60000|1000|1", "a|60000|2500|1", "b|60000|1500|1"}));
+  EXPECT_THAT(r["tumbling"], UnorderedElementsAre("a|0|2|1", "b|0|1|2", text + "|60000|1|3", "a|60000|1|5"));
+  EXPECT_THAT(r["sliding"],
+              testing::IsSupersetOf({std::string("a|-30000|2|1"), std::string("a|0|2|1"), text + "|30000|1|3"}));
+  EXPECT_THAT(r["session"], UnorderedElementsAre("a|1000|2|1", "b|1500|1|2", text + "|61000|1|3", "a|65000|1|5"));
+  EXPECT_THAT(r["encoded"], UnorderedElementsAre("a|1000|2|0", "b|1500|1|0", text + "|61000|1|0", "a|65000|1|0"));
+  EXPECT_THAT(r["reduce"], UnorderedElementsAre("a|2500|null", "b|1500|2", text + "|61000|3", "a|65000|5"));
+  EXPECT_THAT(r["process"], testing::IsSupersetOf({"a|60000|1000|1", "a|60000|2500|1", "b|60000|1500|1"}));
   EXPECT_EQ(r["counted"].size(), 1u);
   EXPECT_THAT(r["trigger"], ElementsAre("a|-9223372036854775808|3|6"));
 }
@@ -216,8 +202,8 @@ struct Bursts : drey::KeyedProcess<Hit, PerPage> {
   drey::ListState<Hit> all{"all"};
   drey::ValueState<Sizes> sizes{"sizes"};
   drey::MapState<drey::Text, std::int64_t> seen{"seen"};
-  drey::ReducingState<std::int64_t> newest{
-      "newest", [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
+  drey::ReducingState<std::int64_t> newest{"newest",
+                                           [](const std::int64_t& a, const std::int64_t& b) { return std::max(a, b); }};
   drey::LongCounter rows{"rows"};
   drey::Counter metric{"hits"};
 
@@ -236,22 +222,18 @@ struct Bursts : drey::KeyedProcess<Hit, PerPage> {
       if (h.page != page) throw std::logic_error("rows of another key");
     }
     if (at.ms < *newest.get() + 10'000) return;
-    out.emit({page, at, static_cast<std::int64_t>(all.get().size()),
-              sizes.get()->sum * 100 + *seen.get(page)});
+    out.emit({page, at, static_cast<std::int64_t>(all.get().size()), sizes.get()->sum * 100 + *seen.get(page)});
     all.clear();
     sizes.clear();
     if (sizes.has() || !all.empty()) throw std::logic_error("still there");
   }
 };
 }  // namespace
-DREY_JOB("keyed_process", env, args) {
-  hits(env).key_by(&Hit::page).process(Bursts{}).to(drey::collect("out"));
-}
+DREY_JOB("keyed_process", env, args) { hits(env).key_by(&Hit::page).process(Bursts{}).to(drey::collect("out")); }
 TEST(Streams, KeyedProcessWithStateAndTimers) {
   auto r = fake::run("keyed_process");
   EXPECT_EQ(r.failed, "");
-  EXPECT_THAT(r.rows["out"],
-              ElementsAre("b|11500|1|201", std::string(kLong) + "|71000|1|301", "a|75000|3|603"));
+  EXPECT_THAT(r.rows["out"], ElementsAre("b|11500|1|201", std::string(kLong) + "|71000|1|301", "a|75000|3|603"));
   EXPECT_EQ(r.accumulators["rows"], 5);
 }
 
@@ -334,16 +316,15 @@ DREY_JOB("connected", env, args) {
 TEST(Streams, Connect) {
   auto r = fake::run("connected");
   EXPECT_EQ(r.failed, "");
-  EXPECT_THAT(r.rows["broadcast"], ElementsAre("a|Alpha", "b|Beta and a longer name",
-                                               std::string(kLong) + "|?", "a|Alpha", "a|Alpha"));
+  EXPECT_THAT(r.rows["broadcast"],
+              ElementsAre("a|Alpha", "b|Beta and a longer name", std::string(kLong) + "|?", "a|Alpha", "a|Alpha"));
   EXPECT_THAT(r.rows["co"], ElementsAre("x|1000", "y|2000"));
 }
 
 DREY_JOB("interval", env, args) {
   auto marks = drey::monotonous(&Hit::time);
   auto left = env.from<Hit>({{"a", {10'000}, 1}, {"b", {20'000}, 2}}).watermarks(marks);
-  auto right =
-      env.from<Hit>({{"a", {5'000}, 3}, {"a", {11'000}, 4}, {"b", {50'000}, 5}}).watermarks(marks);
+  auto right = env.from<Hit>({{"a", {5'000}, 3}, {"a", {11'000}, 4}, {"b", {50'000}, 5}}).watermarks(marks);
   left.key_by(&Hit::page)
       .interval_join(right.key_by(&Hit::page))
       .between(-2s, 2s)
@@ -352,9 +333,7 @@ DREY_JOB("interval", env, args) {
       })
       .to(drey::collect("out"));
 }
-TEST(Streams, IntervalJoin) {
-  EXPECT_THAT(fake::run("interval").rows["out"], ElementsAre("a|11000|14"));
-}
+TEST(Streams, IntervalJoin) { EXPECT_THAT(fake::run("interval").rows["out"], ElementsAre("a|11000|14")); }
 
 namespace {
 struct Nested {
@@ -392,8 +371,7 @@ TEST(Streams, NestedRecordsListsAndOptionals) {
   auto r = fake::run("nested").rows;
   const std::string text = kLong;
   const std::string two = "{2,2}|[{one,1},{" + text + ",2}]|[7,7]|200|null|1|" + text;
-  EXPECT_THAT(r["out"],
-              ElementsAre("{0,0}|[]|[]|0|null|1|null", "{1,1}|[{one,1}]|[7]|100|true|1|null", two));
+  EXPECT_THAT(r["out"], ElementsAre("{0,0}|[]|[]|0|null|1|null", "{1,1}|[{one,1}]|[7]|100|true|1|null", two));
   EXPECT_EQ(r["again"], r["out"]);
   EXPECT_THAT(r["state"], ElementsAre(r["out"][0], r["out"][0], two));
 }
@@ -430,8 +408,7 @@ TEST(Streams, GraphAndSettings) {
   EXPECT_TRUE(g->operators[3].outputs.empty());
   std::vector<drey_partitioner> p;
   for (const auto& e : g->edges) p.push_back(e.partitioner);
-  EXPECT_THAT(p,
-              ElementsAre(DREY_FORWARD, DREY_REBALANCE, DREY_FORWARD, DREY_CUSTOM, DREY_SHUFFLE));
+  EXPECT_THAT(p, ElementsAre(DREY_FORWARD, DREY_REBALANCE, DREY_FORWARD, DREY_CUSTOM, DREY_SHUFFLE));
   EXPECT_EQ(g->settings["execution.checkpointing.interval"], "1000 ms");
   EXPECT_EQ(g->settings["execution.checkpointing.mode"], "AT_LEAST_ONCE");
   EXPECT_EQ(g->settings["restart-strategy.fixed-delay.attempts"], "3");
@@ -450,8 +427,7 @@ DREY_JOB("late", env, args) {
 TEST(Streams, LateOutputOfAWindowDropsTheHiddenKey) {
   auto g = fake::build("late");
   ASSERT_EQ(g->failed, "");
-  const auto& w = *std::find_if(g->operators.begin(), g->operators.end(),
-                                [](auto& o) { return o.kind == "window"; });
+  const auto& w = *std::find_if(g->operators.begin(), g->operators.end(), [](auto& o) { return o.kind == "window"; });
   EXPECT_EQ(w.options.at("late_output"), "1");
   EXPECT_EQ(w.options.at("allowed_lateness_ms"), "2000");
   EXPECT_EQ(w.outputs[1]->n_children, 4);
@@ -460,25 +436,14 @@ TEST(Streams, LateOutputOfAWindowDropsTheHiddenKey) {
 
 DREY_JOB("throws", env, args) {
   env.from<std::int64_t>({1})
-      .map([](std::int64_t v) -> std::int64_t {
-        throw std::out_of_range("row " + std::to_string(v));
-      })
+      .map([](std::int64_t v) -> std::int64_t { throw std::out_of_range("row " + std::to_string(v)); })
       .to(drey::discard());
 }
 DREY_JOB("same_uid", env, args) {
-  env.from<std::int64_t>({1})
-      .uid("x")
-      .map([](std::int64_t v) { return v; })
-      .uid("x")
-      .to(drey::discard());
+  env.from<std::int64_t>({1}).uid("x").map([](std::int64_t v) { return v; }).uid("x").to(drey::discard());
 }
 DREY_JOB("no_watermarks", env, args) {
-  env.from<Hit>({})
-      .key_by(&Hit::page)
-      .window(drey::tumbling(1min))
-      .count()
-      .name("counts")
-      .to(drey::discard());
+  env.from<Hit>({}).key_by(&Hit::page).window(drey::tumbling(1min)).count().name("counts").to(drey::discard());
 }
 DREY_JOB("no_trigger", env, args) {
   env.from<Hit>({}).key_by(&Hit::page).window(drey::global()).count().to(drey::discard());
@@ -493,8 +458,7 @@ TEST(Streams, Failures) {
   auto r = fake::run("throws");
   EXPECT_EQ(r.failed_type, "std::out_of_range");
   EXPECT_EQ(r.failed, "row 1");
-  EXPECT_THAT(fake::run("same_uid").failed,
-              HasSubstr("'collection' and 'Map' have the same uid 'x'"));
+  EXPECT_THAT(fake::run("same_uid").failed, HasSubstr("'collection' and 'Map' have the same uid 'x'"));
   EXPECT_THAT(fake::run("no_watermarks").failed, HasSubstr("operator 'counts'"));
   EXPECT_THAT(fake::run("no_trigger").failed, HasSubstr("never fire"));
   EXPECT_THAT(fake::run("no_key").failed, HasSubstr("no current key"));
@@ -502,11 +466,7 @@ TEST(Streams, Failures) {
 }
 
 DREY_JOB("files", env, args) {
-  env.from(drey::csv<Hit>("/data/hits.csv")
-               .null("NA")
-               .on_error_skip()
-               .passes(3, &Hit::time)
-               .rate(1000))
+  env.from(drey::csv<Hit>("/data/hits.csv").null("NA").on_error_skip().passes(3, &Hit::time).rate(1000))
       .filter([](const Hit& h) { return h.size.has_value(); })
       .to(drey::collect("out"));
 }
@@ -516,7 +476,6 @@ TEST(Streams, Files) {
   EXPECT_EQ(g->operators[0].options["passes"], "3");
   EXPECT_EQ(g->operators[0].options["rate"], "1000");
   EXPECT_EQ(g->operators[0].options["on_error"], "skip");
-  EXPECT_THAT(
-      fake::run(*g, {{"/data/hits.csv", {{"x", "1", "NA"}, {kLong, "2", "7"}}}}).rows["out"],
-      ElementsAre(std::string(kLong) + "|2|7"));
+  EXPECT_THAT(fake::run(*g, {{"/data/hits.csv", {{"x", "1", "NA"}, {kLong, "2", "7"}}}}).rows["out"],
+              ElementsAre(std::string(kLong) + "|2|7"));
 }

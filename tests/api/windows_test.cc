@@ -32,7 +32,9 @@ struct Result {
 std::ostream& operator<<(std::ostream& out, const Result& r) {
   return out << r.key << " [" << r.start.ms << ", " << r.end.ms << ") n=" << r.n << " sum=" << r.sum;
 }
-std::ostream& operator<<(std::ostream& out, const Row& r) { return out << r.key << " " << r.value << " @" << r.time.ms; }
+std::ostream& operator<<(std::ostream& out, const Row& r) {
+  return out << r.key << " " << r.value << " @" << r.time.ms;
+}
 
 struct Sum {
   std::int64_t n = 0, sum = 0;
@@ -105,7 +107,8 @@ std::vector<Row> script(std::uint32_t seed) {
 template <class T>
 drey::DataStream<T> one_by_one(drey::Environment& env, std::vector<T> rows) {
   return env
-      .from(drey::generator<std::int64_t>(static_cast<std::int64_t>(rows.size()) * kBatch, [](std::int64_t n) { return n; }))
+      .from(drey::generator<std::int64_t>(static_cast<std::int64_t>(rows.size()) * kBatch,
+                                          [](std::int64_t n) { return n; }))
       .parallelism(1)
       .filter([](std::int64_t n) { return n % kBatch == 0; })
       .parallelism(1)
@@ -134,7 +137,8 @@ Expected model(const Case& c) {
   };
   for (const Row& r : script(c.seed)) {
     bool taken = false, in_a_window = false;
-    for (std::int64_t start = floor_to(r.time.ms - c.offset, c.slide) + c.offset; start > r.time.ms - c.size; start -= c.slide) {
+    for (std::int64_t start = floor_to(r.time.ms - c.offset, c.slide) + c.offset; start > r.time.ms - c.size;
+         start -= c.slide) {
       const std::int64_t end = start + c.size;
       in_a_window = true;
       if (mark != INT64_MIN && end - 1 + c.lateness <= mark) continue;
@@ -164,15 +168,22 @@ DREY_JOB("time_windows", env, args) {
                   .watermarks(drey::bounded_out_of_orderness(&Row::time, drey::Millis(kDisorder)))
                   .parallelism(1)
                   .key_by(&Row::key);
-  const auto windows = [&] { return rows.window(drey::sliding(ms("size"), ms("slide")).offset(ms("offset"))).allowed_lateness(ms("lateness")); };
+  const auto windows = [&] {
+    return rows.window(drey::sliding(ms("size"), ms("slide")).offset(ms("offset"))).allowed_lateness(ms("lateness"));
+  };
   auto sums = windows().late_to(kLate).aggregate<Sum>(of);
   sums.to(drey::collect("sums"));
   sums.side_output(kLate).to(drey::collect("late"));
   windows().aggregate<Texts>(of_texts).to(drey::collect("texts"));
   windows().process(of_rows).to(drey::collect("rows"));
   windows()
-      .reduce([](const Row& a, const Row& b) { return Row{a.key, a.value + b.value, b.time}; },
-              [](std::int64_t key, drey::Window w, const Row& r) { return Result{key, w.start, w.end, 0, r.value}; })
+      .reduce(
+          [](const Row& a, const Row& b) {
+            return Row{a.key, a.value + b.value, b.time};
+          },
+          [](std::int64_t key, drey::Window w, const Row& r) {
+            return Result{key, w.start, w.end, 0, r.value};
+          })
       .to(drey::collect("reduced"));
 }
 
@@ -348,7 +359,8 @@ class Model {
       for (Pane& p : panes_) {
         if (p.timer != kNever && p.timer <= to && (timed == nullptr || p.timer < timed->timer)) timed = &p;
       }
-      const auto ends = std::min_element(panes_.begin(), panes_.end(), [](const Pane& a, const Pane& b) { return a.end < b.end; });
+      const auto ends =
+          std::min_element(panes_.begin(), panes_.end(), [](const Pane& a, const Pane& b) { return a.end < b.end; });
       const bool gone = ends != panes_.end() && is_gone(ends->end);
       if (timed != nullptr && (!gone || timed->timer <= ends->end - 1 + c_.lateness)) {
         const std::int64_t at = std::exchange(timed->timer, kNever);
@@ -375,8 +387,10 @@ class Model {
 };
 
 std::vector<std::string> arguments(const Triggered& c) {
-  return {"--assigner", c.assigner,          "--trigger", c.trigger,
-          "--purge",    c.purge ? "1" : "0", "--lateness", std::to_string(c.lateness),
+  return {"--assigner", c.assigner,
+          "--trigger",  c.trigger,
+          "--purge",    c.purge ? "1" : "0",
+          "--lateness", std::to_string(c.lateness),
           "--seed",     std::to_string(c.seed)};
 }
 
@@ -409,7 +423,8 @@ DREY_JOB("triggered_windows", env, args) {
   const std::string assigner = args.get<std::string>("assigner", "");
   const drey::Millis lateness(args.get<std::int64_t>("lateness", 0));
   if (assigner == "tumbling") add_triggered(rows.window(drey::tumbling(drey::Millis(kSize))), args, lateness);
-  if (assigner == "sliding") add_triggered(rows.window(drey::sliding(drey::Millis(kSize), drey::Millis(kSlide))), args, lateness);
+  if (assigner == "sliding")
+    add_triggered(rows.window(drey::sliding(drey::Millis(kSize), drey::Millis(kSlide))), args, lateness);
   if (assigner == "session") add_triggered(rows.window(drey::session(drey::Millis(kGap))), args, lateness);
   if (assigner == "global") add_triggered(rows.window(drey::global()), args, lateness);
 }
@@ -419,9 +434,11 @@ INSTANTIATE_TEST_SUITE_P(Timed, TriggeredWindows,
                          testing::Combine(testing::Values("tumbling", "sliding"),
                                           testing::Values("count", "continuous", "event", "custom"), testing::Bool()));
 INSTANTIATE_TEST_SUITE_P(Session, TriggeredWindows,
-                         testing::Combine(testing::Values("session"), testing::Values("count", "continuous", "event", "custom"), testing::Bool()));
+                         testing::Combine(testing::Values("session"),
+                                          testing::Values("count", "continuous", "event", "custom"), testing::Bool()));
 INSTANTIATE_TEST_SUITE_P(Global, TriggeredWindows,
-                         testing::Combine(testing::Values("global"), testing::Values("count", "custom"), testing::Bool()));
+                         testing::Combine(testing::Values("global"), testing::Values("count", "custom"),
+                                          testing::Bool()));
 
 TEST(TriggeredWindows, ContinuousTriggersAreRefusedOnWindowsThatNeverEnd) {
   Triggered c;

@@ -29,7 +29,9 @@ constexpr auto enum_table(SnapshotForm) {
   return std::array{EnumRow{SnapshotForm::kIncremental, "INCREMENTAL"}, EnumRow{SnapshotForm::kFull, "FULL"},
                     EnumRow{SnapshotForm::kNative, "NATIVE"}, EnumRow{SnapshotForm::kCanonical, "CANONICAL"}};
 }
-constexpr bool is_savepoint(SnapshotForm form) { return form == SnapshotForm::kNative || form == SnapshotForm::kCanonical; }
+constexpr bool is_savepoint(SnapshotForm form) {
+  return form == SnapshotForm::kNative || form == SnapshotForm::kCanonical;
+}
 
 // What tasks do when they have taken the snapshot: hold still until they are told that it is complete (and end) or
 // aborted (and go on). To drain is to end the data first.
@@ -44,14 +46,14 @@ struct Barrier {
   static constexpr auto fields() {
     using M = Barrier;
     using wire::field;
-    return std::tuple{field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time), field("form", &M::form),
-                      field("after", &M::after), field("directory", &M::directory)};
+    return std::tuple{field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time),
+                      field("form", &M::form), field("after", &M::after), field("directory", &M::directory)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Barrier>);
 
 struct Alignment {
-  Nanos duration{0};              // first to last barrier; 0 with one channel
+  Nanos duration{0};                  // first to last barrier; 0 with one channel
   std::uint64_t processed_bytes = 0;  // taken from channels that were not blocked, meanwhile
 };
 
@@ -60,7 +62,7 @@ class BarrierAligner {
   BarrierAligner(std::size_t channels, bool exactly_once);
 
   struct Outcome {
-    std::optional<Barrier> complete;        // every channel has brought it: take the snapshot now
+    std::optional<Barrier> complete;  // every channel has brought it: take the snapshot now
     Alignment alignment;
     std::optional<std::int64_t> abandoned;  // this checkpoint was given up for a newer one
   };

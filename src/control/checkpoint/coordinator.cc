@@ -10,7 +10,8 @@ namespace {
 constexpr std::size_t kHistoryMax = 10;  // web.checkpoints.history
 constexpr std::size_t kWishesMax = 64;   // waiting ones
 constexpr const char* kNotRunning =
-    "Checkpoint triggering task is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required "
+    "Checkpoint triggering task is not being executed at the moment. Aborting checkpoint. Failure reason: Not all "
+    "required "
     "tasks are currently running.";
 
 }  // namespace
@@ -31,10 +32,12 @@ std::uint64_t Checkpoint::processed_bytes() const {
   return bytes;
 }
 std::size_t Checkpoint::acknowledged() const {
-  return static_cast<std::size_t>(std::count_if(tasks.begin(), tasks.end(), [](const auto& t) { return t.acknowledged; }));
+  return static_cast<std::size_t>(
+      std::count_if(tasks.begin(), tasks.end(), [](const auto& t) { return t.acknowledged; }));
 }
 
-CheckpointCoordinator::CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks, std::int64_t next_id)
+CheckpointCoordinator::CheckpointCoordinator(CheckpointOptions options, std::vector<std::uint32_t> tasks,
+                                             std::int64_t next_id)
     : options_(options), tasks_(std::move(tasks)), next_id_(next_id) {}
 
 void CheckpointCoordinator::on_running(Instant now) {
@@ -91,7 +94,8 @@ CheckpointDecisions CheckpointCoordinator::trigger_now(Instant now, bool is_fina
 CheckpointDecisions CheckpointCoordinator::wish(SnapshotWish wish, Instant now) {
   CheckpointDecisions out;
   if (!running_ || wishes_.size() >= kWishesMax) {
-    out.push_back(WishEnded{wish.ticket, false, 0, "", running_ ? "Too many snapshots of this job wait already." : kNotRunning});
+    out.push_back(
+        WishEnded{wish.ticket, false, 0, "", running_ ? "Too many snapshots of this job wait already." : kNotRunning});
     return out;
   }
   wishes_.push_back(std::move(wish));
@@ -99,7 +103,8 @@ CheckpointDecisions CheckpointCoordinator::wish(SnapshotWish wish, Instant now) 
   return out;
 }
 
-void CheckpointCoordinator::end_wish(bool ok, std::int64_t id, std::string path, std::string_view why, CheckpointDecisions& out) {
+void CheckpointCoordinator::end_wish(bool ok, std::int64_t id, std::string path, std::string_view why,
+                                     CheckpointDecisions& out) {
   if (!granted_) return;
   granted_ = false;
   out.push_back(WishEnded{wishes_.front().ticket, ok, id, std::move(path), std::string(why)});
@@ -218,7 +223,8 @@ void CheckpointCoordinator::abort(std::string_view why, bool counts, Instant now
   }
   if (counts && ++failures_in_a_row_ > options_.tolerable_failures) {
     failures_in_a_row_ = 0;
-    out.push_back(FailJob{fmt::format("Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to {}", why)});
+    out.push_back(FailJob{
+        fmt::format("Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to {}", why)});
   } else if (running_ && was_final) {
     next_trigger_ = now + Millis(1000);
   } else if (running_ && !wishes_.empty()) {

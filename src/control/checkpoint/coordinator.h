@@ -2,14 +2,14 @@
 //
 // One checkpoint at a time. It is complete when every task has acknowledged it and its metadata is durable (on_stored):
 // then it is told. Storing takes as long as the disk does: until then nothing may start from "the last complete
-// checkpoint" (is_storing), for sinks would be told of one that their tasks did not start from. The checkpoint's timeout
-// ends the storing, too. Files belong to the retained checkpoints that name them: one is deleted when no
+// checkpoint" (is_storing), for sinks would be told of one that their tasks did not start from. The checkpoint's
+// timeout ends the storing, too. Files belong to the retained checkpoints that name them: one is deleted when no
 // retained and no pending checkpoint does. Ids only grow, over restarts of the JobManager, too.
 //
-// Whoever wants a snapshot now (a checkpoint, a savepoint, the savepoint of a stop) makes a wish; wishes wait in a queue
-// and each ends with one WishEnded. A savepoint belongs to the user: it is never deleted here, nothing is restored from
-// it after a failure, and tasks are not told (a sink that committed for it would commit again from the checkpoint before).
-// The one of a stop is the exception: tasks end after it, so it is told and restored from.
+// Whoever wants a snapshot now (a checkpoint, a savepoint, the savepoint of a stop) makes a wish; wishes wait in a
+// queue and each ends with one WishEnded. A savepoint belongs to the user: it is never deleted here, nothing is
+// restored from it after a failure, and tasks are not told (a sink that committed for it would commit again from the
+// checkpoint before). The one of a stop is the exception: tasks end after it, so it is told and restored from.
 #pragma once
 
 #include <cstdint>
@@ -29,11 +29,13 @@ namespace drey::control {
 
 enum class CheckpointMode { kExactlyOnce, kAtLeastOnce };
 constexpr auto enum_table(CheckpointMode) {
-  return std::array{EnumRow{CheckpointMode::kExactlyOnce, "EXACTLY_ONCE"}, EnumRow{CheckpointMode::kAtLeastOnce, "AT_LEAST_ONCE"}};
+  return std::array{EnumRow{CheckpointMode::kExactlyOnce, "EXACTLY_ONCE"},
+                    EnumRow{CheckpointMode::kAtLeastOnce, "AT_LEAST_ONCE"}};
 }
 enum class CheckpointRetention { kDelete, kRetain, kNone };
 constexpr auto enum_table(CheckpointRetention) {
-  return std::array{EnumRow{CheckpointRetention::kDelete, "DELETE_ON_CANCELLATION"}, EnumRow{CheckpointRetention::kRetain, "RETAIN_ON_CANCELLATION"},
+  return std::array{EnumRow{CheckpointRetention::kDelete, "DELETE_ON_CANCELLATION"},
+                    EnumRow{CheckpointRetention::kRetain, "RETAIN_ON_CANCELLATION"},
                     EnumRow{CheckpointRetention::kNone, "NO_EXTERNALIZED_CHECKPOINTS"}};
 }
 
@@ -53,9 +55,12 @@ struct CheckpointOptions {
     using M = CheckpointOptions;
     using config::option;
     return std::tuple{
-        option("execution.checkpointing.interval", &M::interval, "Time between two checkpoints; 0: none but the last one of bounded jobs."),
-        option("execution.checkpointing.min-pause", &M::min_pause, "Least time between the end of a checkpoint and the next."),
-        option("execution.checkpointing.timeout", &M::timeout, "A checkpoint that takes longer is aborted.").at_least(1),
+        option("execution.checkpointing.interval", &M::interval,
+               "Time between two checkpoints; 0: none but the last one of bounded jobs."),
+        option("execution.checkpointing.min-pause", &M::min_pause,
+               "Least time between the end of a checkpoint and the next."),
+        option("execution.checkpointing.timeout", &M::timeout, "A checkpoint that takes longer is aborted.")
+            .at_least(1),
         option("execution.checkpointing.tolerable-failed-checkpoints", &M::tolerable_failures,
                "Checkpoints that may fail one after another before the job does.")
             .at_least(0),
@@ -79,32 +84,37 @@ struct TaskCheckpoint {
   SnapshotAck ack;
   static constexpr auto fields() {
     using M = TaskCheckpoint;
-    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask), field("acknowledged", &M::acknowledged),
-                      field("ack-time", &M::ack_time), field("ack", &M::ack)};
+    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask),
+                      field("acknowledged", &M::acknowledged), field("ack-time", &M::ack_time), field("ack", &M::ack)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskCheckpoint>);
 
 enum class CheckpointStatus { kInProgress, kCompleted, kFailed };
 constexpr auto enum_table(CheckpointStatus) {
-  return std::array{EnumRow{CheckpointStatus::kInProgress, "IN_PROGRESS"}, EnumRow{CheckpointStatus::kCompleted, "COMPLETED"},
-                    EnumRow{CheckpointStatus::kFailed, "FAILED"}};
+  return std::array{EnumRow{CheckpointStatus::kInProgress, "IN_PROGRESS"},
+                    EnumRow{CheckpointStatus::kCompleted, "COMPLETED"}, EnumRow{CheckpointStatus::kFailed, "FAILED"}};
 }
 
 // An operator as a checkpoint knew it: what its state is matched by.
 struct SnapshotOperator {
-  std::string id;    // OperatorId
-  std::string uid;   // empty: none was given
+  std::string id;   // OperatorId
+  std::string uid;  // empty: none was given
   std::string name;
   std::uint32_t vertex = 0;
   std::int32_t parallelism = 0;
   std::int32_t max_parallelism = 0;
-  std::string key;   // schema of its key; empty: not keyed
+  std::string key;  // schema of its key; empty: not keyed
   bool has_state = false;
   static constexpr auto fields() {
     using M = SnapshotOperator;
-    return std::tuple{field("id", &M::id), field("uid", &M::uid), field("name", &M::name), field("vertex", &M::vertex),
-                      field("parallelism", &M::parallelism), field("max-parallelism", &M::max_parallelism), field("key", &M::key),
+    return std::tuple{field("id", &M::id),
+                      field("uid", &M::uid),
+                      field("name", &M::name),
+                      field("vertex", &M::vertex),
+                      field("parallelism", &M::parallelism),
+                      field("max-parallelism", &M::max_parallelism),
+                      field("key", &M::key),
                       field("has-state", &M::has_state)};
   }
 };
@@ -117,12 +127,12 @@ struct Checkpoint {
   std::int64_t latest_ack_time = -1;
   std::int64_t failure_time = 0;
   std::string failure_message;
-  std::string path;           // directory with its metadata
+  std::string path;  // directory with its metadata
   bool discarded = false;
-  bool is_final = false;      // after the end of all data
+  bool is_final = false;  // after the end of all data
   SnapshotForm form = SnapshotForm::kIncremental;
   AfterSnapshot after = AfterSnapshot::kGoOn;
-  bool keep = false;          // somebody else's: never deleted, and later checkpoints do not refer to its files
+  bool keep = false;  // somebody else's: never deleted, and later checkpoints do not refer to its files
   std::vector<SnapshotOperator> operators;
   std::vector<TaskCheckpoint> tasks;
   std::uint64_t written_bytes() const;
@@ -131,11 +141,20 @@ struct Checkpoint {
   std::size_t acknowledged() const;
   static constexpr auto fields() {
     using M = Checkpoint;
-    return std::tuple{field("id", &M::id), field("status", &M::status), field("trigger-time", &M::trigger_time),
-                      field("latest-ack-time", &M::latest_ack_time), field("failure-time", &M::failure_time),
-                      field("failure-message", &M::failure_message), field("path", &M::path), field("discarded", &M::discarded),
-                      field("is-final", &M::is_final), field("form", &M::form), field("after", &M::after), field("keep", &M::keep),
-                      field("operators", &M::operators), field("tasks", &M::tasks)};
+    return std::tuple{field("id", &M::id),
+                      field("status", &M::status),
+                      field("trigger-time", &M::trigger_time),
+                      field("latest-ack-time", &M::latest_ack_time),
+                      field("failure-time", &M::failure_time),
+                      field("failure-message", &M::failure_message),
+                      field("path", &M::path),
+                      field("discarded", &M::discarded),
+                      field("is-final", &M::is_final),
+                      field("form", &M::form),
+                      field("after", &M::after),
+                      field("keep", &M::keep),
+                      field("operators", &M::operators),
+                      field("tasks", &M::tasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Checkpoint>);
@@ -145,21 +164,43 @@ struct SnapshotWish {
   std::uint64_t ticket = 0;  // comes back in WishEnded; 0: nobody waits
   SnapshotForm form = SnapshotForm::kIncremental;
   AfterSnapshot after = AfterSnapshot::kGoOn;
-  std::string directory;     // of a savepoint: does not exist yet
+  std::string directory;  // of a savepoint: does not exist yet
 };
 
 // --- decisions ---
-struct TriggerCheckpoint { Barrier barrier; };
-struct StoreCheckpoint { Checkpoint checkpoint; };            // write its metadata, then on_stored
-struct TellComplete { std::int64_t id; bool is_final; };
-struct TellAborted { std::int64_t id; };
-struct DeleteFiles { std::vector<std::string> files; std::vector<std::string> directories; };
-struct FailJob { std::string why; };
+struct TriggerCheckpoint {
+  Barrier barrier;
+};
+struct StoreCheckpoint {
+  Checkpoint checkpoint;
+};  // write its metadata, then on_stored
+struct TellComplete {
+  std::int64_t id;
+  bool is_final;
+};
+struct TellAborted {
+  std::int64_t id;
+};
+struct DeleteFiles {
+  std::vector<std::string> files;
+  std::vector<std::string> directories;
+};
+struct FailJob {
+  std::string why;
+};
 // What the tasks have done for this snapshot cannot be taken back: they must start again from the last one complete.
-struct RollBack { std::string why; };
-struct WishEnded { std::uint64_t ticket; bool ok; std::int64_t id; std::string path; std::string why; };
-using CheckpointDecision =
-    std::variant<TriggerCheckpoint, StoreCheckpoint, TellComplete, TellAborted, DeleteFiles, FailJob, RollBack, WishEnded>;
+struct RollBack {
+  std::string why;
+};
+struct WishEnded {
+  std::uint64_t ticket;
+  bool ok;
+  std::int64_t id;
+  std::string path;
+  std::string why;
+};
+using CheckpointDecision = std::variant<TriggerCheckpoint, StoreCheckpoint, TellComplete, TellAborted, DeleteFiles,
+                                        FailJob, RollBack, WishEnded>;
 using CheckpointDecisions = std::vector<CheckpointDecision>;
 
 class CheckpointCoordinator {
@@ -225,10 +266,10 @@ class CheckpointCoordinator {
   bool final_wanted_ = false;
   Instant next_trigger_{INT64_MAX};
   std::optional<Checkpoint> pending_;
-  bool storing_ = false;                // pending_ is complete, its metadata on the way
-  std::deque<SnapshotWish> wishes_;     // the first one is pending_'s when granted_
+  bool storing_ = false;             // pending_ is complete, its metadata on the way
+  std::deque<SnapshotWish> wishes_;  // the first one is pending_'s when granted_
   bool granted_ = false;
-  std::deque<Checkpoint> completed_;    // newest first
+  std::deque<Checkpoint> completed_;  // newest first
   std::deque<Checkpoint> history_;
   std::int64_t completed_count_ = 0;
   std::int64_t failed_count_ = 0;

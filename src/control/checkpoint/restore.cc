@@ -8,8 +8,8 @@
 
 namespace drey::control {
 
-std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators, std::uint32_t subtask,
-                                   std::uint32_t parallelism) {
+std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators,
+                                   std::uint32_t subtask, std::uint32_t parallelism) {
   std::set<std::uint32_t> vertices;
   for (const SnapshotOperator& o : checkpoint.operators) {
     if (std::find(operators.begin(), operators.end(), o.id) != operators.end()) vertices.insert(o.vertex);
@@ -37,16 +37,21 @@ Status fit(graph::JobGraph& graph, const Checkpoint& checkpoint, bool allow_non_
     const auto found = nodes.find(o.id);
     if (found == nodes.end()) {
       if (!o.has_state || allow_non_restored) continue;
-      return fail(Code::kInvalidArgument,
-                  fmt::format("Failed to rollback to checkpoint/savepoint {}. Cannot map checkpoint/savepoint state for operator {} ('{}'{}) to "
-                              "the new program, because the operator is not available in the new program. If its state may be left out, set "
-                              "allowNonRestoredState; if the operator was only moved or renamed, give it the uid it had",
-                              checkpoint.path, o.id, o.name, o.uid.empty() ? ", without uid" : fmt::format(", uid '{}'", o.uid)));
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("Failed to rollback to checkpoint/savepoint {}. Cannot map checkpoint/savepoint state for "
+                      "operator {} ('{}'{}) to "
+                      "the new program, because the operator is not available in the new program. If its state may be "
+                      "left out, set "
+                      "allowNonRestoredState; if the operator was only moved or renamed, give it the uid it had",
+                      checkpoint.path, o.id, o.name,
+                      o.uid.empty() ? ", without uid" : fmt::format(", uid '{}'", o.uid)));
     }
     graph::OperatorNode& node = *found->second;
     if (node.max_parallelism != 0 && node.max_parallelism != o.max_parallelism && o.has_state) {
       return fail(Code::kInvalidArgument,
-                  fmt::format("Operator '{}' asks for the maximum parallelism {}, but its state in {} was cut for {}, which is fixed for life. Leave "
+                  fmt::format("Operator '{}' asks for the maximum parallelism {}, but its state in {} was cut for {}, "
+                              "which is fixed for life. Leave "
                               "its maximum parallelism out",
                               node.name, node.max_parallelism, checkpoint.path, o.max_parallelism));
     }

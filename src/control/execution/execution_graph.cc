@@ -19,7 +19,8 @@ bool may_heal(const FailureReport& failure) {
 
 }  // namespace
 
-ExecutionGraph::ExecutionGraph(graph::Plan plan, std::unique_ptr<RestartStrategy> strategy, Instant now, ExecutionOptions options)
+ExecutionGraph::ExecutionGraph(graph::Plan plan, std::unique_ptr<RestartStrategy> strategy, Instant now,
+                               ExecutionOptions options)
     : plan_(std::move(plan)), strategy_(std::move(strategy)), options_(std::move(options)) {
   find_regions();
   entered_[static_cast<std::size_t>(JobState::kInitializing)] = now.millis;
@@ -40,7 +41,8 @@ void ExecutionGraph::find_regions() {
     return;
   }
   regions_.clear();
-  for (const graph::Vertex& vertex : plan_.vertices) regions_.emplace_back(static_cast<std::size_t>(vertex.parallelism));
+  for (const graph::Vertex& vertex : plan_.vertices)
+    regions_.emplace_back(static_cast<std::size_t>(vertex.parallelism));
 }
 
 template <typename Visit>
@@ -61,15 +63,16 @@ ExecutionGraph::Regions ExecutionGraph::finished_regions() {
   Regions finished;
   each([&](std::uint32_t v, std::uint32_t s, const Execution& execution) {
     const std::uint32_t region = region_of(v, s);
-    const bool restarts = std::any_of(restarting_.begin(), restarting_.end(), [&](const auto& r) { return r.second.regions.contains(region); });
+    const bool restarts = std::any_of(restarting_.begin(), restarting_.end(),
+                                      [&](const auto& r) { return r.second.regions.contains(region); });
     if (execution.current().state == AttemptState::kFinished && !restarts) finished.insert(region);
   });
   return finished;
 }
 
 std::string ExecutionGraph::task_name(std::uint32_t vertex, std::uint32_t subtask) const {
-  return fmt::format("{} ({}/{}) - execution #{}", plan_.vertices[vertex].name, subtask + 1, plan_.vertices[vertex].parallelism,
-                     executions_[vertex][subtask].current().number);
+  return fmt::format("{} ({}/{}) - execution #{}", plan_.vertices[vertex].name, subtask + 1,
+                     plan_.vertices[vertex].parallelism, executions_[vertex][subtask].current().number);
 }
 
 void ExecutionGraph::move(JobState state, Instant now, Actions& out) {
@@ -135,8 +138,8 @@ Actions ExecutionGraph::on_slots_failed(const Status& why, Instant now) {
   return out;
 }
 
-Actions ExecutionGraph::on_task_state(std::uint32_t vertex, std::uint32_t subtask, std::uint32_t number, AttemptState state,
-                                      const FailureReport& failure, Instant now) {
+Actions ExecutionGraph::on_task_state(std::uint32_t vertex, std::uint32_t subtask, std::uint32_t number,
+                                      AttemptState state, const FailureReport& failure, Instant now) {
   Actions out;
   if (vertex >= executions_.size() || subtask >= executions_[vertex].size()) return out;
   Execution& execution = executions_[vertex][subtask];
@@ -181,7 +184,8 @@ Actions ExecutionGraph::on_task_manager_lost(const std::string& task_manager, co
   Regions regions;
   each([&](std::uint32_t v, std::uint32_t s, Execution& execution) {
     Attempt& attempt = execution.current();
-    if (attempt.task_manager != task_manager || is_terminal(attempt.state) || attempt.state < AttemptState::kDeploying) return;
+    if (attempt.task_manager != task_manager || is_terminal(attempt.state) || attempt.state < AttemptState::kDeploying)
+      return;
     if (attempt.state == AttemptState::kCanceling) return set(attempt, AttemptState::kCanceled, now);
     attempt.failure = why;
     set(attempt, AttemptState::kFailed, now);
@@ -238,7 +242,8 @@ void ExecutionGraph::on_failure(ExceptionEntry entry, Regions regions, bool may_
     whole.failure = cause;
     whole.failure.origin = "org.apache.flink.runtime.JobException";
     whole.failure.message = "Recovery is suppressed by " + strategy_->name();
-    whole.failure.stack = fmt::format("Caused by: {}: {}", cause.origin.empty() ? "drey.Failure" : cause.origin, cause.message);
+    whole.failure.stack =
+        fmt::format("Caused by: {}: {}", cause.origin.empty() ? "drey.Failure" : cause.origin, cause.message);
     whole.time = entry.time;
     whole.concurrent.push_back(std::move(entry));
     add_exception(std::move(whole));
@@ -253,7 +258,8 @@ void ExecutionGraph::on_failure(ExceptionEntry entry, Regions regions, bool may_
 void ExecutionGraph::cancel(const Regions& regions, Instant now, Actions& out) {
   each([&](std::uint32_t v, std::uint32_t s, Execution& execution) {
     Attempt& attempt = execution.current();
-    if (!regions.contains(region_of(v, s)) || is_terminal(attempt.state) || attempt.state == AttemptState::kCanceling) return;
+    if (!regions.contains(region_of(v, s)) || is_terminal(attempt.state) || attempt.state == AttemptState::kCanceling)
+      return;
     // Before its deployment nobody runs it.
     if (attempt.state < AttemptState::kDeploying) return set(attempt, AttemptState::kCanceled, now);
     set(attempt, AttemptState::kCanceling, now);
@@ -296,10 +302,17 @@ void ExecutionGraph::settle(Instant now, Actions& out) {
   }
   if (!all_terminal()) return;
   switch (state_) {
-    case JobState::kRunning: move(JobState::kFinished, now, out); break;
-    case JobState::kCancelling: move(JobState::kCanceled, now, out); break;
-    case JobState::kFailing: move(JobState::kFailed, now, out); break;
-    default: return;
+    case JobState::kRunning:
+      move(JobState::kFinished, now, out);
+      break;
+    case JobState::kCancelling:
+      move(JobState::kCanceled, now, out);
+      break;
+    case JobState::kFailing:
+      move(JobState::kFailed, now, out);
+      break;
+    default:
+      return;
   }
   if (has_slots_) out.insert(out.end() - 1, ReleaseSlots{});
   has_slots_ = false;
@@ -332,7 +345,9 @@ Actions ExecutionGraph::resize(const std::vector<std::int32_t>& parallelism, Ins
   Actions out;
   if (state_ != JobState::kRunning) return out;
   bool has_deployed = false;
-  each([&](std::uint32_t, std::uint32_t, const Execution& e) { has_deployed = has_deployed || e.current().state != AttemptState::kScheduled; });
+  each([&](std::uint32_t, std::uint32_t, const Execution& e) {
+    has_deployed = has_deployed || e.current().state != AttemptState::kScheduled;
+  });
   if (has_deployed) return redeploy(parallelism, now);
   set_parallelism(parallelism, out);
   each([&](std::uint32_t, std::uint32_t, Execution& e) { set(e.current(), AttemptState::kScheduled, now); });

@@ -1,10 +1,10 @@
 // ExecutionGraph: the life of a job as a pure state machine: events in, actions out. No clock, no I/O.
 //
-// Each subtask has a set of attempts: the current one and those before. Subtasks that exchange rows make a region: when an
-// attempt fails, those of its region are cancelled, and the restart strategy decides whether new ones start; the others go
-// on, and the job is RESTARTING until every region has started again. Events about attempts that are not current are
-// ignored. redeploy() is a restart of all that no failure caused: with other parallelisms, or to take back what tasks did.
-// Legal moves of the job are those of kJobMoves; another one is a broken invariant.
+// Each subtask has a set of attempts: the current one and those before. Subtasks that exchange rows make a region: when
+// an attempt fails, those of its region are cancelled, and the restart strategy decides whether new ones start; the
+// others go on, and the job is RESTARTING until every region has started again. Events about attempts that are not
+// current are ignored. redeploy() is a restart of all that no failure caused: with other parallelisms, or to take back
+// what tasks did. Legal moves of the job are those of kJobMoves; another one is a broken invariant.
 #pragma once
 
 #include <array>
@@ -35,7 +35,7 @@ struct Attempt {
   std::uint32_t number = 0;
   AttemptState state = AttemptState::kCreated;
   std::array<std::int64_t, kAttemptStates> entered{};  // ms per state, 0: never
-  std::string task_manager;  // id; empty: not assigned
+  std::string task_manager;                            // id; empty: not assigned
   std::string host;
   std::int32_t data_port = 0;
   FailureReport failure;
@@ -50,30 +50,43 @@ struct Execution {
 
 // An entry of the job's exception history.
 struct ExceptionEntry {
-  std::uint64_t number = 0;   // grows from entry to entry
+  std::uint64_t number = 0;  // grows from entry to entry
   FailureReport failure;
   std::int64_t time = 0;
-  std::string task_name;      // empty: not of one task
+  std::string task_name;  // empty: not of one task
   std::string endpoint;
   std::string task_manager;
   std::vector<ExceptionEntry> concurrent;
   static constexpr auto fields() {
     using M = ExceptionEntry;
-    return std::tuple{field("number", &M::number), field("failure", &M::failure), field("time", &M::time), field("task-name", &M::task_name),
-                      field("endpoint", &M::endpoint), field("task-manager", &M::task_manager), field("concurrent", &M::concurrent)};
+    return std::tuple{
+        field("number", &M::number),        field("failure", &M::failure),   field("time", &M::time),
+        field("task-name", &M::task_name),  field("endpoint", &M::endpoint), field("task-manager", &M::task_manager),
+        field("concurrent", &M::concurrent)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExceptionEntry>);
 
 // --- actions ---
-struct RequestSlots {};                                  // for subtasks that have none; answer with on_slots
-struct ReleaseSlots {};                                  // of all
-struct DeployTasks { std::vector<std::uint32_t> regions; };  // their current attempts have places now
-struct CancelAttempt { std::uint32_t vertex, subtask, attempt; std::string task_manager; };
-struct RestartAfter { Millis delay; std::uint64_t number; };  // answer with on_restart_timer
-struct JobStateMoved { JobState state; };
-struct AllDataEnded {};                                  // every task waits for the final checkpoint
-using Action = std::variant<RequestSlots, ReleaseSlots, DeployTasks, CancelAttempt, RestartAfter, JobStateMoved, AllDataEnded>;
+struct RequestSlots {};  // for subtasks that have none; answer with on_slots
+struct ReleaseSlots {};  // of all
+struct DeployTasks {
+  std::vector<std::uint32_t> regions;
+};  // their current attempts have places now
+struct CancelAttempt {
+  std::uint32_t vertex, subtask, attempt;
+  std::string task_manager;
+};
+struct RestartAfter {
+  Millis delay;
+  std::uint64_t number;
+};  // answer with on_restart_timer
+struct JobStateMoved {
+  JobState state;
+};
+struct AllDataEnded {};  // every task waits for the final checkpoint
+using Action =
+    std::variant<RequestSlots, ReleaseSlots, DeployTasks, CancelAttempt, RestartAfter, JobStateMoved, AllDataEnded>;
 using Actions = std::vector<Action>;
 
 struct ExecutionOptions {
@@ -86,7 +99,8 @@ struct ExecutionOptions {
 
 class ExecutionGraph {
  public:
-  ExecutionGraph(graph::Plan plan, std::unique_ptr<RestartStrategy> strategy, Instant now, ExecutionOptions options = {});
+  ExecutionGraph(graph::Plan plan, std::unique_ptr<RestartStrategy> strategy, Instant now,
+                 ExecutionOptions options = {});
 
   struct Place {
     std::string task_manager;
@@ -109,8 +123,8 @@ class ExecutionGraph {
   Actions redeploy(std::vector<std::int32_t> parallelism, Instant now);
   // While some regions restart: the others with them, so that all start from one checkpoint.
   Actions restart_rest(Instant now);
-  // As redeploy, while the job waits for slots: it gives back those it has and asks again, for another number. What runs is
-  // redeployed.
+  // As redeploy, while the job waits for slots: it gives back those it has and asks again, for another number. What
+  // runs is redeployed.
   Actions resize(const std::vector<std::int32_t>& parallelism, Instant now);
   // A failure of the job as a whole (a checkpoint too many failed, the plan cannot be carried out).
   Actions fail_job(const FailureReport& why, bool may_restart, Instant now);
@@ -124,7 +138,7 @@ class ExecutionGraph {
   const graph::Plan& plan() const { return plan_; }
   const std::vector<std::vector<Execution>>& executions() const { return executions_; }
   const std::deque<ExceptionEntry>& exceptions() const { return exceptions_; }
-  const FailureReport& failure() const { return failure_; }   // why it FAILED
+  const FailureReport& failure() const { return failure_; }  // why it FAILED
   std::int64_t restarts() const { return restarts_; }
   bool all_running() const;
   std::string task_name(std::uint32_t vertex, std::uint32_t subtask) const;
@@ -165,8 +179,8 @@ class ExecutionGraph {
     bool has_timer = false;                 // the attempts have ended, the delay runs
   };
   std::map<std::uint64_t, Restart> restarting_;
-  std::uint64_t next_exception_ = 1;       // of exceptions and restarts
-  bool is_partial_ = false;                // something failed since all ran
+  std::uint64_t next_exception_ = 1;  // of exceptions and restarts
+  bool is_partial_ = false;           // something failed since all ran
   bool has_slots_ = false;
   ExecutionOptions options_;
 };

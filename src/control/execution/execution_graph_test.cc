@@ -21,7 +21,9 @@ ExecutionGraph make(const std::map<std::string, std::string>& settings) {
 
 const std::vector<std::vector<ExecutionGraph::Place>> kPlaces{{{"tm", "h", 1}}, {{"tm", "h", 1}, {"tm", "h", 1}}};
 
-FailureReport failure(Code code, std::string message) { return {static_cast<std::int32_t>(code), std::move(message), "", ""}; }
+FailureReport failure(Code code, std::string message) {
+  return {static_cast<std::int32_t>(code), std::move(message), "", ""};
+}
 const FailureReport kBoom = failure(Code::kUserCode, "boom");
 const FailureReport kBoomAgain = failure(Code::kUserCode, "boom again");
 const FailureReport kGone = failure(Code::kIo, "gone");
@@ -164,7 +166,8 @@ ExecutionGraph two_regions(bool restarts_finished = true) {
   plan.vertices.resize(2);
   for (graph::Vertex& vertex : plan.vertices) vertex.parallelism = 2;
   plan.edges.push_back({0, 1, 0});
-  auto strategy = make_restart_strategy({{"restart-strategy.type", "fixed-delay"}, {"restart-strategy.fixed-delay.attempts", "5"}}, false, 1);
+  auto strategy = make_restart_strategy(
+      {{"restart-strategy.type", "fixed-delay"}, {"restart-strategy.fixed-delay.attempts", "5"}}, false, 1);
   ExecutionGraph g(plan, std::move(*strategy), Instant{1}, {per_subtask, restarts_finished});
   g.start({2});
   g.on_slots({{{"tm0", "h", 1}, {"tm1", "h", 1}}, {{"tm0", "h", 1}, {"tm1", "h", 1}}}, {3});

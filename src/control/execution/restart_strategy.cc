@@ -26,7 +26,8 @@ class FixedDelay final : public RestartStrategy {
     return fmt::format("Restart with fixed delay ({}). #{} restart attempts.", format_iso_duration(delay_), attempts_);
   }
   std::string name() const override {
-    return fmt::format("FixedDelayRestartBackoffTimeStrategy(maxNumberRestartAttempts={}, backoffTimeMS={})", attempts_, delay_.count());
+    return fmt::format("FixedDelayRestartBackoffTimeStrategy(maxNumberRestartAttempts={}, backoffTimeMS={})", attempts_,
+                       delay_.count());
   }
 
  private:
@@ -37,7 +38,8 @@ class FixedDelay final : public RestartStrategy {
 
 class FailureRate final : public RestartStrategy {
  public:
-  FailureRate(std::int64_t failures, Millis interval, Millis delay) : failures_(failures), interval_(interval), delay_(delay) {}
+  FailureRate(std::int64_t failures, Millis interval, Millis delay)
+      : failures_(failures), interval_(interval), delay_(delay) {}
   std::optional<Millis> on_failure(Instant now) override {
     times_.push_back(now);
     while (!times_.empty() && times_.front() + interval_ < now) times_.pop_front();
@@ -45,12 +47,13 @@ class FailureRate final : public RestartStrategy {
     return delay_;
   }
   std::string description() const override {
-    return fmt::format("Failure rate restart with maximum of {} failures within interval {} and fixed delay {}.", failures_,
-                       format_iso_duration(interval_), format_iso_duration(delay_));
+    return fmt::format("Failure rate restart with maximum of {} failures within interval {} and fixed delay {}.",
+                       failures_, format_iso_duration(interval_), format_iso_duration(delay_));
   }
   std::string name() const override {
-    return fmt::format("FailureRateRestartBackoffTimeStrategy(failuresIntervalMS={}, backoffTimeMS={}, maxFailuresPerInterval={})",
-                       interval_.count(), delay_.count(), failures_);
+    return fmt::format(
+        "FailureRateRestartBackoffTimeStrategy(failuresIntervalMS={}, backoffTimeMS={}, maxFailuresPerInterval={})",
+        interval_.count(), delay_.count(), failures_);
   }
 
  private:
@@ -73,14 +76,16 @@ class ExponentialDelay final : public RestartStrategy {
     ++used_;
     const double spread = current_ * options_.exponential_jitter;
     const auto delay = static_cast<std::int64_t>(current_ + (random_.unit() * 2 - 1) * spread);
-    current_ = std::min(current_ * options_.exponential_multiplier, static_cast<double>(options_.exponential_largest.count()));
+    current_ =
+        std::min(current_ * options_.exponential_multiplier, static_cast<double>(options_.exponential_largest.count()));
     const Millis bounded{std::clamp<std::int64_t>(delay, 0, options_.exponential_largest.count())};
     last_ = now + bounded;
     return bounded;
   }
   std::string description() const override {
     return fmt::format("Restart with exponential delay: starting at {}, increasing by {}, with maximum {}.",
-                       format_iso_duration(options_.exponential_initial), options_.exponential_multiplier, format_iso_duration(options_.exponential_largest));
+                       format_iso_duration(options_.exponential_initial), options_.exponential_multiplier,
+                       format_iso_duration(options_.exponential_largest));
   }
   std::string name() const override { return "ExponentialDelayRestartBackoffTimeStrategy"; }
 

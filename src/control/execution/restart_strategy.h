@@ -1,7 +1,8 @@
 // RestartStrategy: whether and when a failed job starts again. Pure: failures and times in, delays out.
 //
-// Settings are Flink's: restart-strategy.type = none | fixed-delay | failure-rate | exponential-delay and their options.
-// Without a type: exponential delay without a limit of attempts when checkpoints are on, else none (Flink 2.x).
+// Settings are Flink's: restart-strategy.type = none | fixed-delay | failure-rate | exponential-delay and their
+// options. Without a type: exponential delay without a limit of attempts when checkpoints are on, else none
+// (Flink 2.x).
 #pragma once
 
 #include <deque>
@@ -21,15 +22,22 @@ enum class RestartKind { kByCheckpoints, kNone, kFixedDelay, kFailureRate, kExpo
 // With Flink's other spellings.
 constexpr auto enum_table(RestartKind) {
   using K = RestartKind;
-  return std::array{EnumRow{K::kNone, "none"}, EnumRow{K::kFixedDelay, "fixed-delay"}, EnumRow{K::kFailureRate, "failure-rate"},
-                    EnumRow{K::kExponentialDelay, "exponential-delay"}, EnumRow{K::kNone, "off"}, EnumRow{K::kNone, "disable"},
-                    EnumRow{K::kFixedDelay, "fixeddelay"}, EnumRow{K::kFailureRate, "failurerate"},
+  return std::array{EnumRow{K::kNone, "none"},
+                    EnumRow{K::kFixedDelay, "fixed-delay"},
+                    EnumRow{K::kFailureRate, "failure-rate"},
+                    EnumRow{K::kExponentialDelay, "exponential-delay"},
+                    EnumRow{K::kNone, "off"},
+                    EnumRow{K::kNone, "disable"},
+                    EnumRow{K::kFixedDelay, "fixeddelay"},
+                    EnumRow{K::kFailureRate, "failurerate"},
                     EnumRow{K::kExponentialDelay, "exponentialdelay"}};
 }
 
 // What a failure restarts: its region, or all tasks.
 enum class Failover { kRegion, kFull };
-constexpr auto enum_table(Failover) { return std::array{EnumRow{Failover::kRegion, "region"}, EnumRow{Failover::kFull, "full"}}; }
+constexpr auto enum_table(Failover) {
+  return std::array{EnumRow{Failover::kRegion, "region"}, EnumRow{Failover::kFull, "full"}};
+}
 
 struct RestartOptions {
   Failover failover = Failover::kRegion;
@@ -51,20 +59,32 @@ struct RestartOptions {
     using M = RestartOptions;
     using config::option;
     return std::tuple{
-        option("jobmanager.execution.failover-strategy", &M::failover, "What a failure restarts: the tasks that exchange rows with the failed one, or all."),
+        option("jobmanager.execution.failover-strategy", &M::failover,
+               "What a failure restarts: the tasks that exchange rows with the failed one, or all."),
         option("restart-strategy.type", &M::kind, "Whether and when a failed job starts again.")
             .renamed_from("restart-strategy")
             .defaults_to("exponential-delay with checkpoints, else none"),
-        option("restart-strategy.fixed-delay.attempts", &M::fixed_attempts, "Restarts before the job fails.").at_least(0),
+        option("restart-strategy.fixed-delay.attempts", &M::fixed_attempts, "Restarts before the job fails.")
+            .at_least(0),
         option("restart-strategy.fixed-delay.delay", &M::fixed_delay, "Time before each restart."),
-        option("restart-strategy.failure-rate.max-failures-per-interval", &M::rate_failures, "More failures within the interval fail the job.").at_least(0),
-        option("restart-strategy.failure-rate.failure-rate-interval", &M::rate_interval, "The interval in which failures are counted."),
+        option("restart-strategy.failure-rate.max-failures-per-interval", &M::rate_failures,
+               "More failures within the interval fail the job.")
+            .at_least(0),
+        option("restart-strategy.failure-rate.failure-rate-interval", &M::rate_interval,
+               "The interval in which failures are counted."),
         option("restart-strategy.failure-rate.delay", &M::rate_delay, "Time before each restart."),
-        option("restart-strategy.exponential-delay.initial-backoff", &M::exponential_initial, "Time before the first restart."),
-        option("restart-strategy.exponential-delay.max-backoff", &M::exponential_largest, "Longest time before a restart."),
-        option("restart-strategy.exponential-delay.backoff-multiplier", &M::exponential_multiplier, "What the time grows by at each failure.").at_least(1),
-        option("restart-strategy.exponential-delay.jitter-factor", &M::exponential_jitter, "Share of the time that is left to chance.").between(0, 1),
-        option("restart-strategy.exponential-delay.reset-backoff-threshold", &M::exponential_reset, "A job that ran this long starts anew with the initial time."),
+        option("restart-strategy.exponential-delay.initial-backoff", &M::exponential_initial,
+               "Time before the first restart."),
+        option("restart-strategy.exponential-delay.max-backoff", &M::exponential_largest,
+               "Longest time before a restart."),
+        option("restart-strategy.exponential-delay.backoff-multiplier", &M::exponential_multiplier,
+               "What the time grows by at each failure.")
+            .at_least(1),
+        option("restart-strategy.exponential-delay.jitter-factor", &M::exponential_jitter,
+               "Share of the time that is left to chance.")
+            .between(0, 1),
+        option("restart-strategy.exponential-delay.reset-backoff-threshold", &M::exponential_reset,
+               "A job that ran this long starts anew with the initial time."),
         option("restart-strategy.exponential-delay.attempts-before-reset-backoff", &M::exponential_attempts,
                "Restarts before the job fails, counted anew after the threshold.")
             .at_least(0),

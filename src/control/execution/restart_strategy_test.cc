@@ -11,8 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::unique_ptr<RestartStrategy> strategy(const std::map<std::string, std::string>& settings,
-                                          bool checkpoints = true) {
+std::unique_ptr<RestartStrategy> strategy(const std::map<std::string, std::string>& settings, bool checkpoints = true) {
   auto made = make_restart_strategy(settings, checkpoints, 1);
   EXPECT_TRUE(made.ok()) << made.status().to_string();
   return std::move(*made);
@@ -23,9 +22,8 @@ TEST(RestartStrategy, ByDefaultBacksOffWithoutLimitWithCheckpointsAndElseDoesNot
   EXPECT_EQ(strategy({}, false)->on_failure(at(0)), std::nullopt);
   const auto with_checkpoints = strategy({});
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(with_checkpoints->on_failure(at(i)).has_value());
-  EXPECT_THAT(
-      with_checkpoints->description(),
-      HasSubstr("exponential delay: starting at PT1S, increasing by 1.5, with maximum PT1M"));
+  EXPECT_THAT(with_checkpoints->description(),
+              HasSubstr("exponential delay: starting at PT1S, increasing by 1.5, with maximum PT1M"));
 }
 
 TEST(RestartStrategy, NoneInEverySpellingOfFlink) {
@@ -60,12 +58,11 @@ TEST(RestartStrategy, FailureRateCountsWithinItsIntervalOnly) {
 }
 
 TEST(RestartStrategy, ExponentialDelayGrowsToItsBoundWithinTheJitter) {
-  const auto exponential =
-      strategy({{"restart-strategy.type", "exponential-delay"},
-                {"restart-strategy.exponential-delay.initial-backoff", "100 ms"},
-                {"restart-strategy.exponential-delay.max-backoff", "1 s"},
-                {"restart-strategy.exponential-delay.backoff-multiplier", "2"},
-                {"restart-strategy.exponential-delay.jitter-factor", "0.2"}});
+  const auto exponential = strategy({{"restart-strategy.type", "exponential-delay"},
+                                     {"restart-strategy.exponential-delay.initial-backoff", "100 ms"},
+                                     {"restart-strategy.exponential-delay.max-backoff", "1 s"},
+                                     {"restart-strategy.exponential-delay.backoff-multiplier", "2"},
+                                     {"restart-strategy.exponential-delay.jitter-factor", "0.2"}});
   std::int64_t now = 0;
   for (const double expected : {100., 200., 400., 800., 1000., 1000.}) {
     const auto delay = exponential->on_failure(at(++now));
@@ -76,20 +73,18 @@ TEST(RestartStrategy, ExponentialDelayGrowsToItsBoundWithinTheJitter) {
 }
 
 TEST(RestartStrategy, JitterDiffersBetweenFailures) {
-  const auto exponential =
-      strategy({{"restart-strategy.exponential-delay.backoff-multiplier", "1"}});
+  const auto exponential = strategy({{"restart-strategy.exponential-delay.backoff-multiplier", "1"}});
   std::set<std::int64_t> delays;
   for (int i = 0; i < 20; ++i) delays.insert(exponential->on_failure(at(i))->count());
   EXPECT_GT(delays.size(), 5U);
 }
 
 TEST(RestartStrategy, ExponentialDelayStartsAnewAfterTheThresholdAndEndsAfterItsAttempts) {
-  const auto exponential =
-      strategy({{"restart-strategy.exponential-delay.initial-backoff", "100 ms"},
-                {"restart-strategy.exponential-delay.backoff-multiplier", "10"},
-                {"restart-strategy.exponential-delay.jitter-factor", "0"},
-                {"restart-strategy.exponential-delay.reset-backoff-threshold", "1 min"},
-                {"restart-strategy.exponential-delay.attempts-before-reset-backoff", "3"}});
+  const auto exponential = strategy({{"restart-strategy.exponential-delay.initial-backoff", "100 ms"},
+                                     {"restart-strategy.exponential-delay.backoff-multiplier", "10"},
+                                     {"restart-strategy.exponential-delay.jitter-factor", "0"},
+                                     {"restart-strategy.exponential-delay.reset-backoff-threshold", "1 min"},
+                                     {"restart-strategy.exponential-delay.attempts-before-reset-backoff", "3"}});
   EXPECT_EQ(exponential->on_failure(at(0)), Millis(100));
   EXPECT_EQ(exponential->on_failure(at(200)), Millis(1000));
   // It ran for a minute after the restart.
@@ -102,10 +97,8 @@ TEST(RestartStrategy, ExponentialDelayStartsAnewAfterTheThresholdAndEndsAfterIts
 TEST(RestartStrategy, ABadSettingIsNamed) {
   const auto kind = make_restart_strategy({{"restart-strategy.type", "perhaps"}}, true, 1);
   ASSERT_FALSE(kind.ok());
-  EXPECT_THAT(kind.status().message(),
-              HasSubstr("restart-strategy.type must be one of none, fixed-delay"));
-  const auto jitter =
-      make_restart_strategy({{"restart-strategy.exponential-delay.jitter-factor", "2"}}, true, 1);
+  EXPECT_THAT(kind.status().message(), HasSubstr("restart-strategy.type must be one of none, fixed-delay"));
+  const auto jitter = make_restart_strategy({{"restart-strategy.exponential-delay.jitter-factor", "2"}}, true, 1);
   ASSERT_FALSE(jitter.ok());
   EXPECT_THAT(jitter.status().message(), HasSubstr("jitter-factor must be within 0..1: value=2"));
 }

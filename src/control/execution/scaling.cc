@@ -19,7 +19,8 @@ std::int32_t slots_for(const graph::Plan& plan, const std::vector<std::int32_t>&
   return sum;
 }
 
-std::optional<std::vector<std::int32_t>> parallelism_within(const graph::Plan& plan, const std::vector<Bounds>& bounds, std::int32_t slots) {
+std::optional<std::vector<std::int32_t>> parallelism_within(const graph::Plan& plan, const std::vector<Bounds>& bounds,
+                                                            std::int32_t slots) {
   std::int32_t most = 1;
   for (const Bounds& b : bounds) most = std::max(most, b.upper);
   for (std::int32_t width = most; width >= 1; --width) {
@@ -35,7 +36,8 @@ std::string objections_to(const graph::Plan& plan, const std::vector<WantedBound
   std::set<VertexId> named;
   for (const WantedBounds& w : wanted) {
     const std::string id = w.vertex.to_string();
-    const auto vertex = std::find_if(plan.vertices.begin(), plan.vertices.end(), [&](const graph::Vertex& v) { return v.id == w.vertex; });
+    const auto vertex = std::find_if(plan.vertices.begin(), plan.vertices.end(),
+                                     [&](const graph::Vertex& v) { return v.id == w.vertex; });
     if (vertex == plan.vertices.end()) {
       lines.push_back(fmt::format("Job vertex [{}] was not found in the JobGraph.", id));
       continue;
@@ -44,21 +46,25 @@ std::string objections_to(const graph::Plan& plan, const std::vector<WantedBound
     const std::int64_t lower = w.lower == -1 ? 1 : w.lower;
     const std::int64_t upper = w.upper == -1 ? vertex->max_parallelism : w.upper;
     if (lower < 1 || upper < 1) {
-      lines.push_back(fmt::format("Both, the requested lower bound [{}] and upper bound [{}] for job vertex [{}] must be greater than zero.",
-                                  lower, upper, id));
+      lines.push_back(fmt::format(
+          "Both, the requested lower bound [{}] and upper bound [{}] for job vertex [{}] must be greater than zero.",
+          lower, upper, id));
       continue;
     }
     if (lower > upper) {
-      lines.push_back(fmt::format("The requested lower bound [{}] for job vertex [{}] is higher than the upper bound [{}].", lower, id, upper));
+      lines.push_back(fmt::format(
+          "The requested lower bound [{}] for job vertex [{}] is higher than the upper bound [{}].", lower, id, upper));
     }
     if (upper > vertex->max_parallelism) {
-      lines.push_back(fmt::format("The newly requested parallelism {} for the job vertex {} exceeds its maximum parallelism {}.", upper, id,
-                                  vertex->max_parallelism));
+      lines.push_back(
+          fmt::format("The newly requested parallelism {} for the job vertex {} exceeds its maximum parallelism {}.",
+                      upper, id, vertex->max_parallelism));
     }
   }
   for (const graph::Vertex& vertex : plan.vertices) {
     if (!named.contains(vertex.id)) {
-      lines.push_back(fmt::format("The request is incomplete, missing job vertex [{}] resource requirements.", vertex.id.to_string()));
+      lines.push_back(fmt::format("The request is incomplete, missing job vertex [{}] resource requirements.",
+                                  vertex.id.to_string()));
     }
   }
   return fmt::format("{}", fmt::join(lines, "\n"));

@@ -20,7 +20,8 @@ std::int32_t slots_for(const graph::Plan& plan, const std::vector<std::int32_t>&
 
 // The largest parallelism of each vertex that fits into so many slots; all vertices shrink to one width before one goes
 // below it. Nothing when even the lower bounds do not fit. REQUIRES: bounds per vertex, 1 <= lower <= upper.
-std::optional<std::vector<std::int32_t>> parallelism_within(const graph::Plan& plan, const std::vector<Bounds>& bounds, std::int32_t slots);
+std::optional<std::vector<std::int32_t>> parallelism_within(const graph::Plan& plan, const std::vector<Bounds>& bounds,
+                                                            std::int32_t slots);
 
 // What is wrong with bounds that somebody asks for: each vertex once, Flink's texts, a line each; empty: nothing.
 struct WantedBounds {

@@ -38,13 +38,21 @@ TEST(Scaling, ObjectsToEveryBoundThatIsWrong) {
   const graph::Plan two = plan({"a", "a"});
   const VertexId first = two.vertices[0].id, second = two.vertices[1].id;
   EXPECT_EQ(objections_to(two, {{first, 1, 4}, {second, -1, -1}}), "");
-  EXPECT_THAT(objections_to(two, {{first, 0, 0}, {second, 1, 1}}), HasSubstr("lower bound [0] and upper bound [0] for job vertex [" + first.to_string() + "] must be greater than zero."));
-  EXPECT_THAT(objections_to(two, {{first, 3, 2}, {second, 1, 1}}), HasSubstr("The requested lower bound [3] for job vertex [" + first.to_string() + "] is higher than the upper bound [2]."));
-  EXPECT_THAT(objections_to(two, {{first, 1, 129}, {second, 1, 1}}), HasSubstr("The newly requested parallelism 129 for the job vertex " + first.to_string() + " exceeds its maximum parallelism 128."));
-  EXPECT_THAT(objections_to(two, {{VertexId(), 1, 1}, {first, 1, 1}, {second, 1, 1}}), HasSubstr("was not found in the JobGraph."));
+  EXPECT_THAT(objections_to(two, {{first, 0, 0}, {second, 1, 1}}),
+              HasSubstr("lower bound [0] and upper bound [0] for job vertex [" + first.to_string() +
+                        "] must be greater than zero."));
+  EXPECT_THAT(objections_to(two, {{first, 3, 2}, {second, 1, 1}}),
+              HasSubstr("The requested lower bound [3] for job vertex [" + first.to_string() +
+                        "] is higher than the upper bound [2]."));
+  EXPECT_THAT(objections_to(two, {{first, 1, 129}, {second, 1, 1}}),
+              HasSubstr("The newly requested parallelism 129 for the job vertex " + first.to_string() +
+                        " exceeds its maximum parallelism 128."));
+  EXPECT_THAT(objections_to(two, {{VertexId(), 1, 1}, {first, 1, 1}, {second, 1, 1}}),
+              HasSubstr("was not found in the JobGraph."));
   const std::string many = objections_to(two, {{first, 3, 2}});
   EXPECT_THAT(many, HasSubstr("[3]"));
-  EXPECT_THAT(many, HasSubstr("\nThe request is incomplete, missing job vertex [" + second.to_string() + "] resource requirements."));
+  EXPECT_THAT(many, HasSubstr("\nThe request is incomplete, missing job vertex [" + second.to_string() +
+                              "] resource requirements."));
 }
 
 }  // namespace

@@ -9,15 +9,29 @@
 namespace drey::control {
 
 enum class JobState {
-  kInitializing, kCreated, kRunning, kFailing, kFailed, kCancelling, kCanceled, kFinished, kRestarting, kSuspended,
+  kInitializing,
+  kCreated,
+  kRunning,
+  kFailing,
+  kFailed,
+  kCancelling,
+  kCanceled,
+  kFinished,
+  kRestarting,
+  kSuspended,
   kReconciling
 };
 constexpr auto enum_table(JobState) {
-  return std::array{EnumRow{JobState::kInitializing, "INITIALIZING"}, EnumRow{JobState::kCreated, "CREATED"},
-                    EnumRow{JobState::kRunning, "RUNNING"},           EnumRow{JobState::kFailing, "FAILING"},
-                    EnumRow{JobState::kFailed, "FAILED"},             EnumRow{JobState::kCancelling, "CANCELLING"},
-                    EnumRow{JobState::kCanceled, "CANCELED"},         EnumRow{JobState::kFinished, "FINISHED"},
-                    EnumRow{JobState::kRestarting, "RESTARTING"},     EnumRow{JobState::kSuspended, "SUSPENDED"},
+  return std::array{EnumRow{JobState::kInitializing, "INITIALIZING"},
+                    EnumRow{JobState::kCreated, "CREATED"},
+                    EnumRow{JobState::kRunning, "RUNNING"},
+                    EnumRow{JobState::kFailing, "FAILING"},
+                    EnumRow{JobState::kFailed, "FAILED"},
+                    EnumRow{JobState::kCancelling, "CANCELLING"},
+                    EnumRow{JobState::kCanceled, "CANCELED"},
+                    EnumRow{JobState::kFinished, "FINISHED"},
+                    EnumRow{JobState::kRestarting, "RESTARTING"},
+                    EnumRow{JobState::kSuspended, "SUSPENDED"},
                     EnumRow{JobState::kReconciling, "RECONCILING"}};
 }
 constexpr bool is_globally_terminal(JobState s) {
@@ -25,15 +39,24 @@ constexpr bool is_globally_terminal(JobState s) {
 }
 
 enum class AttemptState {
-  kCreated, kScheduled, kDeploying, kRunning, kFinished, kCanceling, kCanceled, kFailed, kReconciling, kInitializing
+  kCreated,
+  kScheduled,
+  kDeploying,
+  kRunning,
+  kFinished,
+  kCanceling,
+  kCanceled,
+  kFailed,
+  kReconciling,
+  kInitializing
 };
 constexpr auto enum_table(AttemptState) {
-  return std::array{EnumRow{AttemptState::kCreated, "CREATED"},     EnumRow{AttemptState::kScheduled, "SCHEDULED"},
-                    EnumRow{AttemptState::kDeploying, "DEPLOYING"}, EnumRow{AttemptState::kRunning, "RUNNING"},
-                    EnumRow{AttemptState::kFinished, "FINISHED"},   EnumRow{AttemptState::kCanceling, "CANCELING"},
-                    EnumRow{AttemptState::kCanceled, "CANCELED"},   EnumRow{AttemptState::kFailed, "FAILED"},
-                    EnumRow{AttemptState::kReconciling, "RECONCILING"},
-                    EnumRow{AttemptState::kInitializing, "INITIALIZING"}};
+  return std::array{
+      EnumRow{AttemptState::kCreated, "CREATED"},         EnumRow{AttemptState::kScheduled, "SCHEDULED"},
+      EnumRow{AttemptState::kDeploying, "DEPLOYING"},     EnumRow{AttemptState::kRunning, "RUNNING"},
+      EnumRow{AttemptState::kFinished, "FINISHED"},       EnumRow{AttemptState::kCanceling, "CANCELING"},
+      EnumRow{AttemptState::kCanceled, "CANCELED"},       EnumRow{AttemptState::kFailed, "FAILED"},
+      EnumRow{AttemptState::kReconciling, "RECONCILING"}, EnumRow{AttemptState::kInitializing, "INITIALIZING"}};
 }
 constexpr bool is_terminal(AttemptState s) {
   return s == AttemptState::kFinished || s == AttemptState::kCanceled || s == AttemptState::kFailed;

@@ -5,7 +5,9 @@
 namespace drey::control {
 
 std::vector<ChosenSlot> choose_slots(std::vector<std::vector<bool>> is_free, std::size_t count, LoadBalance mode) {
-  const auto free_in = [&](std::size_t i) { return static_cast<std::size_t>(std::count(is_free[i].begin(), is_free[i].end(), true)); };
+  const auto free_in = [&](std::size_t i) {
+    return static_cast<std::size_t>(std::count(is_free[i].begin(), is_free[i].end(), true));
+  };
   std::size_t all = 0;
   for (std::size_t i = 0; i < is_free.size(); ++i) all += free_in(i);
   if (all < count) return {};

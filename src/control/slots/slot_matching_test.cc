@@ -10,12 +10,14 @@ using Slots = std::vector<ChosenSlot>;
 TEST(SlotMatching, SpreadsOverTaskManagersByTheShareThatIsTaken) {
   EXPECT_EQ(choose_slots({{true, true}, {true, true}}, 3, LoadBalance::kSlots), (Slots{{0, 0}, {1, 0}, {0, 1}}));
   // One of two is taken here, none of four there.
-  EXPECT_EQ(choose_slots({{false, true}, {true, true, true, true}}, 3, LoadBalance::kTasks), (Slots{{1, 0}, {1, 1}, {0, 1}}));
+  EXPECT_EQ(choose_slots({{false, true}, {true, true, true, true}}, 3, LoadBalance::kTasks),
+            (Slots{{1, 0}, {1, 1}, {0, 1}}));
 }
 
 TEST(SlotMatching, TakesFewTaskManagersWhenNotBalanced) {
   EXPECT_EQ(choose_slots({{true, true, true}, {true, true}}, 2, LoadBalance::kNone), (Slots{{1, 0}, {1, 1}}));
-  EXPECT_EQ(choose_slots({{true}, {true, true, true}, {true, true}}, 5, LoadBalance::kNone), (Slots{{1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}}));
+  EXPECT_EQ(choose_slots({{true}, {true, true, true}, {true, true}}, 5, LoadBalance::kNone),
+            (Slots{{1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}}));
 }
 
 TEST(SlotMatching, AllOrNothing) {

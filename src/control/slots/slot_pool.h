@@ -1,7 +1,7 @@
 // SlotPool: the slots of all TaskManagers, whose they are, and who waits for some. Pure: no clock, no I/O.
 //
-// A job has one request at most; a later one takes its place. Requests are met in the order in which they came, whole or
-// not at all. A slot belongs to its job until the job releases all it has, or the TaskManager goes.
+// A job has one request at most; a later one takes its place. Requests are met in the order in which they came, whole
+// or not at all. A slot belongs to its job until the job releases all it has, or the TaskManager goes.
 #pragma once
 
 #include <cstdint>

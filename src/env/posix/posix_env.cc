@@ -135,9 +135,7 @@ class ThreadDriver final : public Driver {
 
 class PosixThreads final : public Threads {
  public:
-  std::unique_ptr<Loop> make_loop(const std::string& name) override {
-    return std::make_unique<PosixLoop>(name);
-  }
+  std::unique_ptr<Loop> make_loop(const std::string& name) override { return std::make_unique<PosixLoop>(name); }
   std::unique_ptr<Driver> make_driver(const DriverOptions& options, StepFunction step) override {
     return std::make_unique<ThreadDriver>(options, std::move(step));
   }

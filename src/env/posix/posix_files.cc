@@ -21,8 +21,7 @@ Status failure(std::string_view what, const std::string& path, int error) {
   if (error == ENOSPC || error == EDQUOT) code = Code::kResourceExhausted;
   if (error == EACCES || error == EPERM || error == EROFS) code = Code::kForbidden;
   if (error == EEXIST) code = Code::kAlreadyExists;
-  return fail(code,
-              fmt::format("{}: path={}, errno={} ({})", what, path, error, std::strerror(error)));
+  return fail(code, fmt::format("{}: path={}, errno={} ({})", what, path, error, std::strerror(error)));
 }
 
 class File final : public ReadableFile, public WritableFile {
@@ -37,8 +36,7 @@ class File final : public ReadableFile, public WritableFile {
   Result<std::size_t> read_at(std::uint64_t offset, char* out, std::size_t bytes) override {
     std::size_t done = 0;
     while (done < bytes) {
-      const ssize_t got =
-          ::pread(descriptor_, out + done, bytes - done, static_cast<off_t>(offset + done));
+      const ssize_t got = ::pread(descriptor_, out + done, bytes - done, static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return failure("Cannot read a file", path_, errno);
       if (got == 0) break;
@@ -63,9 +61,7 @@ class File final : public ReadableFile, public WritableFile {
 
   Status close() override {
     const int descriptor = std::exchange(descriptor_, -1);
-    return descriptor < 0 || ::close(descriptor) == 0
-               ? Status()
-               : failure("Cannot close a file", path_, errno);
+    return descriptor < 0 || ::close(descriptor) == 0 ? Status() : failure("Cannot close a file", path_, errno);
   }
 
  private:
@@ -89,18 +85,14 @@ Result<std::unique_ptr<ReadableFile>> PosixFileSystem::open(const std::string& p
       std::make_unique<File>(path, descriptor, static_cast<std::uint64_t>(info.st_size)));
 }
 
-Result<std::unique_ptr<WritableFile>> PosixFileSystem::create(const std::string& path,
-                                                              bool append) {
-  const int descriptor =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0644);
+Result<std::unique_ptr<WritableFile>> PosixFileSystem::create(const std::string& path, bool append) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0644);
   if (descriptor < 0) return failure("Cannot create a file", path, errno);
   return std::unique_ptr<WritableFile>(std::make_unique<File>(path, descriptor, 0));
 }
 
 Status PosixFileSystem::rename(const std::string& from, const std::string& to) {
-  return ::rename(from.c_str(), to.c_str()) == 0
-             ? Status()
-             : failure("Cannot rename a file to " + to, from, errno);
+  return ::rename(from.c_str(), to.c_str()) == 0 ? Status() : failure("Cannot rename a file to " + to, from, errno);
 }
 
 Status PosixFileSystem::remove(const std::string& path) {
@@ -129,8 +121,7 @@ Status PosixFileSystem::make_directories(const std::string& path, std::uint32_t 
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at != path.size() && path[at] != '/') continue;
     const std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
-      return failure("Cannot make a directory", part, errno);
+    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return failure("Cannot make a directory", part, errno);
   }
   struct ::stat info {};
   if (::stat(path.c_str(), &info) != 0) return failure("Cannot make a directory", path, errno);
@@ -161,15 +152,12 @@ Status PosixFileSystem::sync_directory(const std::string& path) {
 
 Result<std::uint64_t> PosixFileSystem::free_bytes(const std::string& path) {
   struct ::statvfs info {};
-  if (::statvfs(path.c_str(), &info) != 0)
-    return failure("Cannot look at a file system", path, errno);
+  if (::statvfs(path.c_str(), &info) != 0) return failure("Cannot look at a file system", path, errno);
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 Status PosixFileSystem::hard_link(const std::string& from, const std::string& to) {
-  return ::link(from.c_str(), to.c_str()) == 0
-             ? Status()
-             : failure("Cannot link a file as " + to, from, errno);
+  return ::link(from.c_str(), to.c_str()) == 0 ? Status() : failure("Cannot link a file as " + to, from, errno);
 }
 
 }  // namespace drey::env

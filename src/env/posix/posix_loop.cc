@@ -87,8 +87,7 @@ void PosixLoop::cancel(TimerId timer) {
   }
 }
 
-void PosixLoop::watch(int descriptor, std::uint32_t events,
-                      std::function<void(std::uint32_t)> callback) {
+void PosixLoop::watch(int descriptor, std::uint32_t events, std::function<void(std::uint32_t)> callback) {
   watched_[descriptor] = std::make_shared<std::function<void(std::uint32_t)>>(std::move(callback));
   epoll_event event{};
   event.events = events;
@@ -110,8 +109,7 @@ void PosixLoop::unwatch(int descriptor) {
 int PosixLoop::run_due_timers() {
   while (!timers_.empty()) {
     const std::int64_t left = timers_.begin()->first.first - monotonic_nanos();
-    if (left > 0)
-      return static_cast<int>(std::min<std::int64_t>((left + 999'999) / 1'000'000, 60'000));
+    if (left > 0) return static_cast<int>(std::min<std::int64_t>((left + 999'999) / 1'000'000, 60'000));
     auto node = timers_.extract(timers_.begin());
     timer_times_.erase(node.key().second);
     node.mapped()();

@@ -26,9 +26,8 @@ namespace {
 
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kReadBytes = 256u << 10;
-constexpr std::size_t kIdleInputBytesMax = 4u
-                                           << 20;  // a larger buffer is given back when it is empty
-constexpr int kReadsMax = 16;  // in a row: other connections of the loop want their turn
+constexpr std::size_t kIdleInputBytesMax = 4u << 20;  // a larger buffer is given back when it is empty
+constexpr int kReadsMax = 16;                         // in a row: other connections of the loop want their turn
 std::atomic<std::uint64_t> g_frames_refused{0};
 
 Status system_error(std::string_view what) {
@@ -47,8 +46,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     const int one = 1;
     setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     // The loop keeps an open connection alive, and ends it with itself.
-    loop_.watch(descriptor_, EPOLLIN,
-                [self = shared_from_this()](std::uint32_t events) { self->on_events(events); });
+    loop_.watch(descriptor_, EPOLLIN, [self = shared_from_this()](std::uint32_t events) { self->on_events(events); });
     is_started_ = true;
     watching_ = EPOLLIN;
     if (!closed_) flush();
@@ -86,9 +84,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     }
   }
 
-  std::size_t queued_bytes() const override {
-    return queued_bytes_.load(std::memory_order_relaxed);
-  }
+  std::size_t queued_bytes() const override { return queued_bytes_.load(std::memory_order_relaxed); }
 
   void close() override {
     const auto end = [self = shared_from_this()] {
@@ -113,8 +109,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   void read() {
     for (int reads = 0; reads < kReadsMax && !closed_; ++reads) {
-      if (input_.size() - filled_ < kReadBytes)
-        input_.resize(std::max(input_.size() * 2, filled_ + kReadBytes));
+      if (input_.size() - filled_ < kReadBytes) input_.resize(std::max(input_.size() * 2, filled_ + kReadBytes));
       const ssize_t got = ::recv(descriptor_, input_.data() + filled_, input_.size() - filled_, 0);
       if (got > 0) {
         filled_ += static_cast<std::size_t>(got);
@@ -261,13 +256,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
 class TcpListener final : public Listener {
  public:
-  TcpListener(PosixLoop& loop, int descriptor, std::uint16_t port,
-              std::function<void(ConnectionRef)> on_accept)
-      : shared_(std::make_shared<Shared>(Shared{loop, descriptor, std::move(on_accept)})),
-        port_(port) {
+  TcpListener(PosixLoop& loop, int descriptor, std::uint16_t port, std::function<void(ConnectionRef)> on_accept)
+      : shared_(std::make_shared<Shared>(Shared{loop, descriptor, std::move(on_accept)})), port_(port) {
     loop.post([shared = shared_] {
-      shared->loop.watch(shared->descriptor, EPOLLIN,
-                         [shared](std::uint32_t) { accept_all(*shared); });
+      shared->loop.watch(shared->descriptor, EPOLLIN, [shared](std::uint32_t) { accept_all(*shared); });
     });
   }
   ~TcpListener() override {
@@ -317,8 +309,7 @@ Result<sockaddr_in> address_of(const std::string& host, std::uint16_t port) {
 
 class TcpByteStream final : public ByteStream {
  public:
-  TcpByteStream(int descriptor, std::string peer)
-      : descriptor_(descriptor), peer_(std::move(peer)) {}
+  TcpByteStream(int descriptor, std::string peer) : descriptor_(descriptor), peer_(std::move(peer)) {}
   ~TcpByteStream() override { ::close(descriptor_); }
   TcpByteStream(const TcpByteStream&) = delete;
   TcpByteStream& operator=(const TcpByteStream&) = delete;
@@ -332,8 +323,7 @@ class TcpByteStream final : public ByteStream {
       return std::size_t{0};
     }
     if (errno == EAGAIN || errno == EINTR || errno == ENOTCONN) return std::size_t{0};
-    if (errno == ECONNREFUSED)
-      return fail(Code::kUnavailable, fmt::format("Nobody listens on {}", peer_));
+    if (errno == ECONNREFUSED) return fail(Code::kUnavailable, fmt::format("Nobody listens on {}", peer_));
     return system_error(fmt::format("Cannot read from {}", peer_));
   }
   bool is_ended() const override { return ended_; }
@@ -346,59 +336,52 @@ class TcpByteStream final : public ByteStream {
 
 }  // namespace
 
-Result<std::unique_ptr<ByteStream>> PosixNetwork::open_stream(const std::string& host,
-                                                              std::uint16_t port) {
+Result<std::unique_ptr<ByteStream>> PosixNetwork::open_stream(const std::string& host, std::uint16_t port) {
   DREY_TRY_ASSIGN(const sockaddr_in address, address_of(host, port));
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return system_error("Cannot make a socket");
   const std::string peer = fmt::format("{}:{}", host, port);
   auto stream = std::make_unique<TcpByteStream>(descriptor, peer);
-  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-      errno != EINPROGRESS) {
-    if (errno == ECONNREFUSED)
-      return fail(Code::kUnavailable, fmt::format("Nobody listens on {}", peer));
+  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
+    if (errno == ECONNREFUSED) return fail(Code::kUnavailable, fmt::format("Nobody listens on {}", peer));
     return system_error(fmt::format("Cannot connect to {}", peer));
   }
   return std::unique_ptr<ByteStream>(std::move(stream));
 }
 
-Result<std::unique_ptr<Listener>> PosixNetwork::listen(
-    Loop& loop, const std::string& host, std::uint16_t port,
-    std::function<void(ConnectionRef)> on_accept) {
+Result<std::unique_ptr<Listener>> PosixNetwork::listen(Loop& loop, const std::string& host, std::uint16_t port,
+                                                       std::function<void(ConnectionRef)> on_accept) {
   DREY_TRY_ASSIGN(sockaddr_in address, address_of(host, port));
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return system_error("Cannot make a socket");
   const int one = 1;
   setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   socklen_t length = sizeof address;
-  if (bind(descriptor, reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      ::listen(descriptor, 256) != 0 ||
+  if (bind(descriptor, reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(descriptor, 256) != 0 ||
       getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
     const Status status =
-        errno == EADDRINUSE ? fail(Code::kUnavailable,
-                                   fmt::format("Port {} on {} is in use: choose another one, or 0 "
-                                               "for any free one",
-                                               port, host))
+        errno == EADDRINUSE ? fail(Code::kUnavailable, fmt::format("Port {} on {} is in use: choose another one, or 0 "
+                                                                   "for any free one",
+                                                                   port, host))
                             : system_error(fmt::format("Cannot listen on {}:{}", host, port));
     ::close(descriptor);
     return status;
   }
-  return std::unique_ptr<Listener>(std::make_unique<TcpListener>(
-      static_cast<PosixLoop&>(loop), descriptor, ntohs(address.sin_port), std::move(on_accept)));
+  return std::unique_ptr<Listener>(std::make_unique<TcpListener>(static_cast<PosixLoop&>(loop), descriptor,
+                                                                 ntohs(address.sin_port), std::move(on_accept)));
 }
 
 std::uint64_t PosixNetwork::frames_refused() const { return g_frames_refused.load(); }
 
-void PosixNetwork::connect(Loop& any_loop, const std::string& host, std::uint16_t port,
-                           Nanos timeout, std::function<void(Result<ConnectionRef>)> done) {
+void PosixNetwork::connect(Loop& any_loop, const std::string& host, std::uint16_t port, Nanos timeout,
+                           std::function<void(Result<ConnectionRef>)> done) {
   auto& loop = static_cast<PosixLoop&>(any_loop);
   loop.post([&loop, host, port, timeout, done = std::move(done)] {
     auto address = address_of(host, port);
     if (!address.ok()) return done(address.status());
     const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (descriptor < 0) return done(system_error("Cannot make a socket"));
-    const int result =
-        ::connect(descriptor, reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_in));
+    const int result = ::connect(descriptor, reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_in));
     if (result != 0 && errno != EINPROGRESS) {
       const Status status = system_error(fmt::format("Cannot connect to {}:{}", host, port));
       ::close(descriptor);
@@ -413,24 +396,23 @@ void PosixNetwork::connect(Loop& any_loop, const std::string& host, std::uint16_
       ::close(descriptor);
       done(fail(Code::kTimeout, fmt::format("Cannot connect to {}:{} in time", host, port)));
     });
-    loop.watch(descriptor, EPOLLOUT,
-               [&loop, descriptor, decided, done, timer, host, port](std::uint32_t) {
-                 if (*decided) return;
-                 *decided = true;
-                 loop.cancel(timer);
-                 loop.unwatch(descriptor);
-                 int error = 0;
-                 socklen_t length = sizeof error;
-                 getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
-                 if (error != 0) {
-                   ::close(descriptor);
-                   errno = error;
-                   return done(system_error(fmt::format("Cannot connect to {}:{}", host, port)));
-                 }
-                 auto connection = std::make_shared<TcpConnection>(loop, descriptor);
-                 connection->start();
-                 done(ConnectionRef(connection));
-               });
+    loop.watch(descriptor, EPOLLOUT, [&loop, descriptor, decided, done, timer, host, port](std::uint32_t) {
+      if (*decided) return;
+      *decided = true;
+      loop.cancel(timer);
+      loop.unwatch(descriptor);
+      int error = 0;
+      socklen_t length = sizeof error;
+      getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+      if (error != 0) {
+        ::close(descriptor);
+        errno = error;
+        return done(system_error(fmt::format("Cannot connect to {}:{}", host, port)));
+      }
+      auto connection = std::make_shared<TcpConnection>(loop, descriptor);
+      connection->start();
+      done(ConnectionRef(connection));
+    });
   });
 }
 

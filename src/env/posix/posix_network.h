@@ -11,8 +11,7 @@ class PosixNetwork final : public Network {
                                            std::function<void(ConnectionRef)> on_accept) override;
   void connect(Loop& loop, const std::string& host, std::uint16_t port, Nanos timeout,
                std::function<void(Result<ConnectionRef>)> done) override;
-  Result<std::unique_ptr<ByteStream>> open_stream(const std::string& host,
-                                                  std::uint16_t port) override;
+  Result<std::unique_ptr<ByteStream>> open_stream(const std::string& host, std::uint16_t port) override;
   std::uint64_t frames_refused() const override;
 };
 

@@ -41,8 +41,7 @@ bool drain(int pipe, const std::function<void(std::string_view)>& on_output) {
   }
 }
 
-[[noreturn]] void run_child(const Prepared& prepared, const SpawnOptions& options, pid_t parent,
-                            int output) {
+[[noreturn]] void run_child(const Prepared& prepared, const SpawnOptions& options, pid_t parent, int output) {
   if (options.dies_with_parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
@@ -89,21 +88,18 @@ Result<std::int64_t> PosixProcesses::spawn(Loop& loop, const SpawnOptions& optio
   prepared.texts = options.arguments;
   for (char** e = environ; *e != nullptr; ++e) {
     const std::string entry = *e;
-    if (!options.environment.contains(entry.substr(0, entry.find('='))))
-      prepared.texts.push_back(entry);
+    if (!options.environment.contains(entry.substr(0, entry.find('=')))) prepared.texts.push_back(entry);
   }
   for (const auto& [key, value] : options.environment) prepared.texts.push_back(key + "=" + value);
   for (std::size_t i = 0; i < prepared.texts.size(); ++i) {
-    (i < options.arguments.size() ? prepared.arguments : prepared.environment)
-        .push_back(prepared.texts[i].data());
+    (i < options.arguments.size() ? prepared.arguments : prepared.environment).push_back(prepared.texts[i].data());
   }
   prepared.arguments.push_back(nullptr);
   prepared.environment.push_back(nullptr);
 
   int pipe[2] = {-1, -1};
   if (options.on_output && pipe2(pipe, O_CLOEXEC) != 0) {
-    return fail(Code::kIo,
-                fmt::format("Cannot make a pipe: errno={} ({})", errno, std::strerror(errno)));
+    return fail(Code::kIo, fmt::format("Cannot make a pipe: errno={} ({})", errno, std::strerror(errno)));
   }
   const pid_t parent = getpid();
   const pid_t pid = fork();
@@ -111,47 +107,44 @@ Result<std::int64_t> PosixProcesses::spawn(Loop& loop, const SpawnOptions& optio
   if (pipe[1] >= 0) ::close(pipe[1]);
   if (pid < 0 && pipe[0] >= 0) ::close(pipe[0]);
   if (pid < 0)
-    return fail(Code::kIo,
-                fmt::format("Cannot start a process: errno={} ({})", errno, std::strerror(errno)));
+    return fail(Code::kIo, fmt::format("Cannot start a process: errno={} ({})", errno, std::strerror(errno)));
   const int watch = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (watch < 0) {
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
     if (pipe[0] >= 0) ::close(pipe[0]);
-    return fail(Code::kIo,
-                fmt::format("Cannot watch a process: errno={} ({})", errno, std::strerror(errno)));
+    return fail(Code::kIo, fmt::format("Cannot watch a process: errno={} ({})", errno, std::strerror(errno)));
   }
   auto& posix_loop = static_cast<PosixLoop&>(loop);
-  posix_loop.post([&posix_loop, watch, pid, output = pipe[0], on_output = options.on_output,
-                   on_exit = std::move(on_exit)] {
-    auto open_output = std::make_shared<int>(output);
-    const auto close_output = [&posix_loop, open_output] {
-      if (*open_output < 0) return;
-      posix_loop.unwatch(*open_output);
-      ::close(std::exchange(*open_output, -1));
-    };
-    if (output >= 0) {
-      fcntl(output, F_SETFL, O_NONBLOCK);
-      posix_loop.watch(output, EPOLLIN, [output, on_output, close_output](std::uint32_t) {
-        if (!drain(output, on_output)) close_output();
+  posix_loop.post(
+      [&posix_loop, watch, pid, output = pipe[0], on_output = options.on_output, on_exit = std::move(on_exit)] {
+        auto open_output = std::make_shared<int>(output);
+        const auto close_output = [&posix_loop, open_output] {
+          if (*open_output < 0) return;
+          posix_loop.unwatch(*open_output);
+          ::close(std::exchange(*open_output, -1));
+        };
+        if (output >= 0) {
+          fcntl(output, F_SETFL, O_NONBLOCK);
+          posix_loop.watch(output, EPOLLIN, [output, on_output, close_output](std::uint32_t) {
+            if (!drain(output, on_output)) close_output();
+          });
+        }
+        posix_loop.watch(watch, EPOLLIN,
+                         [&posix_loop, watch, pid, open_output, on_output, close_output, on_exit](std::uint32_t) {
+                           int status = 0;
+                           if (waitpid(pid, &status, WNOHANG) != pid) return;
+                           posix_loop.unwatch(watch);
+                           ::close(watch);
+                           // Its own children may hold the pipe: what is there now is all that is waited for.
+                           if (*open_output >= 0) drain(*open_output, on_output);
+                           close_output();
+                           ExitStatus exit;
+                           if (WIFEXITED(status)) exit.code = WEXITSTATUS(status);
+                           if (WIFSIGNALED(status)) exit.signal = WTERMSIG(status);
+                           on_exit(exit);
+                         });
       });
-    }
-    posix_loop.watch(
-        watch, EPOLLIN,
-        [&posix_loop, watch, pid, open_output, on_output, close_output, on_exit](std::uint32_t) {
-          int status = 0;
-          if (waitpid(pid, &status, WNOHANG) != pid) return;
-          posix_loop.unwatch(watch);
-          ::close(watch);
-          // Its own children may hold the pipe: what is there now is all that is waited for.
-          if (*open_output >= 0) drain(*open_output, on_output);
-          close_output();
-          ExitStatus exit;
-          if (WIFEXITED(status)) exit.code = WEXITSTATUS(status);
-          if (WIFSIGNALED(status)) exit.signal = WTERMSIG(status);
-          on_exit(exit);
-        });
-  });
   return static_cast<std::int64_t>(pid);
 }
 

@@ -17,8 +17,8 @@ using gateway::JobOutline;
 struct ApplicationPath {
   JobId applicationid;
   static constexpr auto fields() {
-    return std::tuple{field("applicationid", &ApplicationPath::applicationid,
-                            "Id of an application: that of its job.")};
+    return std::tuple{
+        field("applicationid", &ApplicationPath::applicationid, "Id of an application: that of its job.")};
   }
 };
 
@@ -32,9 +32,7 @@ std::string status_of(const JobOutline& job) {
   return "RUNNING";
 }
 
-std::string name_of(const JobOutline& job) {
-  return fmt::format("SingleJobApplication({})", job.name);
-}
+std::string name_of(const JobOutline& job) { return fmt::format("SingleJobApplication({})", job.name); }
 
 template <typename View>
 void describe(const JobOutline& job, View& out) {
@@ -47,10 +45,9 @@ void describe(const JobOutline& job, View& out) {
 }
 
 Status unknown(JobId id) {
-  return fail(Code::kNotFound,
-              fmt::format("org.apache.flink.runtime.messages.FlinkApplicationNotFoundException: "
-                          "Could not find Flink application ({})",
-                          id.to_string()));
+  return fail(Code::kNotFound, fmt::format("org.apache.flink.runtime.messages.FlinkApplicationNotFoundException: "
+                                           "Could not find Flink application ({})",
+                                           id.to_string()));
 }
 
 // Hands the application's job to `use`, or refuses for it.
@@ -78,23 +75,21 @@ struct GetApplications {
   static constexpr Access kAccess = Access::kView;
   using Response = ApplicationSummaries;
   static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
-    cluster.jobs().then([reply, rows = call.raw.router->ended_rows()](
-                            Result<std::vector<gateway::JobOutlineRef>> jobs) {
-      if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
-      reply.encoded(rows->list("applications", *jobs, reply.dialect(), encoded_row).text);
-    });
+    cluster.jobs().then(
+        [reply, rows = call.raw.router->ended_rows()](Result<std::vector<gateway::JobOutlineRef>> jobs) {
+          if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+          reply.encoded(rows->list("applications", *jobs, reply.dialect(), encoded_row).text);
+        });
   }
 };
 
 struct GetApplication {
-  static constexpr Route kRoute{"GET", "/applications/:applicationid", 200,
-                                "An application with its jobs."};
+  static constexpr Route kRoute{"GET", "/applications/:applicationid", 200, "An application with its jobs."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = ApplicationPath;
   using Response = ApplicationDetails;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_application(call.path.applicationid, cluster, reply, [reply](const JobModel& job) {
       Response details;
       const JobOutline outline = gateway::outline_of(job);
@@ -112,18 +107,15 @@ struct GetApplication {
 };
 
 struct GetApplicationExceptions {
-  static constexpr Route kRoute{"GET", "/applications/:applicationid/exceptions", 200,
-                                "Why an application failed."};
+  static constexpr Route kRoute{"GET", "/applications/:applicationid/exceptions", 200, "Why an application failed."};
   static constexpr Access kAccess = Access::kView;
   using Path = ApplicationPath;
   using Response = ApplicationExceptions;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_application(call.path.applicationid, cluster, reply, [reply](const JobModel& job) {
       Response out;
       if (job.state == "FAILED") {
-        out.exception_history.entries.push_back(
-            {job.failure.name, job.failure.stacktrace, job.failure.time, job.id});
+        out.exception_history.entries.push_back({job.failure.name, job.failure.stacktrace, job.failure.time, job.id});
       }
       reply(out);
     });
@@ -131,19 +123,16 @@ struct GetApplicationExceptions {
 };
 
 struct CancelApplication {
-  static constexpr Route kRoute{"POST", "/applications/:applicationid/cancel", 202,
-                                "Cancels an application's job."};
+  static constexpr Route kRoute{"POST", "/applications/:applicationid/cancel", 202, "Cancels an application's job."};
   static constexpr Access kAccess = Access::kOperate;
   using Path = ApplicationPath;
   using Response = None;
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<None>& reply) {
-    cluster.cancel(call.path.applicationid)
-        .then([reply, id = call.path.applicationid](Result<bool> done) {
-          if (done.ok()) return reply({});
-          reply.refuse(
-              fail(Code::kNotFound, fmt::format("Application could not be found.\nCaused by: {}",
-                                                unknown(id).to_string())));
-        });
+    cluster.cancel(call.path.applicationid).then([reply, id = call.path.applicationid](Result<bool> done) {
+      if (done.ok()) return reply({});
+      reply.refuse(fail(Code::kNotFound,
+                        fmt::format("Application could not be found.\nCaused by: {}", unknown(id).to_string())));
+    });
   }
 };
 

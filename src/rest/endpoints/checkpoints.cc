@@ -31,17 +31,14 @@ void fill_totals(const CheckpointModel& c, std::int64_t vertex, T& out) {
     out.latest_ack_timestamp = std::max(out.latest_ack_timestamp, task.ack_time);
   }
   out.end_to_end_duration =
-      out.latest_ack_timestamp < 0
-          ? -1
-          : std::max<std::int64_t>(out.latest_ack_timestamp - c.trigger_time, 0);
+      out.latest_ack_timestamp < 0 ? -1 : std::max<std::int64_t>(out.latest_ack_timestamp - c.trigger_time, 0);
 }
 
 template <typename T>
 T checkpoint_as(const CheckpointModel& c) {
   T out;
   out.class_name = c.status;
-  for (char& ch : out.class_name)
-    ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
+  for (char& ch : out.class_name) ch = static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
   out.id = c.id;
   out.status = c.status;
   out.trigger_timestamp = c.trigger_time;
@@ -82,8 +79,7 @@ CheckpointStatistics statistics_of(const JobModel& job) {
   for (const CheckpointModel& c : model.history) {
     out.history.push_back(checkpoint_as<Checkpoint>(c));
     if (c.status == "IN_PROGRESS") ++out.counts.in_progress;
-    if (c.status == "FAILED" && !out.latest.failed)
-      out.latest.failed = checkpoint_as<FailedCheckpoint>(c);
+    if (c.status == "FAILED" && !out.latest.failed) out.latest.failed = checkpoint_as<FailedCheckpoint>(c);
     if (c.status != "COMPLETED") continue;
     auto& latest = c.type == "CHECKPOINT" ? out.latest.completed : out.latest.savepoint;
     if (!latest) latest = checkpoint_as<CompletedCheckpoint>(c);
@@ -99,9 +95,8 @@ CheckpointStatistics statistics_of(const JobModel& job) {
                  statistic_of(model.duration),        StatsSummary{},
                  statistic_of(model.processed_bytes), statistic_of(none)};
   if (model.restored_id >= 0)
-    out.latest.restored =
-        RestoredCheckpoint{model.restored_id, model.restored_time, model.restored_savepoint,
-                           "file:" + model.restored_path};
+    out.latest.restored = RestoredCheckpoint{model.restored_id, model.restored_time, model.restored_savepoint,
+                                             "file:" + model.restored_path};
   return out;
 }
 
@@ -163,8 +158,7 @@ TaskCheckpointDetails subtask_details(const CheckpointModel& c, std::int64_t ver
   out.summary.state_size = statistic_of(state);
   out.summary.end_to_end_duration = statistic_of(duration);
   out.summary.checkpoint_duration = {statistic_of(sync), statistic_of(async)};
-  out.summary.alignment = {StatsSummary{}, statistic_of(processed), statistic_of(zero),
-                           statistic_of(aligned)};
+  out.summary.alignment = {StatsSummary{}, statistic_of(processed), statistic_of(zero), statistic_of(aligned)};
   out.summary.start_delay = statistic_of(delay);
   return out;
 }
@@ -176,9 +170,7 @@ void with_checkpoint(JobId job, std::int64_t id, ClusterGateway& cluster, const 
     for (const CheckpointModel& c : model.checkpoints.history) {
       if (c.id == id) return use(model, c);
     }
-    reply.refuse(
-        fail(Code::kNotFound,
-             fmt::format("Could not find checkpointing statistics for checkpoint {}.", id)));
+    reply.refuse(fail(Code::kNotFound, fmt::format("Could not find checkpointing statistics for checkpoint {}.", id)));
   });
 }
 
@@ -186,24 +178,19 @@ void with_checkpoint(JobId job, std::int64_t id, ClusterGateway& cluster, const 
 
 struct GetCheckpoints : operations::GetCheckpoints {
   static constexpr bool kShared = true;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_job(call.path.jobid, cluster, reply,
-             [reply](const JobModel& job) { reply(statistics_of(job)); });
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(statistics_of(job)); });
   }
 };
 
 struct GetCheckpointConfig {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/config", 200,
-                                "How a job makes checkpoints."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/config", 200, "How a job makes checkpoints."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = CheckpointConfig;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_job(call.path.jobid, cluster, reply,
-             [reply](const JobModel& job) { reply(config_of(job)); });
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(config_of(job)); });
   }
 };
 
@@ -212,23 +199,19 @@ struct CheckpointPath {
   std::int64_t checkpointid = 0;
   static constexpr auto fields() {
     using M = CheckpointPath;
-    return std::tuple{job_field(&M::jobid),
-                      field("checkpointid", &M::checkpointid, "Number of a checkpoint.")};
+    return std::tuple{job_field(&M::jobid), field("checkpointid", &M::checkpointid, "Number of a checkpoint.")};
   }
 };
 
 struct GetCheckpoint {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", 200,
-                                "One checkpoint."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", 200, "One checkpoint."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = CheckpointPath;
   using Response = Checkpoint;
-  static void handle(const Call<CheckpointPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_checkpoint(
-        call.path.jobid, call.path.checkpointid, cluster, reply,
-        [reply](const JobModel& job, const CheckpointModel& c) { reply(details_of(job, c)); });
+  static void handle(const Call<CheckpointPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_checkpoint(call.path.jobid, call.path.checkpointid, cluster, reply,
+                    [reply](const JobModel& job, const CheckpointModel& c) { reply(details_of(job, c)); });
   }
 };
 
@@ -238,34 +221,29 @@ struct CheckpointVertexPath {
   VertexId vertexid;
   static constexpr auto fields() {
     using M = CheckpointVertexPath;
-    return std::tuple{job_field(&M::jobid),
-                      field("checkpointid", &M::checkpointid, "Number of a checkpoint."),
+    return std::tuple{job_field(&M::jobid), field("checkpointid", &M::checkpointid, "Number of a checkpoint."),
                       vertex_field(&M::vertexid)};
   }
 };
 
 struct GetCheckpointOfVertex {
-  static constexpr Route kRoute{"GET",
-                                "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid",
-                                200, "One checkpoint of a vertex, by subtask."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid", 200,
+                                "One checkpoint of a vertex, by subtask."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = CheckpointVertexPath;
   using Response = TaskCheckpointDetails;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_checkpoint(
-        call.path.jobid, call.path.checkpointid, cluster, reply,
-        [reply, id = call.path.vertexid](const JobModel& job, const CheckpointModel& c) {
-          for (std::size_t v = 0; v < job.vertices.size(); ++v) {
-            if (job.vertices[v].vertex.id == id)
-              return reply(subtask_details(c, static_cast<std::int64_t>(v)));
-          }
-          reply.refuse(
-              fail(Code::kNotFound,
-                   fmt::format("There is no checkpoint statistics for task {}.", id.to_string())),
-              ErrorForm::kNotFoundClass);
-        });
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_checkpoint(call.path.jobid, call.path.checkpointid, cluster, reply,
+                    [reply, id = call.path.vertexid](const JobModel& job, const CheckpointModel& c) {
+                      for (std::size_t v = 0; v < job.vertices.size(); ++v) {
+                        if (job.vertices[v].vertex.id == id)
+                          return reply(subtask_details(c, static_cast<std::int64_t>(v)));
+                      }
+                      reply.refuse(fail(Code::kNotFound,
+                                        fmt::format("There is no checkpoint statistics for task {}.", id.to_string())),
+                                   ErrorForm::kNotFoundClass);
+                    });
   }
 };
 

@@ -19,14 +19,12 @@ struct GetConfig {
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     const RestOptions defaults;
     Response config;
-    config.refresh_interval = Json(cluster.option("web.refresh-interval", ""))
-                                  .whole()
-                                  .value_or(defaults.refresh_interval);
+    config.refresh_interval =
+        Json(cluster.option("web.refresh-interval", "")).whole().value_or(defaults.refresh_interval);
     config.timezone_name = "Coordinated Universal Time";
     config.flink_version = cluster.option("drey.flink-version", defaults.flink_version);
     config.flink_revision = cluster.option("drey.flink-revision", defaults.flink_revision);
-    config.features = {
-        .web_submit = true, .web_cancel = true, .web_rescale = true, .web_history = false};
+    config.features = {.web_submit = true, .web_cancel = true, .web_rescale = true, .web_history = false};
     reply(config);
   }
 };
@@ -45,24 +43,22 @@ struct GetOverview : operations::GetOverview {
             overview.slots_total += tm.slots;
             overview.slots_available += tm.free_slots;
           }
-          cluster.jobs().then(
-              [reply, overview](Result<std::vector<gateway::JobOutlineRef>> jobs) mutable {
-                if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
-                for (const auto& job : *jobs) {
-                  ++(job->state == "FINISHED"   ? overview.jobs_finished
-                     : job->state == "CANCELED" ? overview.jobs_cancelled
-                     : job->state == "FAILED"   ? overview.jobs_failed
-                                                : overview.jobs_running);
-                }
-                Tag tag;
-                for (const std::int64_t number :
-                     {overview.taskmanagers, overview.slots_total, overview.slots_available,
-                      overview.jobs_running, overview.jobs_finished, overview.jobs_cancelled,
-                      overview.jobs_failed})
-                  tag.add(number);
-                tag.add(overview.flink_version);
-                reply(overview, {}, tag.value());
-              });
+          cluster.jobs().then([reply, overview](Result<std::vector<gateway::JobOutlineRef>> jobs) mutable {
+            if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
+            for (const auto& job : *jobs) {
+              ++(job->state == "FINISHED"   ? overview.jobs_finished
+                 : job->state == "CANCELED" ? overview.jobs_cancelled
+                 : job->state == "FAILED"   ? overview.jobs_failed
+                                            : overview.jobs_running);
+            }
+            Tag tag;
+            for (const std::int64_t number :
+                 {overview.taskmanagers, overview.slots_total, overview.slots_available, overview.jobs_running,
+                  overview.jobs_finished, overview.jobs_cancelled, overview.jobs_failed})
+              tag.add(number);
+            tag.add(overview.flink_version);
+            reply(overview, {}, tag.value());
+          });
         });
   }
 };
@@ -77,8 +73,7 @@ struct GetJobManagerConfig {
 };
 
 struct EndCluster {
-  static constexpr Route kRoute{"DELETE", "/cluster", 200,
-                                "Ends the cluster; jobs resume when it starts again."};
+  static constexpr Route kRoute{"DELETE", "/cluster", 200, "Ends the cluster; jobs resume when it starts again."};
   static constexpr Access kAccess = Access::kAdmin;
   using Response = None;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -111,13 +106,10 @@ struct DeleteDataSet {
   static constexpr Access kAccess = Access::kOperate;
   struct Path {
     DatasetId id;
-    static constexpr auto fields() {
-      return std::tuple{field("datasetid", &Path::id, "Id of a data set.")};
-    }
+    static constexpr auto fields() { return std::tuple{field("datasetid", &Path::id, "Id of a data set.")}; }
   };
   using Response = TriggerAnswer;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     cluster.delete_dataset(call.path.id.to_string()).then([reply](Result<TriggerId> id) {
       if (!id.ok()) return reply.refuse(id.status());
       reply({*id});
@@ -126,8 +118,7 @@ struct DeleteDataSet {
 };
 
 struct PollDataSetDeletion {
-  static constexpr Route kRoute{"GET", "/datasets/delete/:triggerid", 200,
-                                "How far the deletion of a data set is."};
+  static constexpr Route kRoute{"GET", "/datasets/delete/:triggerid", 200, "How far the deletion of a data set is."};
   static constexpr Access kAccess = Access::kView;
   struct Path {
     TriggerId id;
@@ -136,8 +127,7 @@ struct PollDataSetDeletion {
     }
   };
   using Response = AsyncResult<AsyncInfo>;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     cluster.dataset_deletion(call.path.id).then([reply](Result<bool> done) {
       if (!done.ok()) return reply.refuse(done.status(), ErrorForm::kNotFoundClass);
       reply({{"COMPLETED"}, AsyncInfo()});
@@ -148,8 +138,8 @@ struct PollDataSetDeletion {
 }  // namespace
 
 std::vector<Endpoint> cluster_endpoints() {
-  return endpoint_list<GetConfig, GetOverview, GetJobManagerConfig, EndCluster, GetOpenApi,
-                       ListDataSets, DeleteDataSet, PollDataSetDeletion>();
+  return endpoint_list<GetConfig, GetOverview, GetJobManagerConfig, EndCluster, GetOpenApi, ListDataSets, DeleteDataSet,
+                       PollDataSetDeletion>();
 }
 
 }  // namespace drey::rest

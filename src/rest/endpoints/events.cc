@@ -15,8 +15,7 @@ void stream(const C& call, std::optional<JobId> job, const Reply<TextReply>& rep
       .then([reply](Result<EventHub::Stream> stream) {
         if (!stream.ok()) {
           const bool unknown = stream.status().code() == Code::kNotFound;
-          return reply.refuse(stream.status(),
-                              unknown ? ErrorForm::kNotFoundClass : ErrorForm::kBare);
+          return reply.refuse(stream.status(), unknown ? ErrorForm::kNotFoundClass : ErrorForm::kBare);
         }
         TextReply events;
         events.type = "text/event-stream";
@@ -38,9 +37,8 @@ struct StreamEvents {
 };
 
 struct StreamEventsOfJob {
-  static constexpr Route kRoute{
-      "GET", "/jobs/:jobid/events", 200,
-      "What happens to one job, as server-sent events; ends with the job."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/events", 200,
+                                "What happens to one job, as server-sent events; ends with the job."};
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = TextReply;

@@ -47,9 +47,7 @@ using operations::JarPath;
 using operations::PlanQuery;
 using operations::RunQuery;
 
-const std::string& first_of(const std::string& body, const std::string& query) {
-  return body.empty() ? query : body;
-}
+const std::string& first_of(const std::string& body, const std::string& query) { return body.empty() ? query : body; }
 
 // A '/' gets here only encoded twice.
 Status no_path(const std::string& jar) {
@@ -64,16 +62,14 @@ Status no_path(const std::string& jar) {
 template <typename Call>
 Result<RunRequest> request_of(const Call& call) {
   DREY_TRY(no_path(call.path.jarid));
-  for (const char* key :
-       {"entry-class", "parallelism", "program-args", "savepointPath", "allowNonRestoredState"}) {
+  for (const char* key : {"entry-class", "parallelism", "program-args", "savepointPath", "allowNonRestoredState"}) {
     const auto [begin, end] = call.raw.query.equal_range(key);
-    const bool comma = std::string_view(key) == "parallelism" && begin != end &&
-                       begin->second.find(',') != std::string::npos;
+    const bool comma =
+        std::string_view(key) == "parallelism" && begin != end && begin->second.find(',') != std::string::npos;
     if (begin == end || (std::next(begin) == end && !comma)) continue;
     std::string values;
     for (auto it = begin; it != end; ++it) values += (values.empty() ? "" : ",") + it->second;
-    for (std::size_t at = 0; (at = values.find(',', at)) != std::string::npos; at += 2)
-      values.replace(at, 1, ", ");
+    for (std::size_t at = 0; (at = values.find(',', at)) != std::string::npos; at += 2) values.replace(at, 1, ", ");
     return fail(Code::kInvalidArgument, fmt::format("Expected only one value [{}].", values));
   }
   RunRequest request;
@@ -90,11 +86,10 @@ Result<RunRequest> request_of(const Call& call) {
   if (!number && !call.query.parallelism.empty()) {
     number = Json(call.query.parallelism).whole();
     if (!number) {
-      return fail(Code::kInvalidArgument,
-                  fmt::format("Bad request, could not parse parameters: Cannot resolve query "
-                              "parameter (parallelism) "
-                              "from value \"{}\".",
-                              call.query.parallelism));
+      return fail(Code::kInvalidArgument, fmt::format("Bad request, could not parse parameters: Cannot resolve query "
+                                                      "parameter (parallelism) "
+                                                      "from value \"{}\".",
+                                                      call.query.parallelism));
     }
   }
   // 0 meant the default up to 1.12.
@@ -113,28 +108,25 @@ Result<RunRequest> request_of(const Call& call) {
 
 struct ListJars : operations::ListJars {
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    cluster.jars().then([reply, address = cluster.option("drey.rest.address", "")](
-                            Result<std::vector<gateway::JarModel>> jars) {
-      if (!jars.ok()) return reply.refuse(jars.status());
-      Response list{address, {}};
-      for (const auto& jar : *jars) {
-        JarFile file{jar.id, jar.name, jar.uploaded, {}};
-        for (const std::string& entry : jar.entries) file.entry.push_back({entry, std::nullopt});
-        list.files.push_back(std::move(file));
-      }
-      reply(list);
-    });
+    cluster.jars().then(
+        [reply, address = cluster.option("drey.rest.address", "")](Result<std::vector<gateway::JarModel>> jars) {
+          if (!jars.ok()) return reply.refuse(jars.status());
+          Response list{address, {}};
+          for (const auto& jar : *jars) {
+            JarFile file{jar.id, jar.name, jar.uploaded, {}};
+            for (const std::string& entry : jar.entries) file.entry.push_back({entry, std::nullopt});
+            list.files.push_back(std::move(file));
+          }
+          reply(list);
+        });
   }
 };
 
 struct UploadJar : operations::UploadJar {
   static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const std::vector<net::Part>& files = call.raw.files;
-    const auto refuse = [&](std::string text) {
-      reply.refuse(fail(Code::kInvalidArgument, std::move(text)));
-    };
-    if (files.size() != 1)
-      return refuse(fmt::format("Exactly 1 file must be sent, received {}.", files.size()));
+    const auto refuse = [&](std::string text) { reply.refuse(fail(Code::kInvalidArgument, std::move(text))); };
+    if (files.size() != 1) return refuse(fmt::format("Exactly 1 file must be sent, received {}.", files.size()));
     if (!files[0].file_name->ends_with(".jar")) return refuse("Only Jar files are allowed.");
     // The file is the part's until the cluster has moved it.
     cluster.add_jar(files[0].file->path(), *files[0].file_name)
@@ -186,8 +178,7 @@ struct RunJar : operations::RunJar {
     auto request = request_of(call);
     if (!request.ok()) return reply.refuse(request.status());
     request->savepoint_path = first_of(call.body.savepoint_path, call.query.savepoint_path);
-    request->allow_non_restored =
-        call.body.allow_non_restored_state.value_or(call.query.allow_non_restored_state);
+    request->allow_non_restored = call.body.allow_non_restored_state.value_or(call.query.allow_non_restored_state);
     const auto& mode = call.body.claim_mode ? call.body.claim_mode : call.body.restore_mode;
     request->claim = mode && *mode == "CLAIM";
     cluster.run_jar(std::move(*request)).then([reply](Result<JobId> id) {

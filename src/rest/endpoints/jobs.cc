@@ -19,8 +19,7 @@ using gateway::ClusterGateway;
 using gateway::JobModel;
 using gateway::JobOutline;
 
-JobDetailsVertex vertex_of(const JobModel& job, const gateway::VertexModel& vertex,
-                           std::int64_t now) {
+JobDetailsVertex vertex_of(const JobModel& job, const gateway::VertexModel& vertex, std::int64_t now) {
   std::vector<const gateway::AttemptModel*> attempts;
   std::vector<std::string> states;
   std::int64_t start = -1;
@@ -88,8 +87,7 @@ JobDetails details_of(const JobModel& job, Dialect dialect) {
   out.end_time = job_end(job);
   out.duration = (out.end_time >= 0 ? out.end_time : out.now) - out.start_time;
   out.max_parallelism = -1;
-  for (const Word& state : kJobStates)
-    out.timestamps.emplace_back(state.text, job.time_of(state.text));
+  for (const Word& state : kJobStates) out.timestamps.emplace_back(state.text, job.time_of(state.text));
   std::vector<std::string> states;
   for (const auto& vertex : job.vertices) {
     out.vertices.push_back(vertex_of(job, vertex, out.now));
@@ -113,9 +111,7 @@ JobExecutionResult result_of(const JobModel& job) {
   ExecutionResult result;
   result.id = result.application_id = job.id;
   result.name = job.name;
-  result.application_status = job.state == "FINISHED" ? "SUCCEEDED"
-                              : job.state == "FAILED" ? "FAILED"
-                                                      : "CANCELED";
+  result.application_status = job.state == "FINISHED" ? "SUCCEEDED" : job.state == "FAILED" ? "FAILED" : "CANCELED";
   result.start_time = job_start(job);
   result.end_time = job_end(job);
   result.net_runtime = result.end_time - result.start_time;
@@ -139,8 +135,7 @@ Entry exception_entry(const gateway::ExceptionModel& e) {
 }
 
 // `labels`: key:value texts that an entry must all have.
-JobExceptions exceptions_of(const JobModel& job, std::int64_t most,
-                            const std::vector<std::string>& labels) {
+JobExceptions exceptions_of(const JobModel& job, std::int64_t most, const std::vector<std::string>& labels) {
   JobExceptions out;
   const auto matches = [&](const gateway::ExceptionModel& e) {
     return std::all_of(labels.begin(), labels.end(), [&](const std::string& wanted) {
@@ -166,15 +161,12 @@ JobExceptions exceptions_of(const JobModel& job, std::int64_t most,
 }
 
 JobConfig config_of(const JobModel& job, Dialect dialect) {
-  const bool declared =
-      job.settings.contains("restart-strategy.type") || job.settings.contains("restart-strategy");
+  const bool declared = job.settings.contains("restart-strategy.type") || job.settings.contains("restart-strategy");
   JobConfig out{job.id, job.name, {}};
   if (dialect != Dialect::kFull) out.execution_config.execution_mode = "PIPELINED";
-  out.execution_config.restart_strategy =
-      declared ? job.restart_strategy : "Cluster level default restart strategy";
+  out.execution_config.restart_strategy = declared ? job.restart_strategy : "Cluster level default restart strategy";
   out.execution_config.job_parallelism = job.parallelism;
-  for (const auto& [key, value] : job.arguments)
-    out.execution_config.user_config.emplace_back(key, value);
+  for (const auto& [key, value] : job.arguments) out.execution_config.user_config.emplace_back(key, value);
   return out;
 }
 
@@ -203,8 +195,7 @@ JobAccumulators accumulators_of(const JobModel& job) {
   JobAccumulators out;
   for (const auto& [name, v] : wholes)
     out.user_task_accumulators.push_back({name, v.first, fmt::format("{}", v.second)});
-  for (const auto& [name, v] : sums)
-    out.user_task_accumulators.push_back({name, v.first, wire::java_double(v.second)});
+  for (const auto& [name, v] : sums) out.user_task_accumulators.push_back({name, v.first, wire::java_double(v.second)});
   return out;
 }
 
@@ -218,10 +209,9 @@ void with_flink_job(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
                     std::function<void(const JobModel&)> use) {
   cluster.job(id).then([reply, id, use = std::move(use)](Result<gateway::JobModelRef> job) {
     if (job.ok()) return use(**job);
-    reply.refuse(fail(Code::kNotFound,
-                      fmt::format("org.apache.flink.runtime.messages.FlinkJobNotFoundException: "
-                                  "Could not find Flink job ({})",
-                                  id.to_string())));
+    reply.refuse(fail(Code::kNotFound, fmt::format("org.apache.flink.runtime.messages.FlinkJobNotFoundException: "
+                                                   "Could not find Flink job ({})",
+                                                   id.to_string())));
   });
 }
 
@@ -247,10 +237,8 @@ struct GetJob : JobView<JobDetails, details_of> {
 };
 struct GetExecutionResult : JobView<JobExecutionResult, result_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/execution-result", 200, "How a job ended."};
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_flink_job(call.path.jobid, cluster, reply,
-                   [reply](const JobModel& job) { reply(result_of(job)); });
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_flink_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(result_of(job)); });
   }
 };
 struct GetJobConfig : JobView<JobConfig, config_of> {
@@ -265,14 +253,12 @@ struct GetAccumulators : JobView<JobAccumulators, accumulators_of> {
   struct Query {
     bool serialized = false;
     static constexpr auto fields() {
-      return std::tuple{field("includeSerializedValue", &Query::serialized,
-                              "Asks for Java's form too; there is none here.")};
+      return std::tuple{
+          field("includeSerializedValue", &Query::serialized, "Asks for Java's form too; there is none here.")};
     }
   };
-  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_job(call.path.jobid, cluster, reply,
-             [reply](const JobModel& job) { reply(accumulators_of(job)); });
+  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(accumulators_of(job)); });
   }
 };
 
@@ -318,13 +304,12 @@ struct GetJobsOverview : operations::GetJobsOverview {
     row.tag = tag.value();
     return row;
   }
-  static void handle(const Call<None, Query>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<None, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const auto refuse = [&](const char* name, const std::string& value) {
-      reply.refuse(fail(Code::kInvalidArgument,
-                        fmt::format("Bad request, could not parse parameters: Cannot resolve query "
-                                    "parameter ({}) from value \"{}\".",
-                                    name, value)));
+      reply.refuse(
+          fail(Code::kInvalidArgument, fmt::format("Bad request, could not parse parameters: Cannot resolve query "
+                                                   "parameter ({}) from value \"{}\".",
+                                                   name, value)));
     };
     if (call.query.limit && call.query.limit->value == 0) return refuse("limit", "0");
     // When the last job of the page before began, and which it was: it may be forgotten since.
@@ -332,25 +317,22 @@ struct GetJobsOverview : operations::GetJobsOverview {
     if (const std::string& cursor = call.query.cursor; !cursor.empty()) {
       const auto dash = cursor.find('-');
       const auto start = Json(cursor.substr(0, dash)).whole();
-      const auto id =
-          dash == std::string::npos ? std::nullopt : JobId::parse(cursor.substr(dash + 1));
+      const auto id = dash == std::string::npos ? std::nullopt : JobId::parse(cursor.substr(dash + 1));
       if (!start || !id) return refuse("cursor", cursor);
       after = {*start, *id};
     }
-    cluster.jobs().then([reply, query = call.query, after, rows = call.raw.router->ended_rows()](
-                            Result<std::vector<gateway::JobOutlineRef>> jobs) {
+    cluster.jobs().then([reply, query = call.query, after,
+                         rows = call.raw.router->ended_rows()](Result<std::vector<gateway::JobOutlineRef>> jobs) {
       if (!jobs.ok()) return reply.refuse(jobs.status(), ErrorForm::kBare);
       // The same order on every page, whatever has come or gone meanwhile.
       if (query.limit || !query.cursor.empty()) {
-        std::sort(jobs->begin(), jobs->end(),
-                  [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
+        std::sort(jobs->begin(), jobs->end(), [](const auto& a, const auto& b) { return place_of(*a) > place_of(*b); });
         std::erase_if(*jobs, [&](const auto& job) { return place_of(*job) >= after; });
       }
       if (!query.states.empty() || !query.name.empty()) {
         std::erase_if(*jobs, [&](const auto& job) {
-          return (!query.states.empty() &&
-                  std::none_of(query.states.begin(), query.states.end(),
-                               [&](const auto& state) { return state.text == job->state; })) ||
+          return (!query.states.empty() && std::none_of(query.states.begin(), query.states.end(),
+                                                        [&](const auto& state) { return state.text == job->state; })) ||
                  job->name.find(query.name) == std::string::npos;
         });
       }
@@ -374,25 +356,21 @@ struct GetJobStatus {
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = JobStatusInfo;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_flink_job(call.path.jobid, cluster, reply,
-                   [reply](const JobModel& job) { reply({job.state}); });
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_flink_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply({job.state}); });
   }
 };
 
 struct GetExceptions : operations::GetExceptions {
-  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     std::vector<std::string> labels = call.query.labels;
     if (labels.empty() && call.raw.query.contains("failureLabelFilter")) labels.emplace_back();
     for (const std::string& label : labels) {
       if (label.find(':') == std::string::npos) {
-        return reply.refuse(fail(
-            Code::kInvalidArgument,
-            fmt::format("Bad request, could not parse parameters: Cannot resolve query parameter "
-                        "(failureLabelFilter) from value \"{}\".",
-                        label)));
+        return reply.refuse(fail(Code::kInvalidArgument,
+                                 fmt::format("Bad request, could not parse parameters: Cannot resolve query parameter "
+                                             "(failureLabelFilter) from value \"{}\".",
+                                             label)));
       }
     }
     with_job(call.path.jobid, cluster, reply, [reply, query = call.query](const JobModel& job) {
@@ -414,8 +392,7 @@ constexpr const char* kStopIsGone =
     "please use \"jobs/:jobId/stop\" instead.";
 
 struct CancelJob : operations::CancelJob {
-  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
-                     const Reply<None>& reply) {
+  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<None>& reply) {
     if (call.query.mode == "stop") return reply.refuse(fail(Code::kPermanentRedirect, kStopIsGone));
     cancel(call.path.jobid, cluster, reply);
   }
@@ -442,8 +419,7 @@ struct StopJobByGet {
 };
 
 struct RenewClient {
-  static constexpr Route kRoute{"PATCH", "/jobs/:jobid/clientHeartbeat", 202,
-                                "Says until when a job's client lives."};
+  static constexpr Route kRoute{"PATCH", "/jobs/:jobid/clientHeartbeat", 202, "Says until when a job's client lives."};
   static constexpr Access kAccess = Access::kOperate;
   using Path = JobPath;
   using Request = ClientHeartbeat;
@@ -464,9 +440,8 @@ struct AskCoordinator {
     JobId jobid;
     OperatorId operatorid;
     static constexpr auto fields() {
-      return std::tuple{
-          job_field(&Path::jobid),
-          field("operatorid", &Path::operatorid, "Id of an operator: 32 hexadecimal digits.")};
+      return std::tuple{job_field(&Path::jobid),
+                        field("operatorid", &Path::operatorid, "Id of an operator: 32 hexadecimal digits.")};
     }
   };
   using Request = CoordinationRequest;
@@ -488,9 +463,8 @@ struct SubmitJob : operations::SubmitJob {
     const auto refuse = [&](std::string text, ErrorForm form = ErrorForm::kHandler) {
       reply.refuse(fail(Code::kInvalidArgument, std::move(text)), form);
     };
-    const std::string& name = call.body.execution_plan_file_name.empty()
-                                  ? call.body.job_graph_file_name
-                                  : call.body.execution_plan_file_name;
+    const std::string& name =
+        call.body.execution_plan_file_name.empty() ? call.body.job_graph_file_name : call.body.execution_plan_file_name;
     if (name.empty()) return refuse("The jobGraphFileName field must not be omitted or be null.");
     const net::Part* graph = sent(call.raw.files, name);
     const auto missing = [&](const char* what, const std::string& file) {
@@ -546,9 +520,9 @@ RootException exception_of(const gateway::ExceptionModel& e) {
 }
 
 std::vector<Endpoint> job_endpoints() {
-  return endpoint_list<ListJobs, GetJobsOverview, GetJob, GetExecutionResult, GetJobConfig,
-                       GetAccumulators, GetJobPlan, GetJobStatus, GetExceptions, CancelJob,
-                       CancelJobByGet, StopJobByGet, RenewClient, AskCoordinator, SubmitJob>();
+  return endpoint_list<ListJobs, GetJobsOverview, GetJob, GetExecutionResult, GetJobConfig, GetAccumulators, GetJobPlan,
+                       GetJobStatus, GetExceptions, CancelJob, CancelJobByGet, StopJobByGet, RenewClient,
+                       AskCoordinator, SubmitJob>();
 }
 
 }  // namespace drey::rest

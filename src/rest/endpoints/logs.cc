@@ -39,11 +39,9 @@ using Process = std::optional<std::string>;
 
 // Asks the process and hands on its decoded answer.
 template <typename T, typename R>
-void inspect(ClusterGateway& cluster, const Process& process, Inspection question,
-             const Reply<R>& reply, std::function<Status(const Status&)> phrase,
-             std::function<void(T)> use) {
-  if (!process)
-    return reply.refuse(phrase(fail(Code::kNotFound, "No TaskExecutor registered under .")));
+void inspect(ClusterGateway& cluster, const Process& process, Inspection question, const Reply<R>& reply,
+             std::function<Status(const Status&)> phrase, std::function<void(T)> use) {
+  if (!process) return reply.refuse(phrase(fail(Code::kNotFound, "No TaskExecutor registered under .")));
   cluster.inspect(*process, std::move(question))
       .then([reply, phrase = std::move(phrase), use = std::move(use)](Result<std::string> bytes) {
         if (!bytes.ok()) return reply.refuse(phrase(bytes.status()));
@@ -57,13 +55,10 @@ template <typename R>
 void list_logs(ClusterGateway& cluster, const Process& id, const Reply<R>& reply) {
   inspect<std::vector<gateway::LogFile>>(
       cluster, id, {.what = What::kLogs}, reply,
-      [id](const Status& why) {
-        return why.code() == Code::kNotFound ? task_manager_unknown(id.value_or("")) : why;
-      },
+      [id](const Status& why) { return why.code() == Code::kNotFound ? task_manager_unknown(id.value_or("")) : why; },
       [reply](std::vector<gateway::LogFile> files) {
         LogList list;
-        for (auto& file : files)
-          list.logs.push_back({std::move(file.name), file.size, file.modified});
+        for (auto& file : files) list.logs.push_back({std::move(file.name), file.size, file.modified});
         reply(list);
       });
 }
@@ -74,8 +69,7 @@ void dump_threads(ClusterGateway& cluster, const Process& id, const Reply<R>& re
       cluster, id, {.what = What::kThreads}, reply, [](const Status& why) { return why; },
       [reply](std::vector<gateway::ThreadText> threads) {
         ThreadDump dump;
-        for (auto& thread : threads)
-          dump.thread_infos.push_back({std::move(thread.name), std::move(thread.text)});
+        for (auto& thread : threads) dump.thread_infos.push_back({std::move(thread.name), std::move(thread.text)});
         reply(dump);
       });
 }
@@ -84,8 +78,8 @@ void dump_threads(ClusterGateway& cluster, const Process& id, const Reply<R>& re
 
 class Fetch : public std::enable_shared_from_this<Fetch> {
  public:
-  Fetch(ClusterGateway& cluster, std::string id, Inspection question, std::int64_t tail,
-        Reply<TextReply> reply, Status missing, ErrorForm form)
+  Fetch(ClusterGateway& cluster, std::string id, Inspection question, std::int64_t tail, Reply<TextReply> reply,
+        Status missing, ErrorForm form)
       : cluster_(cluster),
         id_(std::move(id)),
         question_(std::move(question)),
@@ -134,10 +128,9 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   Status append(const std::string& piece) {
     if (spool_ == nullptr) {
       const std::string directory = cluster_.option("drey.spool.dir", "/tmp");
-      const auto random =
-          JobId::from_halves(env::posix().random.next(), env::posix().random.next());
-      spool_ = std::make_shared<net::SpooledFile>(
-          env::posix().files, fmt::format("{}/.log-{}", directory, random.to_string()));
+      const auto random = JobId::from_halves(env::posix().random.next(), env::posix().random.next());
+      spool_ = std::make_shared<net::SpooledFile>(env::posix().files,
+                                                  fmt::format("{}/.log-{}", directory, random.to_string()));
       DREY_TRY_ASSIGN(out_, env::posix().files.create(spool_->path()));
     }
     return out_->append(piece);
@@ -157,16 +150,13 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
 struct TailQuery {
   Index tail;
   static constexpr auto fields() {
-    return std::tuple{field("tail", &TailQuery::tail, "Only the last bytes, as many as this says.")
-                          .in(kUnlisted)};
+    return std::tuple{field("tail", &TailQuery::tail, "Only the last bytes, as many as this says.").in(kUnlisted)};
   }
 };
 
 struct LogName {
   std::string name;
-  static constexpr auto fields() {
-    return std::tuple{field("filename", &LogName::name, "Name of a log file.")};
-  }
+  static constexpr auto fields() { return std::tuple{field("filename", &LogName::name, "Name of a log file.")}; }
 };
 struct TaskManagerLogName {
   std::string id;
@@ -186,10 +176,9 @@ struct OfJobManager {
   static Process id(const None&) { return ""; }
   static void fetch(ClusterGateway& cluster, const None&, Inspection file, std::int64_t tail,
                     const Reply<TextReply>& reply) {
-    std::make_shared<Fetch>(
-        cluster, "", std::move(file), tail, reply,
-        fail(Code::kNotFound, "This file does not exist in JobManager log dir."),
-        ErrorForm::kDownload)
+    std::make_shared<Fetch>(cluster, "", std::move(file), tail, reply,
+                            fail(Code::kNotFound, "This file does not exist in JobManager log dir."),
+                            ErrorForm::kDownload)
         ->start();
   }
   static void fetch(ClusterGateway& cluster, const LogName&, Inspection file, std::int64_t tail,
@@ -201,27 +190,22 @@ struct OfJobManager {
 struct OfTaskManager {
   using Path = TaskManagerPath;
   using FilePath = TaskManagerLogName;
-  static Process id(const TaskManagerPath& path) {
-    return path.id.empty() ? std::nullopt : Process(path.id);
-  }
+  static Process id(const TaskManagerPath& path) { return path.id.empty() ? std::nullopt : Process(path.id); }
   template <typename P>
   static void fetch(ClusterGateway& cluster, const P& path, Inspection file, std::int64_t tail,
                     const Reply<TextReply>& reply) {
     cluster.task_managers().then([&cluster, id = path.id, file = std::move(file), tail,
                                   reply](Result<std::vector<gateway::TaskManagerModel>> all) {
-      const bool known = all.ok() && std::any_of(all->begin(), all->end(),
-                                                 [&](const auto& tm) { return tm.id == id; });
+      const bool known = all.ok() && std::any_of(all->begin(), all->end(), [&](const auto& tm) { return tm.id == id; });
       if (!known) {
         return reply.refuse(
             fail(Code::kNotFound,
-                 fmt::format("Failed to transfer file from TaskExecutor {} because it was unknown.",
-                             id)),
+                 fmt::format("Failed to transfer file from TaskExecutor {} because it was unknown.", id)),
             ErrorForm::kNotFoundClass);
       }
-      std::make_shared<Fetch>(
-          cluster, id, file, tail, reply,
-          fail(Code::kNotFound, fmt::format("Failed to transfer file from TaskExecutor {}.", id)),
-          ErrorForm::kHandler)
+      std::make_shared<Fetch>(cluster, id, file, tail, reply,
+                              fail(Code::kNotFound, fmt::format("Failed to transfer file from TaskExecutor {}.", id)),
+                              ErrorForm::kHandler)
           ->start();
     });
   }
@@ -230,8 +214,7 @@ struct OfTaskManager {
 // --- operations ---
 
 struct GetEnvironment {
-  static constexpr Route kRoute{"GET", "/jobmanager/environment", 200,
-                                "What the JobManager runs on."};
+  static constexpr Route kRoute{"GET", "/jobmanager/environment", 200, "What the JobManager runs on."};
   static constexpr Access kAccess = Access::kView;
   using Response = EnvironmentInfo;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -246,14 +229,12 @@ struct ListLogs {
   static constexpr Access kAccess = Access::kView;
   using Path = typename Of::Path;
   using Response = LogList;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     list_logs(cluster, Of::id(call.path), reply);
   }
 };
 constexpr Route kJobManagerLogs{"GET", "/jobmanager/logs", 200, "Log files of the JobManager."};
-constexpr Route kTaskManagerLogs{"GET", "/taskmanagers/:taskmanagerid/logs", 200,
-                                 "Log files of a TaskManager."};
+constexpr Route kTaskManagerLogs{"GET", "/taskmanagers/:taskmanagerid/logs", 200, "Log files of a TaskManager."};
 
 enum class Stream : std::uint8_t { kLog, kStdout };
 
@@ -264,17 +245,14 @@ struct GetStream {
   using Path = typename Of::Path;
   using Query = TailQuery;
   using Response = TextReply;
-  static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    Of::fetch(cluster, call.path,
-              {.what = What::kLog, .name = S == Stream::kLog ? "log" : "stdout"},
+  static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Of::fetch(cluster, call.path, {.what = What::kLog, .name = S == Stream::kLog ? "log" : "stdout"},
               call.query.tail.value, reply);
   }
 };
 constexpr Route kJobManagerLog{"GET", "/jobmanager/log", 200, "The JobManager's log."};
 constexpr Route kJobManagerStdout{"GET", "/jobmanager/stdout", 200, "What the JobManager printed."};
-constexpr Route kTaskManagerLog{"GET", "/taskmanagers/:taskmanagerid/log", 200,
-                                "A TaskManager's log."};
+constexpr Route kTaskManagerLog{"GET", "/taskmanagers/:taskmanagerid/log", 200, "A TaskManager's log."};
 constexpr Route kTaskManagerStdout{"GET", "/taskmanagers/:taskmanagerid/stdout", 200,
                                    "What the code of jobs printed on a TaskManager."};
 
@@ -285,10 +263,8 @@ struct GetLogFile {
   using Path = typename Of::FilePath;
   using Query = TailQuery;
   using Response = TextReply;
-  static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    Of::fetch(cluster, call.path,
-              {.what = What::kLog, .name = std::string(env::base_name_of(call.path.name))},
+  static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Of::fetch(cluster, call.path, {.what = What::kLog, .name = std::string(env::base_name_of(call.path.name))},
               call.query.tail.value, reply);
   }
 };
@@ -302,8 +278,7 @@ struct DumpThreads {
   static constexpr Access kAccess = Access::kView;
   using Path = typename Of::Path;
   using Response = ThreadDump;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     dump_threads(cluster, Of::id(call.path), reply);
   }
 };
@@ -332,23 +307,20 @@ void start_profile(ClusterGateway& cluster, const Process& id, const ProfilingRe
     return reply.refuse(fail(Code::kInvalidArgument, "`duration` must be set between (0s, 300s]."));
   }
   if (request.mode == "ALLOC" || request.mode == "LOCK") {
-    return reply.refuse(fail(Code::kInvalidArgument,
-                             fmt::format("The mode {} needs a JVM; CPU, ITIMER and WALL sample the "
-                                         "stacks of this native process",
-                                         request.mode.text)));
+    return reply.refuse(
+        fail(Code::kInvalidArgument, fmt::format("The mode {} needs a JVM; CPU, ITIMER and WALL sample the "
+                                                 "stacks of this native process",
+                                                 request.mode.text)));
   }
   inspect<gateway::ProfileModel>(
-      cluster, id, {.what = What::kProfile, .name = request.mode.text, .bytes = request.duration},
-      reply, [](const Status& why) { return why; },
-      [reply](gateway::ProfileModel profile) { reply(profiling_of(profile)); });
+      cluster, id, {.what = What::kProfile, .name = request.mode.text, .bytes = request.duration}, reply,
+      [](const Status& why) { return why; }, [reply](gateway::ProfileModel profile) { reply(profiling_of(profile)); });
 }
 
 void list_profiles(ClusterGateway& cluster, const Process& id, const Reply<ProfilingList>& reply) {
   inspect<std::vector<gateway::ProfileModel>>(
       cluster, id, {.what = What::kProfiles}, reply,
-      [id](const Status& why) {
-        return why.code() == Code::kNotFound ? task_manager_unknown(id.value_or("")) : why;
-      },
+      [id](const Status& why) { return why.code() == Code::kNotFound ? task_manager_unknown(id.value_or("")) : why; },
       [reply](std::vector<gateway::ProfileModel> profiles) {
         ProfilingList list;
         for (const auto& profile : profiles) list.profiling_list.push_back(profiling_of(profile));
@@ -369,8 +341,7 @@ struct StartProfile {
   }
 };
 constexpr Route kProfileJobManager{"POST", "/jobmanager/profiler", 200, "Profiles the JobManager."};
-constexpr Route kProfileTaskManager{"POST", "/taskmanagers/:taskmanagerid/profiler", 200,
-                                    "Profiles a TaskManager."};
+constexpr Route kProfileTaskManager{"POST", "/taskmanagers/:taskmanagerid/profiler", 200, "Profiles a TaskManager."};
 
 template <typename Of, const Route& R>
 struct ListProfiles {
@@ -378,15 +349,12 @@ struct ListProfiles {
   static constexpr Access kAccess = Access::kView;
   using Path = typename Of::Path;
   using Response = ProfilingList;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     list_profiles(cluster, Of::id(call.path), reply);
   }
 };
-constexpr Route kJobManagerProfiles{"GET", "/jobmanager/profiler", 200,
-                                    "The JobManager's profiles."};
-constexpr Route kTaskManagerProfiles{"GET", "/taskmanagers/:taskmanagerid/profiler", 200,
-                                     "A TaskManager's profiles."};
+constexpr Route kJobManagerProfiles{"GET", "/jobmanager/profiler", 200, "The JobManager's profiles."};
+constexpr Route kTaskManagerProfiles{"GET", "/taskmanagers/:taskmanagerid/profiler", 200, "A TaskManager's profiles."};
 
 template <typename Of, const Route& R>
 struct GetProfile {
@@ -394,15 +362,12 @@ struct GetProfile {
   static constexpr Access kAccess = Access::kView;
   using Path = typename Of::FilePath;
   using Response = TextReply;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    Of::fetch(cluster, call.path,
-              {.what = What::kProfileFile, .name = std::string(env::base_name_of(call.path.name))},
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    Of::fetch(cluster, call.path, {.what = What::kProfileFile, .name = std::string(env::base_name_of(call.path.name))},
               0, reply);
   }
 };
-constexpr Route kJobManagerProfile{"GET", "/jobmanager/profiler/:filename", 200,
-                                   "The output of a profile."};
+constexpr Route kJobManagerProfile{"GET", "/jobmanager/profiler/:filename", 200, "The output of a profile."};
 constexpr Route kTaskManagerProfile{"GET", "/taskmanagers/:taskmanagerid/profiler/:filename", 200,
                                     "The output of a TaskManager's profile."};
 
@@ -411,22 +376,18 @@ constexpr Route kTaskManagerProfile{"GET", "/taskmanagers/:taskmanagerid/profile
 // What it ran with: an ended job remembers that. As in Flink, of others, unknown ones too, what the
 // cluster has now is shown.
 using Remembered = std::map<std::string, std::string>;
-void with_configuration_of(JobId id, ClusterGateway& cluster,
-                           std::function<void(const Remembered*)> use) {
+void with_configuration_of(JobId id, ClusterGateway& cluster, std::function<void(const Remembered*)> use) {
   cluster.job(id).then([use = std::move(use)](Result<gateway::JobModelRef> job) {
-    use(job.ok() && !(*job)->cluster_configuration.empty() ? &(*job)->cluster_configuration
-                                                           : nullptr);
+    use(job.ok() && !(*job)->cluster_configuration.empty() ? &(*job)->cluster_configuration : nullptr);
   });
 }
 
 struct GetJobManagerConfigOfJob {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/config", 200,
-                                "The configuration a job ran with."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/config", 200, "The configuration a job ran with."};
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = std::vector<ConfigurationEntry>;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_configuration_of(call.path.jobid, cluster, [&cluster, reply](const Remembered* own) {
       if (own == nullptr) return reply(configuration_of(cluster));
       Response list;
@@ -436,13 +397,11 @@ struct GetJobManagerConfigOfJob {
   }
 };
 struct GetEnvironmentOfJob {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/environment", 200,
-                                "What a job's JobManager ran on."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/jobmanager/environment", 200, "What a job's JobManager ran on."};
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = EnvironmentInfo;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_configuration_of(call.path.jobid, cluster, [&cluster, reply](const Remembered* own) {
       EnvironmentInfo out = environment_of(cluster);
       if (own == nullptr) return reply(out);
@@ -469,8 +428,7 @@ struct GetJobManagerLogUrl {
   static constexpr Access kAccess = Access::kView;
   using Path = UncheckedJob;
   using Response = LogUrl;
-  static void handle(const Call<UncheckedJob>&, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<UncheckedJob>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     reply({fmt::format("{}/#/job-manager/logs", cluster.option("drey.rest.address", ""))});
   }
 };
@@ -487,10 +445,8 @@ struct GetTaskManagerLogUrl {
     }
   };
   using Response = LogUrl;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    reply({fmt::format("{}/#/task-manager/{}/logs", cluster.option("drey.rest.address", ""),
-                       call.path.id)});
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    reply({fmt::format("{}/#/task-manager/{}/logs", cluster.option("drey.rest.address", ""), call.path.id)});
   }
 };
 
@@ -503,13 +459,11 @@ std::vector<Endpoint> log_endpoints() {
   constexpr Stream kStdout = Stream::kStdout;
   return endpoint_list<
       GetEnvironment, ListLogs<J, kJobManagerLogs>, GetStream<J, kLog, kJobManagerLog>,
-      GetStream<J, kStdout, kJobManagerStdout>, GetLogFile<J, kJobManagerLogFile>,
-      ListLogs<T, kTaskManagerLogs>, GetStream<T, kLog, kTaskManagerLog>,
-      GetStream<T, kStdout, kTaskManagerStdout>, GetLogFile<T, kTaskManagerLogFile>,
-      DumpThreads<J, kJobManagerThreads>, DumpThreads<T, kTaskManagerThreads>,
-      StartProfile<J, kProfileJobManager>, ListProfiles<J, kJobManagerProfiles>,
-      GetProfile<J, kJobManagerProfile>, StartProfile<T, kProfileTaskManager>,
-      ListProfiles<T, kTaskManagerProfiles>, GetProfile<T, kTaskManagerProfile>,
+      GetStream<J, kStdout, kJobManagerStdout>, GetLogFile<J, kJobManagerLogFile>, ListLogs<T, kTaskManagerLogs>,
+      GetStream<T, kLog, kTaskManagerLog>, GetStream<T, kStdout, kTaskManagerStdout>,
+      GetLogFile<T, kTaskManagerLogFile>, DumpThreads<J, kJobManagerThreads>, DumpThreads<T, kTaskManagerThreads>,
+      StartProfile<J, kProfileJobManager>, ListProfiles<J, kJobManagerProfiles>, GetProfile<J, kJobManagerProfile>,
+      StartProfile<T, kProfileTaskManager>, ListProfiles<T, kTaskManagerProfiles>, GetProfile<T, kTaskManagerProfile>,
       GetJobManagerConfigOfJob, GetEnvironmentOfJob, GetJobManagerLogUrl, GetTaskManagerLogUrl>();
 }
 

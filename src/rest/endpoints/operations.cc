@@ -15,8 +15,7 @@ using gateway::ClusterGateway;
 using gateway::OperationKind;
 using gateway::OperationModel;
 
-void trigger(ClusterGateway& cluster, gateway::OperationRequest request,
-             const Reply<TriggerAnswer>& reply) {
+void trigger(ClusterGateway& cluster, gateway::OperationRequest request, const Reply<TriggerAnswer>& reply) {
   cluster.trigger(std::move(request)).then([reply](Result<TriggerId> id) {
     if (!id.ok()) return reply.refuse(id.status());
     reply({*id});
@@ -37,20 +36,17 @@ void fill(const OperationModel& operation, CheckpointInfo& out) {
   out.failure_cause = failure_of(operation);
   if (!out.failure_cause) out.checkpoint_id = operation.checkpoint;
 }
-void fill(const OperationModel& operation, AsyncInfo& out) {
-  out.failure_cause = failure_of(operation);
-}
+void fill(const OperationModel& operation, AsyncInfo& out) { out.failure_cause = failure_of(operation); }
 
 // What unknown ids are refused with.
 std::pair<std::string, ErrorForm> unknown(OperationKind kind, JobId job, TriggerId id) {
   if (kind == OperationKind::kSavepoint || kind == OperationKind::kCheckpoint) {
-    return {fmt::format("There is no {} operation with triggerId={} for job {}.",
-                        kind == OperationKind::kSavepoint ? "savepoint" : "checkpoint",
-                        id.to_string(), job.to_string()),
-            ErrorForm::kHandler};
+    return {
+        fmt::format("There is no {} operation with triggerId={} for job {}.",
+                    kind == OperationKind::kSavepoint ? "savepoint" : "checkpoint", id.to_string(), job.to_string()),
+        ErrorForm::kHandler};
   }
-  return {fmt::format("Operation not found under key: {}", id.to_string()),
-          ErrorForm::kNotFoundClass};
+  return {fmt::format("Operation not found under key: {}", id.to_string()), ErrorForm::kNotFoundClass};
 }
 
 template <typename Info>
@@ -81,13 +77,13 @@ struct JobOperationStatus : D {
 std::string target_of(const std::string& asked, ClusterGateway& cluster, std::string_view property,
                       const Reply<TriggerAnswer>& reply) {
   if (!asked.empty()) return asked;
-  const std::string configured = cluster.option("execution.checkpointing.savepoint-dir",
-                                                cluster.option("state.savepoints.dir", ""));
+  const std::string configured =
+      cluster.option("execution.checkpointing.savepoint-dir", cluster.option("state.savepoints.dir", ""));
   if (configured.empty()) {
-    reply.refuse(fail(Code::kInvalidArgument,
-                      fmt::format("Config key [execution.checkpointing.savepoint-dir] is not set. "
-                                  "Property [{}] must be provided.",
-                                  property)));
+    reply.refuse(
+        fail(Code::kInvalidArgument, fmt::format("Config key [execution.checkpointing.savepoint-dir] is not set. "
+                                                 "Property [{}] must be provided.",
+                                                 property)));
   }
   return configured;
 }
@@ -95,8 +91,7 @@ std::string target_of(const std::string& asked, ClusterGateway& cluster, std::st
 // --- operations ---
 
 struct TriggerSavepoint : operations::TriggerSavepoint {
-  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::SavepointRequest request;
     request.target = target_of(call.body.target, cluster, "target-directory", reply);
     if (request.target.empty()) return;
@@ -107,8 +102,7 @@ struct TriggerSavepoint : operations::TriggerSavepoint {
 };
 
 struct StopJob : operations::StopJob {
-  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::SavepointRequest request;
     request.target = target_of(call.body.target, cluster, "targetDirectory", reply);
     if (request.target.empty()) return;
@@ -122,8 +116,7 @@ struct StopJob : operations::StopJob {
 struct GetSavepointStatus : JobOperationStatus<operations::GetSavepointStatus, OperationKind::kSavepoint> {};
 
 struct TriggerCheckpoint : operations::TriggerCheckpoint {
-  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::CheckpointRequest request;
     request.full = call.body.type && *call.body.type == "FULL";
     trigger(cluster, {call.path.jobid, call.body.trigger, request}, reply);
@@ -133,40 +126,33 @@ struct TriggerCheckpoint : operations::TriggerCheckpoint {
 struct GetCheckpointStatus : JobOperationStatus<operations::GetCheckpointStatus, OperationKind::kCheckpoint> {};
 
 struct TriggerDisposal : operations::TriggerDisposal {
-  static void handle(const Call<None, None, Request>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<None, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     if (!call.body.path) {
-      return reply.refuse(fail(Code::kInvalidArgument,
-                               "Field savepoint-path must not be omitted or be null."));
+      return reply.refuse(fail(Code::kInvalidArgument, "Field savepoint-path must not be omitted or be null."));
     }
     trigger(cluster, {JobId(), std::nullopt, gateway::DisposalRequest{*call.body.path}}, reply);
   }
 };
 
 struct GetDisposalStatus : operations::GetDisposalStatus {
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     answer(cluster, OperationKind::kDisposal, JobId(), call.path.triggerid, reply);
   }
 };
 
 struct TriggerRescaling : operations::TriggerRescaling {
-  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const std::int64_t wanted = call.query.parallelism.value;
     if (wanted < 1 || wanted > 32'768) {
-      return reply.refuse(fail(
-          Code::kInvalidArgument,
-          fmt::format("The query parameter parallelism must say how wide the job is to run: 1 to "
-                      "32768, not {}.",
-                      wanted)));
+      return reply.refuse(fail(Code::kInvalidArgument,
+                               fmt::format("The query parameter parallelism must say how wide the job is to run: 1 to "
+                                           "32768, not {}.",
+                                           wanted)));
     }
     cluster.job(call.path.jobid)
         .then([&cluster, reply, id = call.path.jobid, wanted](Result<gateway::JobModelRef> job) {
           if (!job.ok()) return reply.refuse(job.status(), ErrorForm::kNotFoundClass);
-          trigger(cluster,
-                  {id, std::nullopt, gateway::RescaleRequest{static_cast<std::int32_t>(wanted)}},
-                  reply);
+          trigger(cluster, {id, std::nullopt, gateway::RescaleRequest{static_cast<std::int32_t>(wanted)}}, reply);
         });
   }
 };
@@ -175,8 +161,8 @@ struct GetRescalingStatus : JobOperationStatus<operations::GetRescalingStatus, O
 
 void refuse_requirements(const Status& status, const auto& reply) {
   if (status.code() != Code::kNotFound) return reply.refuse(status);
-  reply.refuse(fail(Code::kNotFound, "org.apache.flink.runtime.messages.FlinkJobNotFoundException: " +
-                                         status.message()));
+  reply.refuse(
+      fail(Code::kNotFound, "org.apache.flink.runtime.messages.FlinkJobNotFoundException: " + status.message()));
 }
 
 struct GetResourceRequirements {
@@ -185,17 +171,14 @@ struct GetResourceRequirements {
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = Map<VertexRequirements>;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    cluster.resource_requirements(call.path.jobid)
-        .then([reply](Result<gateway::ResourceRequirements> all) {
-          if (!all.ok()) return refuse_requirements(all.status(), reply);
-          Response out;
-          for (const auto& [vertex, bounds] : *all)
-            out.emplace_back(vertex.to_string(),
-                             VertexRequirements{{bounds.lower, bounds.upper}});
-          reply(out);
-        });
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.resource_requirements(call.path.jobid).then([reply](Result<gateway::ResourceRequirements> all) {
+      if (!all.ok()) return refuse_requirements(all.status(), reply);
+      Response out;
+      for (const auto& [vertex, bounds] : *all)
+        out.emplace_back(vertex.to_string(), VertexRequirements{{bounds.lower, bounds.upper}});
+      reply(out);
+    });
   }
 };
 
@@ -208,11 +191,9 @@ struct PutResourceRequirements {
   using Request = Map<VertexRequirements>;
   static constexpr std::string_view kRequestName = "JobResourceRequirementsBody";
   using Response = None;
-  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster,
-                     const Reply<None>& reply) {
+  static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<None>& reply) {
     if (call.body.empty()) {
-      return reply.refuse(fail(Code::kInvalidArgument,
-                               "Request body does not specify resource requirements."));
+      return reply.refuse(fail(Code::kInvalidArgument, "Request body does not specify resource requirements."));
     }
     gateway::ResourceRequirements all;
     const auto bounded = [](std::int64_t n) {
@@ -221,27 +202,24 @@ struct PutResourceRequirements {
     for (const auto& [key, wanted] : call.body) {
       const auto vertex = VertexId::parse(key);
       if (!vertex) {
-        return reply.refuse(fail(
-            Code::kInvalidArgument,
-            "Request did not match expected format JobResourceRequirementsBody."));
+        return reply.refuse(
+            fail(Code::kInvalidArgument, "Request did not match expected format JobResourceRequirementsBody."));
       }
-      all.push_back(
-          {*vertex, {bounded(wanted.parallelism.lower), bounded(wanted.parallelism.upper)}});
+      all.push_back({*vertex, {bounded(wanted.parallelism.lower), bounded(wanted.parallelism.upper)}});
     }
-    cluster.set_resource_requirements(call.path.jobid, std::move(all))
-        .then([reply](Result<bool> done) {
-          if (!done.ok()) return refuse_requirements(done.status(), reply);
-          reply({});
-        });
+    cluster.set_resource_requirements(call.path.jobid, std::move(all)).then([reply](Result<bool> done) {
+      if (!done.ok()) return refuse_requirements(done.status(), reply);
+      reply({});
+    });
   }
 };
 
 }  // namespace
 
 std::vector<Endpoint> operation_endpoints() {
-  return endpoint_list<TriggerSavepoint, StopJob, GetSavepointStatus, TriggerCheckpoint,
-                       GetCheckpointStatus, TriggerDisposal, GetDisposalStatus, TriggerRescaling,
-                       GetRescalingStatus, GetResourceRequirements, PutResourceRequirements>();
+  return endpoint_list<TriggerSavepoint, StopJob, GetSavepointStatus, TriggerCheckpoint, GetCheckpointStatus,
+                       TriggerDisposal, GetDisposalStatus, TriggerRescaling, GetRescalingStatus,
+                       GetResourceRequirements, PutResourceRequirements>();
 }
 
 }  // namespace drey::rest

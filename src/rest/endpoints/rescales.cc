@@ -14,9 +14,7 @@ using gateway::ClusterGateway;
 using gateway::JobModel;
 using gateway::RescaleModel;
 
-std::optional<std::int64_t> unless_zero(std::int64_t value) {
-  return value == 0 ? std::nullopt : std::optional(value);
-}
+std::optional<std::int64_t> unless_zero(std::int64_t value) { return value == 0 ? std::nullopt : std::optional(value); }
 
 RescaleDetails details_of(const JobModel& job, const RescaleModel& rescale) {
   RescaleDetails out = rescale_of(rescale);
@@ -24,15 +22,14 @@ RescaleDetails details_of(const JobModel& job, const RescaleModel& rescale) {
   const ResourceProfile unknown{-1, -1, -1, -1, -1, {}};
   for (const gateway::RescaleVertex& v : rescale.vertices) {
     const VertexId group = slot_sharing_group_id(job, v.slot_sharing_group);
-    out.vertices.emplace_back(
-        v.id.to_string(), VertexRescale{v.id, v.name, group, v.slot_sharing_group, v.desired,
-                                        v.sufficient, unless_zero(v.before), unless_zero(v.after)});
+    out.vertices.emplace_back(v.id.to_string(),
+                              VertexRescale{v.id, v.name, group, v.slot_sharing_group, v.desired, v.sufficient,
+                                            unless_zero(v.before), unless_zero(v.after)});
     auto slots = std::find_if(out.slots.begin(), out.slots.end(),
                               [&](const auto& s) { return s.second.slot_sharing_group == group; });
     if (slots == out.slots.end()) {
-      out.slots.emplace_back(
-          group.to_string(),
-          SlotsRescale{group, v.slot_sharing_group, unknown, 0, 0, {}, {}, unknown});
+      out.slots.emplace_back(group.to_string(),
+                             SlotsRescale{group, v.slot_sharing_group, unknown, 0, 0, {}, {}, unknown});
       slots = std::prev(out.slots.end());
     }
     SlotsRescale& s = slots->second;
@@ -74,8 +71,8 @@ std::vector<RescaleDetails> history_of(const gateway::RescalesModel& model) {
 }
 
 RescalesSummary summary_of(const gateway::RescalesModel& model) {
-  return {counts_of(model), statistic_of(model.all), statistic_of(model.completed),
-          statistic_of(model.ignored), statistic_of(model.failed)};
+  return {counts_of(model), statistic_of(model.all), statistic_of(model.completed), statistic_of(model.ignored),
+          statistic_of(model.failed)};
 }
 
 RescalesConfig config_of(const gateway::RescalesModel& model) {
@@ -89,17 +86,15 @@ RescalesConfig config_of(const gateway::RescalesModel& model) {
 
 // Hands the job to `use` when its rescalings are kept.
 template <typename T>
-void with_rescales(JobId id, ClusterGateway& cluster, const Reply<T>& reply,
-                   std::function<void(const JobModel&)> use) {
+void with_rescales(JobId id, ClusterGateway& cluster, const Reply<T>& reply, std::function<void(const JobModel&)> use) {
   with_job(id, cluster, reply, [reply, use = std::move(use)](const JobModel& job) {
     if (job.rescales.history_max > 0) return use(job);
-    reply.refuse(fail(
-        Code::kNotFound,
-        fmt::format(
-            "The job `{}` has not enabled the `Adaptive` scheduler, or it has been enabled but the "
-            "value of configuration option `web.adaptive-scheduler.rescale-history.size` has not "
-            "been set to greater than `0`.",
-            job.id.to_string())));
+    reply.refuse(
+        fail(Code::kNotFound,
+             fmt::format("The job `{}` has not enabled the `Adaptive` scheduler, or it has been enabled but the "
+                         "value of configuration option `web.adaptive-scheduler.rescale-history.size` has not "
+                         "been set to greater than `0`.",
+                         job.id.to_string())));
   });
 }
 
@@ -112,8 +107,7 @@ struct RescalesView {
   using Path = JobPath;
   using Response = T;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<T>& reply) {
-    with_rescales(call.path.jobid, cluster, reply,
-                  [reply](const JobModel& job) { reply(kDerive(job.rescales)); });
+    with_rescales(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(kDerive(job.rescales)); });
   }
 };
 struct GetRescalesOverview : RescalesView<RescalesOverview, overview_of> {
@@ -121,12 +115,10 @@ struct GetRescalesOverview : RescalesView<RescalesOverview, overview_of> {
                                 "How often a job was rescaled, and the latest time of each kind."};
 };
 struct GetRescalesHistory : RescalesView<std::vector<RescaleDetails>, history_of> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescales/history", 200,
-                                "A job's rescalings, newest first."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescales/history", 200, "A job's rescalings, newest first."};
 };
 struct GetRescalesSummary : RescalesView<RescalesSummary, summary_of> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescales/summary", 200,
-                                "How long a job's rescalings took."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/rescales/summary", 200, "How long a job's rescalings took."};
 };
 
 struct GetRescalesConfig {
@@ -134,10 +126,8 @@ struct GetRescalesConfig {
   static constexpr Access kAccess = Access::kView;
   using Path = JobPath;
   using Response = RescalesConfig;
-  static void handle(const Call<JobPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_job(call.path.jobid, cluster, reply,
-             [reply](const JobModel& job) { reply(config_of(job.rescales)); });
+  static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(config_of(job.rescales)); });
   }
 };
 
@@ -146,8 +136,8 @@ struct RescalePath {
   gateway::RescaleId rescale;
   static constexpr auto fields() {
     using M = RescalePath;
-    return std::tuple{job_field(&M::jobid), field("rescaleuuid", &M::rescale,
-                                                  "Id of a rescaling: 32 hexadecimal digits.")};
+    return std::tuple{job_field(&M::jobid),
+                      field("rescaleuuid", &M::rescale, "Id of a rescaling: 32 hexadecimal digits.")};
   }
 };
 struct GetRescale {
@@ -156,18 +146,14 @@ struct GetRescale {
   static constexpr Access kAccess = Access::kView;
   using Path = RescalePath;
   using Response = RescaleDetails;
-  static void handle(const Call<RescalePath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_rescales(
-        call.path.jobid, cluster, reply, [reply, id = call.path.rescale](const JobModel& job) {
-          for (const RescaleModel& rescale : job.rescales.history) {
-            if (rescale.id == id) return reply(details_of(job, rescale));
-          }
-          reply.refuse(
-              fail(Code::kNotFound,
-                   fmt::format("Could not find rescale details of specified rescaleUuid {}.",
-                               id.to_string())));
-        });
+  static void handle(const Call<RescalePath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_rescales(call.path.jobid, cluster, reply, [reply, id = call.path.rescale](const JobModel& job) {
+      for (const RescaleModel& rescale : job.rescales.history) {
+        if (rescale.id == id) return reply(details_of(job, rescale));
+      }
+      reply.refuse(fail(Code::kNotFound,
+                        fmt::format("Could not find rescale details of specified rescaleUuid {}.", id.to_string())));
+    });
   }
 };
 
@@ -182,16 +168,13 @@ RescaleDetails rescale_of(const RescaleModel& rescale) {
   out.trigger_cause = to_text(rescale.cause);
   if (rescale.is_open()) return out;
   out.end_timestamp = rescale.ended;
-  out.terminal_state = rescale.is_completed() ? "COMPLETED"
-                       : rescale.is_failed()  ? "FAILED"
-                                              : "IGNORED";
+  out.terminal_state = rescale.is_completed() ? "COMPLETED" : rescale.is_failed() ? "FAILED" : "IGNORED";
   out.terminated_reason = to_text(rescale.end);
   return out;
 }
 
 std::vector<Endpoint> rescale_endpoints() {
-  return endpoint_list<GetRescalesOverview, GetRescalesHistory, GetRescalesSummary,
-                       GetRescalesConfig, GetRescale>();
+  return endpoint_list<GetRescalesOverview, GetRescalesHistory, GetRescalesSummary, GetRescalesConfig, GetRescale>();
 }
 
 }  // namespace drey::rest

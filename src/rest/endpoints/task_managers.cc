@@ -14,8 +14,7 @@ ResourceProfile resource(const TaskManagerModel& tm, std::int32_t slots) {
   const double share = tm.slots == 0 ? 0 : static_cast<double>(slots) / tm.slots;
   ResourceProfile out;
   out.cpu_cores = slots;
-  out.managed_memory =
-      static_cast<std::int64_t>(static_cast<double>(tm.managed_memory) * share) >> 20;
+  out.managed_memory = static_cast<std::int64_t>(static_cast<double>(tm.managed_memory) * share) >> 20;
   return out;
 }
 
@@ -92,15 +91,11 @@ struct GetTaskManager {
   static constexpr Access kAccess = Access::kView;
   struct Path {
     std::string id;
-    static constexpr auto fields() {
-      return std::tuple{field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
-    }
+    static constexpr auto fields() { return std::tuple{field("taskmanagerid", &Path::id, "Id of a TaskManager.")}; }
   };
   using Response = TaskManagerDetails;
-  static void handle(const Call<Path>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    cluster.task_managers().then([reply,
-                                  id = call.path.id](Result<std::vector<TaskManagerModel>> all) {
+  static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.task_managers().then([reply, id = call.path.id](Result<std::vector<TaskManagerModel>> all) {
       if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);
       for (const auto& tm : *all) {
         if (tm.id == id) return reply(details_of(tm));
@@ -112,8 +107,6 @@ struct GetTaskManager {
 
 }  // namespace
 
-std::vector<Endpoint> task_manager_endpoints() {
-  return endpoint_list<ListTaskManagers, GetTaskManager>();
-}
+std::vector<Endpoint> task_manager_endpoints() { return endpoint_list<ListTaskManagers, GetTaskManager>(); }
 
 }  // namespace drey::rest

@@ -27,24 +27,21 @@ using Attempts = std::vector<const AttemptModel*>;
 enum class Missing { kVertexNotFound, kNoVertexWithId };
 
 template <typename T>
-void with_vertex(JobId job, VertexId id, ClusterGateway& cluster, const Reply<T>& reply,
-                 Missing missing, std::function<void(const JobModel&, const VertexModel&)> use) {
+void with_vertex(JobId job, VertexId id, ClusterGateway& cluster, const Reply<T>& reply, Missing missing,
+                 std::function<void(const JobModel&, const VertexModel&)> use) {
   with_job(job, cluster, reply, [id, reply, missing, use = std::move(use)](const JobModel& model) {
     for (const VertexModel& vertex : model.vertices) {
       if (vertex.vertex.id == id) return use(model, vertex);
     }
     if (missing == Missing::kVertexNotFound) {
-      return reply.refuse(
-          fail(Code::kNotFound, fmt::format("JobVertex {} not found", id.to_string())),
-          ErrorForm::kNotFoundClass);
+      return reply.refuse(fail(Code::kNotFound, fmt::format("JobVertex {} not found", id.to_string())),
+                          ErrorForm::kNotFoundClass);
     }
-    reply.refuse(
-        fail(Code::kNotFound, fmt::format("No vertex with ID '{}' exists.", id.to_string())));
+    reply.refuse(fail(Code::kNotFound, fmt::format("No vertex with ID '{}' exists.", id.to_string())));
   });
 }
 
-constexpr const char* kTimedStates[] = {"CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING",
-                                        "RUNNING"};
+constexpr const char* kTimedStates[] = {"CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING", "RUNNING"};
 
 // How long an attempt was in a state; -1: never.
 Map<std::int64_t> status_durations(const AttemptModel& a) {
@@ -75,8 +72,7 @@ SubtaskAttempt attempt_of(std::int64_t index, const AttemptModel& a) {
   out.endpoint = endpoint_of(a);
   out.start_time = out.start_time_twin = attempt_start(a);
   out.end_time = attempt_end(a);
-  out.duration =
-      out.start_time < 0 ? -1 : (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
+  out.duration = out.start_time < 0 ? -1 : (out.end_time >= 0 ? out.end_time : now_ms()) - out.start_time;
   out.metrics = io_metrics({&a});
   out.taskmanager_id = task_manager_of(a);
   out.status_duration = status_durations(a);
@@ -117,8 +113,7 @@ JobVertexDetails details_of(const JobModel&, const VertexModel& vertex) {
   Attempts current;
   for (const auto& attempts : vertex.subtasks) {
     current.push_back(&attempts.back());
-    out.subtasks.push_back(
-        attempt_of(static_cast<std::int64_t>(out.subtasks.size()), attempts.back()));
+    out.subtasks.push_back(attempt_of(static_cast<std::int64_t>(out.subtasks.size()), attempts.back()));
   }
   out.aggregated = aggregated_of(current);
   return out;
@@ -135,8 +130,7 @@ SubtaskTimes times_of(const JobModel&, const VertexModel& vertex) {
     time.host = host_of(a);
     time.endpoint = endpoint_of(a);
     time.duration = scheduled == 0 ? -1 : (end >= 0 ? end : out.now) - scheduled;
-    for (const Word& state : kTaskStates)
-      time.timestamps.emplace_back(state.text, a.time_of(state.text));
+    for (const Word& state : kTaskStates) time.timestamps.emplace_back(state.text, a.time_of(state.text));
     out.subtasks.push_back(std::move(time));
   }
   return out;
@@ -185,8 +179,7 @@ std::vector<MetricEntry> watermarks_of(const JobModel& job, const VertexModel& v
   return list;
 }
 
-std::vector<UserAccumulator> accumulator_list(
-    const std::vector<gateway::AccumulatorModel>& accumulators) {
+std::vector<UserAccumulator> accumulator_list(const std::vector<gateway::AccumulatorModel>& accumulators) {
   std::vector<UserAccumulator> list;
   for (const auto& a : accumulators) list.push_back({a.name, a.type, a.value});
   return list;
@@ -195,8 +188,7 @@ std::vector<UserAccumulator> accumulator_list(
 VertexAccumulators accumulators_of(const JobModel&, const VertexModel& vertex) {
   VertexAccumulators out{vertex.vertex.id.to_string(), {}};
   for (const auto& s : vertex.subtasks) {
-    for (auto& a : accumulator_list(s.back().accumulators))
-      out.user_accumulators.push_back(std::move(a));
+    for (auto& a : accumulator_list(s.back().accumulators)) out.user_accumulators.push_back(std::move(a));
   }
   return out;
 }
@@ -205,8 +197,8 @@ AllSubtaskAccumulators subtask_accumulators_of(const JobModel&, const VertexMode
   AllSubtaskAccumulators out{vertex.vertex.id, vertex.vertex.parallelism, {}};
   for (const auto& attempts : vertex.subtasks) {
     const AttemptModel& a = attempts.back();
-    out.subtasks.push_back({static_cast<std::int64_t>(out.subtasks.size()), a.number, host_of(a),
-                            endpoint_of(a), accumulator_list(a.accumulators)});
+    out.subtasks.push_back({static_cast<std::int64_t>(out.subtasks.size()), a.number, host_of(a), endpoint_of(a),
+                            accumulator_list(a.accumulators)});
   }
   return out;
 }
@@ -247,22 +239,19 @@ VertexBackPressure back_pressure_of(const JobModel& job, const VertexModel& vert
 // --- operations ---
 
 // An answer derived from the vertex alone.
-template <typename T, T (*kDerive)(const JobModel&, const VertexModel&),
-          Missing kMissing = Missing::kNoVertexWithId>
+template <typename T, T (*kDerive)(const JobModel&, const VertexModel&), Missing kMissing = Missing::kNoVertexWithId>
 struct VertexView {
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = VertexPath;
   using Response = T;
   static void handle(const Call<VertexPath>& call, ClusterGateway& cluster, const Reply<T>& reply) {
-    with_vertex(
-        call.path.jobid, call.path.vertexid, cluster, reply, kMissing,
-        [reply](const JobModel& job, const VertexModel& vertex) { reply(kDerive(job, vertex)); });
+    with_vertex(call.path.jobid, call.path.vertexid, cluster, reply, kMissing,
+                [reply](const JobModel& job, const VertexModel& vertex) { reply(kDerive(job, vertex)); });
   }
 };
 struct GetVertex : VertexView<JobVertexDetails, details_of, Missing::kVertexNotFound> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200,
-                                "A vertex with its subtasks."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200, "A vertex with its subtasks."};
 };
 struct GetVertexAccumulators : VertexView<VertexAccumulators, accumulators_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/accumulators", 200,
@@ -275,19 +264,17 @@ struct GetBackPressure {
   static constexpr Access kAccess = Access::kView;
   using Path = VertexPath;
   using Response = VertexBackPressure;
-  static void handle(const Call<VertexPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    cluster.job(call.path.jobid)
-        .then([reply, id = call.path.vertexid](Result<gateway::JobModelRef> job) {
-          if (job.ok()) {
-            for (const VertexModel& vertex : (*job)->vertices) {
-              if (vertex.vertex.id == id) return reply(back_pressure_of(**job, vertex));
-            }
-          }
-          Response nothing;
-          nothing.status = "deprecated";
-          reply(nothing);
-        });
+  static void handle(const Call<VertexPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    cluster.job(call.path.jobid).then([reply, id = call.path.vertexid](Result<gateway::JobModelRef> job) {
+      if (job.ok()) {
+        for (const VertexModel& vertex : (*job)->vertices) {
+          if (vertex.vertex.id == id) return reply(back_pressure_of(**job, vertex));
+        }
+      }
+      Response nothing;
+      nothing.status = "deprecated";
+      reply(nothing);
+    });
   }
 };
 struct GetAllSubtaskAccumulators : VertexView<AllSubtaskAccumulators, subtask_accumulators_of> {
@@ -298,10 +285,8 @@ struct GetSubtaskTimes : VertexView<SubtaskTimes, times_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasktimes", 200,
                                 "When each subtask entered its states."};
 };
-struct GetVertexTaskManagers
-    : VertexView<VertexTaskManagers, task_managers_of, Missing::kVertexNotFound> {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/taskmanagers", 200,
-                                "A vertex by TaskManager."};
+struct GetVertexTaskManagers : VertexView<VertexTaskManagers, task_managers_of, Missing::kVertexNotFound> {
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/taskmanagers", 200, "A vertex by TaskManager."};
 };
 struct GetWatermarks : VertexView<std::vector<MetricEntry>, watermarks_of> {
   static constexpr Route kRoute = operations::GetWatermarks::kRoute;
@@ -309,15 +294,13 @@ struct GetWatermarks : VertexView<std::vector<MetricEntry>, watermarks_of> {
 
 // The attempt of that number; without one the current one.
 template <typename T>
-void with_attempt(const SubtaskPath& path, std::optional<std::int64_t> number,
-                  ClusterGateway& cluster, const Reply<T>& reply,
-                  std::function<void(std::int64_t, const AttemptModel&)> use) {
+void with_attempt(const SubtaskPath& path, std::optional<std::int64_t> number, ClusterGateway& cluster,
+                  const Reply<T>& reply, std::function<void(std::int64_t, const AttemptModel&)> use) {
   with_vertex(path.jobid, path.vertexid, cluster, reply, Missing::kNoVertexWithId,
               [=, index = path.subtaskindex.value](const JobModel&, const VertexModel& vertex) {
                 if (index >= static_cast<std::int64_t>(vertex.subtasks.size())) {
-                  return reply.refuse(
-                      fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}",
-                                                        vertex.vertex.id.to_string())));
+                  return reply.refuse(fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}",
+                                                                        vertex.vertex.id.to_string())));
                 }
                 const auto& attempts = vertex.subtasks[static_cast<std::size_t>(index)];
                 if (!number) return use(index, attempts.back());
@@ -329,55 +312,45 @@ void with_attempt(const SubtaskPath& path, std::optional<std::int64_t> number,
 }
 
 struct GetSubtask {
-  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex",
-                                200, "The current attempt of a subtask."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex", 200,
+                                "The current attempt of a subtask."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = SubtaskPath;
   using Response = SubtaskAttempt;
-  static void handle(const Call<SubtaskPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<SubtaskPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_attempt(call.path, std::nullopt, cluster, reply,
-                 [reply](std::int64_t index, const AttemptModel& attempt) {
-                   reply(attempt_of(index, attempt));
-                 });
+                 [reply](std::int64_t index, const AttemptModel& attempt) { reply(attempt_of(index, attempt)); });
   }
 };
 
 struct GetAttempt {
-  static constexpr Route kRoute{
-      "GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt", 200,
-      "One attempt of a subtask."};
+  static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt", 200,
+                                "One attempt of a subtask."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Path = AttemptPath;
   using Response = SubtaskAttempt;
-  static void handle(const Call<AttemptPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<AttemptPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const AttemptPath& p = call.path;
     with_attempt({p.jobid, p.vertexid, p.subtaskindex}, p.attempt, cluster, reply,
-                 [reply](std::int64_t index, const AttemptModel& attempt) {
-                   reply(attempt_of(index, attempt));
-                 });
+                 [reply](std::int64_t index, const AttemptModel& attempt) { reply(attempt_of(index, attempt)); });
   }
 };
 
 struct GetAttemptAccumulators {
-  static constexpr Route kRoute{
-      "GET",
-      "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt/accumulators", 200,
-      "Accumulators of an attempt."};
+  static constexpr Route kRoute{"GET",
+                                "/jobs/:jobid/vertices/:vertexid/subtasks/:subtaskindex/attempts/:attempt/accumulators",
+                                200, "Accumulators of an attempt."};
   static constexpr Access kAccess = Access::kView;
   using Path = AttemptPath;
   using Response = AttemptAccumulators;
-  static void handle(const Call<AttemptPath>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
+  static void handle(const Call<AttemptPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const AttemptPath& p = call.path;
     with_attempt({p.jobid, p.vertexid, p.subtaskindex}, p.attempt, cluster, reply,
                  [reply, p](std::int64_t index, const AttemptModel& a) {
                    reply({index, a.number,
-                          fmt::format("{}_{}_{}_{}", p.jobid.to_string(), p.vertexid.to_string(),
-                                      index, a.number),
+                          fmt::format("{}_{}_{}_{}", p.jobid.to_string(), p.vertexid.to_string(), index, a.number),
                           accumulator_list(a.accumulators)});
                  });
   }
@@ -415,32 +388,29 @@ struct GetFlameGraph {
   };
   using Response = VertexFlameGraph;
 
-  static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster,
-                     const Reply<Response>& reply) {
-    with_vertex(
-        call.path.jobid, call.path.vertexid, cluster, reply, Missing::kNoVertexWithId,
-        [reply, &cluster, query = call.query](const JobModel& job, const VertexModel& vertex) {
-          answer(job, vertex, query, cluster, reply);
-        });
+  static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
+    with_vertex(call.path.jobid, call.path.vertexid, cluster, reply, Missing::kNoVertexWithId,
+                [reply, &cluster, query = call.query](const JobModel& job, const VertexModel& vertex) {
+                  answer(job, vertex, query, cluster, reply);
+                });
   }
 
  private:
   static constexpr std::int64_t kTerminated = -1;
   static constexpr std::int64_t kWaiting = -3;
 
-  static void answer(const JobModel& job, const VertexModel& vertex, const Query& query,
-                     ClusterGateway& cluster, const Reply<Response>& reply) {
+  static void answer(const JobModel& job, const VertexModel& vertex, const Query& query, ClusterGateway& cluster,
+                     const Reply<Response>& reply) {
     const auto count = static_cast<std::int64_t>(vertex.subtasks.size());
     if (query.subtask && query.subtask->value >= count) {
-      return reply.refuse(fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}",
-                                                            vertex.vertex.id.to_string())));
+      return reply.refuse(
+          fail(Code::kNotFound, fmt::format("Invalid subtask index for vertex {}", vertex.vertex.id.to_string())));
     }
     std::set<std::string> processes;
     for (std::int64_t i = 0; i < count; ++i) {
       const AttemptModel& attempt = vertex.subtasks[static_cast<std::size_t>(i)].back();
       if (query.subtask && query.subtask->value != i) continue;
-      if (attempt_end(attempt) < 0 && !attempt.task_manager.empty())
-        processes.insert(attempt.task_manager);
+      if (attempt_end(attempt) < 0 && !attempt.task_manager.empty()) processes.insert(attempt.task_manager);
     }
     if (processes.empty()) {
       const std::string state = vertex_state(vertex);
@@ -450,12 +420,11 @@ struct GetFlameGraph {
     auto parts = std::make_shared<FlameGraphParts>();
     parts->waiting = processes.size();
     for (const std::string& id : processes) {
-      const gateway::Inspection question{.what = gateway::Inspection::What::kStacks,
-                                         .job = job.id,
-                                         .vertex = &vertex - job.vertices.data()};
+      const gateway::Inspection question{
+          .what = gateway::Inspection::What::kStacks, .job = job.id, .vertex = &vertex - job.vertices.data()};
       cluster.inspect(id, question).then([parts, query, reply](Result<std::string> bytes) {
-        auto samples = bytes.ok() ? wire::decode<gateway::StackSamples>(*bytes)
-                                  : Result<gateway::StackSamples>(bytes.status());
+        auto samples =
+            bytes.ok() ? wire::decode<gateway::StackSamples>(*bytes) : Result<gateway::StackSamples>(bytes.status());
         std::unique_lock lock(parts->mutex);
         // A TaskManager that is gone has nothing to tell; the others have.
         if (samples.ok()) merge(*samples, query, *parts);
@@ -467,8 +436,7 @@ struct GetFlameGraph {
     }
   }
 
-  static void merge(const gateway::StackSamples& samples, const Query& query,
-                    FlameGraphParts& parts) {
+  static void merge(const gateway::StackSamples& samples, const Query& query, FlameGraphParts& parts) {
     parts.end = std::max(parts.end, samples.end);
     for (const gateway::StackCount& stack : samples.stacks) {
       if (query.subtask && query.subtask->value != stack.subtask) continue;
@@ -487,9 +455,9 @@ struct GetFlameGraph {
 }  // namespace
 
 std::vector<Endpoint> vertex_endpoints() {
-  return endpoint_list<GetVertex, GetVertexAccumulators, GetBackPressure, GetAllSubtaskAccumulators,
-                       GetSubtaskTimes, GetVertexTaskManagers, GetWatermarks, GetSubtask,
-                       GetAttempt, GetAttemptAccumulators, GetFlameGraph>();
+  return endpoint_list<GetVertex, GetVertexAccumulators, GetBackPressure, GetAllSubtaskAccumulators, GetSubtaskTimes,
+                       GetVertexTaskManagers, GetWatermarks, GetSubtask, GetAttempt, GetAttemptAccumulators,
+                       GetFlameGraph>();
 }
 
 }  // namespace drey::rest

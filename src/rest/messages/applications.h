@@ -13,9 +13,8 @@
 
 namespace drey::rest {
 
-inline constexpr std::array kApplicationStates{Word{"CREATED"}, Word{"RUNNING"},   Word{"FAILING"},
-                                               Word{"FAILED"},  Word{"CANCELING"}, Word{"CANCELED"},
-                                               Word{"FINISHED"}};
+inline constexpr std::array kApplicationStates{Word{"CREATED"},   Word{"RUNNING"},  Word{"FAILING"}, Word{"FAILED"},
+                                               Word{"CANCELING"}, Word{"CANCELED"}, Word{"FINISHED"}};
 
 struct ApplicationSummary {
   JobId id;
@@ -40,9 +39,7 @@ static_assert(wire::EveryMemberHasARow<ApplicationSummary>);
 
 struct ApplicationSummaries {
   std::vector<ApplicationSummary> applications;
-  static constexpr auto fields() {
-    return std::tuple{field("applications", &ApplicationSummaries::applications)};
-  }
+  static constexpr auto fields() { return std::tuple{field("applications", &ApplicationSummaries::applications)}; }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationSummaries>);
 
@@ -76,18 +73,15 @@ struct ApplicationException {
   JobId job_id;
   static constexpr auto fields() {
     using M = ApplicationException;
-    return std::tuple{field("exceptionName", &M::exception_name),
-                      field("stacktrace", &M::stacktrace), field("timestamp", &M::timestamp),
-                      field("jobId", &M::job_id)};
+    return std::tuple{field("exceptionName", &M::exception_name), field("stacktrace", &M::stacktrace),
+                      field("timestamp", &M::timestamp), field("jobId", &M::job_id)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationException>);
 
 struct ApplicationExceptionHistory {
   std::vector<ApplicationException> entries;
-  static constexpr auto fields() {
-    return std::tuple{field("entries", &ApplicationExceptionHistory::entries)};
-  }
+  static constexpr auto fields() { return std::tuple{field("entries", &ApplicationExceptionHistory::entries)}; }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationExceptionHistory>);
 

@@ -20,9 +20,7 @@ static_assert(wire::EveryMemberHasARow<QueueStatus>);
 struct TriggerAnswer {
   TriggerId request_id;
   static constexpr std::string_view kUrn = "runtime:rest:handler:async:TriggerResponse";
-  static constexpr auto fields() {
-    return std::tuple{field("request-id", &TriggerAnswer::request_id)};
-  }
+  static constexpr auto fields() { return std::tuple{field("request-id", &TriggerAnswer::request_id)}; }
 };
 static_assert(wire::EveryMemberHasARow<TriggerAnswer>);
 
@@ -53,9 +51,7 @@ struct AsyncResult {
 struct AsyncInfo {
   std::optional<FailureCause> failure_cause;
   static constexpr std::string_view kUrn = "runtime:rest:handler:async:AsynchronousOperationInfo";
-  static constexpr auto fields() {
-    return std::tuple{field("failure-cause", &AsyncInfo::failure_cause)};
-  }
+  static constexpr auto fields() { return std::tuple{field("failure-cause", &AsyncInfo::failure_cause)}; }
 };
 static_assert(wire::EveryMemberHasARow<AsyncInfo>);
 

@@ -18,13 +18,11 @@ struct CheckpointCounts {
   std::int64_t in_progress = 0;
   std::int64_t completed = 0;
   std::int64_t failed = 0;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:checkpoints:CheckpointingStatistics:Counts";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointingStatistics:Counts";
   static constexpr auto fields() {
     using M = CheckpointCounts;
-    return std::tuple{field("restored", &M::restored), field("total", &M::total),
-                      field("in_progress", &M::in_progress), field("completed", &M::completed),
-                      field("failed", &M::failed)};
+    return std::tuple{field("restored", &M::restored), field("total", &M::total), field("in_progress", &M::in_progress),
+                      field("completed", &M::completed), field("failed", &M::failed)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointCounts>);
@@ -39,13 +37,11 @@ struct StatsSummary {
   double p99 = 0;
   double p999 = 0;
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:StatsSummaryDto";
-  static constexpr std::string_view kUrnV1 =
-      "runtime:rest:messages:checkpoints:MinMaxAvgStatistics";
+  static constexpr std::string_view kUrnV1 = "runtime:rest:messages:checkpoints:MinMaxAvgStatistics";
   static constexpr auto fields() {
     using M = StatsSummary;
-    return std::tuple{field("min", &M::min),         field("max", &M::max),
-                      field("avg", &M::avg),         field("p50", &M::p50).in(kV2),
-                      field("p90", &M::p90).in(kV2), field("p95", &M::p95).in(kV2),
+    return std::tuple{field("min", &M::min),         field("max", &M::max),          field("avg", &M::avg),
+                      field("p50", &M::p50).in(kV2), field("p90", &M::p90).in(kV2),  field("p95", &M::p95).in(kV2),
                       field("p99", &M::p99).in(kV2), field("p999", &M::p999).in(kV2)};
   }
 };
@@ -58,16 +54,13 @@ struct CheckpointSummary {
   StatsSummary alignment_buffered;
   StatsSummary processed_data;
   StatsSummary persisted_data;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:checkpoints:CheckpointingStatistics:Summary";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointingStatistics:Summary";
   static constexpr auto fields() {
     using M = CheckpointSummary;
-    return std::tuple{field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("alignment_buffered", &M::alignment_buffered),
-                      field("processed_data", &M::processed_data).in(kV2),
-                      field("persisted_data", &M::persisted_data).in(kV2)};
+    return std::tuple{
+        field("checkpointed_size", &M::checkpointed_size).in(kV2), field("state_size", &M::state_size),
+        field("end_to_end_duration", &M::end_to_end_duration),     field("alignment_buffered", &M::alignment_buffered),
+        field("processed_data", &M::processed_data).in(kV2),       field("persisted_data", &M::persisted_data).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointSummary>);
@@ -84,8 +77,7 @@ struct TaskCheckpoint {
   std::int64_t persisted_data = 0;
   std::int64_t num_subtasks = 0;
   std::int64_t num_acknowledged_subtasks = 0;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:checkpoints:TaskCheckpointStatistics";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:TaskCheckpointStatistics";
   static constexpr auto fields() {
     using M = TaskCheckpoint;
     return std::tuple{field("id", &M::id),
@@ -257,8 +249,7 @@ struct RestoredCheckpoint {
   static constexpr auto fields() {
     using M = RestoredCheckpoint;
     return std::tuple{field("id", &M::id), field("restore_timestamp", &M::restore_timestamp),
-                      field("is_savepoint", &M::is_savepoint),
-                      field("external_path", &M::external_path)};
+                      field("is_savepoint", &M::is_savepoint), field("external_path", &M::external_path)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RestoredCheckpoint>);
@@ -272,9 +263,8 @@ struct LatestCheckpoints {
       "runtime:rest:messages:checkpoints:CheckpointingStatistics:LatestCheckpoints";
   static constexpr auto fields() {
     using M = LatestCheckpoints;
-    return std::tuple{
-        field("completed", &M::completed).nullable(), field("savepoint", &M::savepoint).nullable(),
-        field("failed", &M::failed).nullable(), field("restored", &M::restored).nullable()};
+    return std::tuple{field("completed", &M::completed).nullable(), field("savepoint", &M::savepoint).nullable(),
+                      field("failed", &M::failed).nullable(), field("restored", &M::restored).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<LatestCheckpoints>);
@@ -284,12 +274,11 @@ struct CheckpointStatistics {
   CheckpointSummary summary;
   LatestCheckpoints latest;
   std::vector<Checkpoint> history;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:checkpoints:CheckpointingStatistics";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointingStatistics";
   static constexpr auto fields() {
     using M = CheckpointStatistics;
-    return std::tuple{field("counts", &M::counts), field("summary", &M::summary),
-                      field("latest", &M::latest), field("history", &M::history)};
+    return std::tuple{field("counts", &M::counts), field("summary", &M::summary), field("latest", &M::latest),
+                      field("history", &M::history)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointStatistics>);
@@ -301,8 +290,7 @@ struct ExternalizedCheckpoints {
       "runtime:rest:messages:checkpoints:CheckpointConfigInfo:ExternalizedCheckpointInfo";
   static constexpr auto fields() {
     using M = ExternalizedCheckpoints;
-    return std::tuple{field("enabled", &M::enabled),
-                      field("delete_on_cancellation", &M::delete_on_cancellation)};
+    return std::tuple{field("enabled", &M::enabled), field("delete_on_cancellation", &M::delete_on_cancellation)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExternalizedCheckpoints>);
@@ -340,9 +328,7 @@ struct CheckpointConfig {
         field("aligned_checkpoint_timeout", &M::aligned_checkpoint_timeout).in(kV2),
         field("checkpoints_after_tasks_finish", &M::checkpoints_after_tasks_finish).in(kV2),
         field("state_changelog_enabled", &M::state_changelog_enabled).in(kV2),
-        field("changelog_periodic_materialization_interval",
-              &M::changelog_periodic_materialization_interval)
-            .in(kV2),
+        field("changelog_periodic_materialization_interval", &M::changelog_periodic_materialization_interval).in(kV2),
         field("changelog_storage", &M::changelog_storage).in(kV2)};
   }
 };
@@ -403,8 +389,7 @@ struct SubtaskCheckpointDuration {
   std::int64_t async = 0;
   static constexpr auto fields() {
     using M = SubtaskCheckpointDuration;
-    return std::tuple{field("sync", &M::sync).in(kUnlisted),
-                      field("async", &M::async).in(kUnlisted)};
+    return std::tuple{field("sync", &M::sync).in(kUnlisted), field("async", &M::async).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskCheckpointDuration>);
@@ -416,10 +401,8 @@ struct SubtaskCheckpointAlignment {
   std::int64_t duration = 0;
   static constexpr auto fields() {
     using M = SubtaskCheckpointAlignment;
-    return std::tuple{field("buffered", &M::buffered).in(kUnlisted),
-                      field("processed", &M::processed).in(kUnlisted),
-                      field("persisted", &M::persisted).in(kUnlisted),
-                      field("duration", &M::duration).in(kUnlisted)};
+    return std::tuple{field("buffered", &M::buffered).in(kUnlisted), field("processed", &M::processed).in(kUnlisted),
+                      field("persisted", &M::persisted).in(kUnlisted), field("duration", &M::duration).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskCheckpointAlignment>);
@@ -437,8 +420,7 @@ struct SubtaskCheckpoint {
   std::optional<bool> unaligned_checkpoint;
   std::optional<bool> aborted;
   std::string status;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:checkpoints:SubtaskCheckpointStatistics";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:SubtaskCheckpointStatistics";
   static constexpr auto fields() {
     using M = SubtaskCheckpoint;
     return std::tuple{field("className", &M::class_name).in(kUnlisted),

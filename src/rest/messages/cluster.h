@@ -20,10 +20,8 @@ struct DashboardFeatures {
   static constexpr std::string_view kUrn = "runtime:rest:messages:DashboardConfiguration:Features";
   static constexpr auto fields() {
     using M = DashboardFeatures;
-    return std::tuple{field("web-submit", &M::web_submit),
-                      field("web-cancel", &M::web_cancel).in(kV2),
-                      field("web-rescale", &M::web_rescale).in(kV2),
-                      field("web-history", &M::web_history).in(kV2)};
+    return std::tuple{field("web-submit", &M::web_submit), field("web-cancel", &M::web_cancel).in(kV2),
+                      field("web-rescale", &M::web_rescale).in(kV2), field("web-history", &M::web_history).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<DashboardFeatures>);
@@ -38,10 +36,9 @@ struct DashboardConfiguration {
   static constexpr std::string_view kUrn = "runtime:rest:messages:DashboardConfiguration";
   static constexpr auto fields() {
     using M = DashboardConfiguration;
-    return std::tuple{
-        field("refresh-interval", &M::refresh_interval), field("timezone-name", &M::timezone_name),
-        field("timezone-offset", &M::timezone_offset),   field("flink-version", &M::flink_version),
-        field("flink-revision", &M::flink_revision),     field("features", &M::features)};
+    return std::tuple{field("refresh-interval", &M::refresh_interval), field("timezone-name", &M::timezone_name),
+                      field("timezone-offset", &M::timezone_offset),   field("flink-version", &M::flink_version),
+                      field("flink-revision", &M::flink_revision),     field("features", &M::features)};
   }
 };
 static_assert(wire::EveryMemberHasARow<DashboardConfiguration>);
@@ -58,8 +55,7 @@ struct ClusterOverview {
   std::string flink_commit;
   std::optional<std::int64_t> slots_free_and_blocked;
   std::optional<std::int64_t> taskmanagers_blocked;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:handler:legacy:messages:ClusterOverviewWithVersion";
+  static constexpr std::string_view kUrn = "runtime:rest:handler:legacy:messages:ClusterOverviewWithVersion";
   static constexpr auto fields() {
     using M = ClusterOverview;
     return std::tuple{field("taskmanagers", &M::taskmanagers),
@@ -120,8 +116,7 @@ struct LogInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:LogInfo";
   static constexpr auto fields() {
     using M = LogInfo;
-    return std::tuple{field("name", &M::name), field("size", &M::size),
-                      field("mtime", &M::mtime).in(kV2)};
+    return std::tuple{field("name", &M::name), field("size", &M::size), field("mtime", &M::mtime).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<LogInfo>);
@@ -151,8 +146,7 @@ struct ThreadInfo {
   std::string thread_name;
   std::string stringified_thread_info;
   static constexpr std::string_view kUrn = "runtime:rest:messages:ThreadDumpInfo:ThreadInfo";
-  static constexpr std::string_view kUrnV1 =
-      "runtime:rest:messages:taskmanager:ThreadDumpInfo:ThreadInfo";
+  static constexpr std::string_view kUrnV1 = "runtime:rest:messages:taskmanager:ThreadDumpInfo:ThreadInfo";
   static constexpr auto fields() {
     using M = ThreadInfo;
     return std::tuple{field("threadName", &M::thread_name),
@@ -185,8 +179,7 @@ static_assert(wire::EveryMemberHasARow<DataSetEntry>);
 
 struct DataSetList {
   std::vector<DataSetEntry> data_sets;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:dataset:ClusterDataSetListResponseBody";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:dataset:ClusterDataSetListResponseBody";
   static constexpr auto fields() {
     using M = DataSetList;
     return std::tuple{field("dataSets", &M::data_sets)};

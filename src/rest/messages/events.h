@@ -34,8 +34,7 @@ struct CheckpointChanged {
   Checkpoint checkpoint;
   static constexpr auto fields() {
     using M = CheckpointChanged;
-    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp),
-                      field("checkpoint", &M::checkpoint)};
+    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp), field("checkpoint", &M::checkpoint)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointChanged>);
@@ -47,8 +46,7 @@ struct ExceptionOccurred {
   RootException exception;
   static constexpr auto fields() {
     using M = ExceptionOccurred;
-    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp),
-                      field("exception", &M::exception)};
+    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp), field("exception", &M::exception)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExceptionOccurred>);
@@ -60,8 +58,7 @@ struct RescaleChanged {
   RescaleDetails rescale;
   static constexpr auto fields() {
     using M = RescaleChanged;
-    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp),
-                      field("rescale", &M::rescale)};
+    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp), field("rescale", &M::rescale)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleChanged>);

@@ -114,8 +114,7 @@ struct JarRunAnswer {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = JarRunAnswer;
-    return std::tuple{field("jobid", &M::jobid),
-                      field("applicationId", &M::application_id).in(kUnlisted)};
+    return std::tuple{field("jobid", &M::jobid), field("applicationId", &M::application_id).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarRunAnswer>);

@@ -16,8 +16,7 @@ namespace drey::rest {
 struct JobIdWithStatus {
   JobId id;
   OneOf<kJobStates> status;
-  static constexpr std::string_view kUrn =
-      "runtime:messages:webmonitor:JobIdsWithStatusOverview:JobIdWithStatus";
+  static constexpr std::string_view kUrn = "runtime:messages:webmonitor:JobIdsWithStatusOverview:JobIdWithStatus";
   static constexpr auto fields() {
     using M = JobIdWithStatus;
     return std::tuple{field("id", &M::id), field("status", &M::status)};
@@ -118,8 +117,7 @@ struct JobPlan {
   static constexpr auto fields() {
     using M = JobPlan;
     return std::tuple{field("jid", &M::jid).in(kUnlisted), field("name", &M::name).in(kUnlisted),
-                      field("type", &M::type).in(kUnlisted),
-                      field("nodes", &M::nodes).in(kUnlisted)};
+                      field("type", &M::type).in(kUnlisted), field("nodes", &M::nodes).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobPlan>);
@@ -150,18 +148,17 @@ struct IoMetrics {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = IoMetrics;
-    return std::tuple{
-        field("read-bytes", &M::read_bytes),
-        field("read-bytes-complete", &M::read_bytes_complete),
-        field("write-bytes", &M::write_bytes),
-        field("write-bytes-complete", &M::write_bytes_complete),
-        field("read-records", &M::read_records),
-        field("read-records-complete", &M::read_records_complete),
-        field("write-records", &M::write_records),
-        field("write-records-complete", &M::write_records_complete),
-        field("accumulated-backpressured-time", &M::accumulated_backpressured_time).in(kV2),
-        field("accumulated-idle-time", &M::accumulated_idle_time).in(kV2),
-        field("accumulated-busy-time", &M::accumulated_busy_time).in(kV2)};
+    return std::tuple{field("read-bytes", &M::read_bytes),
+                      field("read-bytes-complete", &M::read_bytes_complete),
+                      field("write-bytes", &M::write_bytes),
+                      field("write-bytes-complete", &M::write_bytes_complete),
+                      field("read-records", &M::read_records),
+                      field("read-records-complete", &M::read_records_complete),
+                      field("write-records", &M::write_records),
+                      field("write-records-complete", &M::write_records_complete),
+                      field("accumulated-backpressured-time", &M::accumulated_backpressured_time).in(kV2),
+                      field("accumulated-idle-time", &M::accumulated_idle_time).in(kV2),
+                      field("accumulated-busy-time", &M::accumulated_busy_time).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<IoMetrics>);
@@ -178,8 +175,7 @@ struct JobDetailsVertex {
   std::int64_t duration = 0;
   Map<std::int64_t> tasks;
   IoMetrics metrics;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:JobDetailsInfo:JobVertexDetailsInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobDetailsInfo:JobVertexDetailsInfo";
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = JobDetailsVertex;
@@ -242,8 +238,7 @@ struct JobDetails {
 static_assert(wire::EveryMemberHasARow<JobDetails>);
 
 struct JobAccumulator {
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobAccumulatorsInfo:JobAccumulator";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobAccumulatorsInfo:JobAccumulator";
   static constexpr auto fields() { return std::tuple{}; }
 };
 static_assert(wire::EveryMemberHasARow<JobAccumulator>);
@@ -252,8 +247,7 @@ struct UserTaskAccumulator {
   std::string name;
   std::string type;
   std::string value;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobAccumulatorsInfo:UserTaskAccumulator";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobAccumulatorsInfo:UserTaskAccumulator";
   static constexpr auto fields() {
     using M = UserTaskAccumulator;
     return std::tuple{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
@@ -268,10 +262,9 @@ struct JobAccumulators {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobAccumulatorsInfo";
   static constexpr auto fields() {
     using M = JobAccumulators;
-    return std::tuple{
-        field("job-accumulators", &M::job_accumulators),
-        field("user-task-accumulators", &M::user_task_accumulators),
-        field("serialized-user-task-accumulators", &M::serialized_user_task_accumulators)};
+    return std::tuple{field("job-accumulators", &M::job_accumulators),
+                      field("user-task-accumulators", &M::user_task_accumulators),
+                      field("serialized-user-task-accumulators", &M::serialized_user_task_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobAccumulators>);
@@ -281,13 +274,11 @@ struct ExecutionException {
   std::string task;
   std::string location;
   std::int64_t timestamp = 0;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobExceptionsInfo:ExecutionExceptionInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfo:ExecutionExceptionInfo";
   static constexpr auto fields() {
     using M = ExecutionException;
     return std::tuple{field("exception", &M::exception).in(kV1), field("task", &M::task).in(kV1),
-                      field("location", &M::location).in(kV1),
-                      field("timestamp", &M::timestamp).in(kV1)};
+                      field("location", &M::location).in(kV1), field("timestamp", &M::timestamp).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExecutionException>);
@@ -300,17 +291,14 @@ struct ConcurrentException {
   std::optional<std::string> task_name;
   std::optional<std::string> endpoint;
   std::optional<std::string> task_manager_id;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobExceptionsInfoWithHistory:ExceptionInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfoWithHistory:ExceptionInfo";
   static constexpr auto fields() {
     using M = ConcurrentException;
-    return std::tuple{field("exceptionName", &M::exception_name).in(kV2),
-                      field("stacktrace", &M::stacktrace).in(kV2),
-                      field("timestamp", &M::timestamp).in(kV2),
-                      field("failureLabels", &M::failure_labels).in(kV2),
-                      field("taskName", &M::task_name).in(kV2),
-                      field("endpoint", &M::endpoint).in(kV2),
-                      field("taskManagerId", &M::task_manager_id).in(kV2)};
+    return std::tuple{
+        field("exceptionName", &M::exception_name).in(kV2), field("stacktrace", &M::stacktrace).in(kV2),
+        field("timestamp", &M::timestamp).in(kV2),          field("failureLabels", &M::failure_labels).in(kV2),
+        field("taskName", &M::task_name).in(kV2),           field("endpoint", &M::endpoint).in(kV2),
+        field("taskManagerId", &M::task_manager_id).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ConcurrentException>);
@@ -324,8 +312,7 @@ struct RootException {
   std::optional<std::string> endpoint;
   std::optional<std::string> task_manager_id;
   std::vector<ConcurrentException> concurrent_exceptions;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobExceptionsInfoWithHistory:RootExceptionInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfoWithHistory:RootExceptionInfo";
   static constexpr auto fields() {
     using M = RootException;
     return std::tuple{field("exceptionName", &M::exception_name).in(kV2),
@@ -343,12 +330,10 @@ static_assert(wire::EveryMemberHasARow<RootException>);
 struct JobExceptionHistory {
   std::vector<RootException> entries;
   bool truncated = false;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobExceptionsInfoWithHistory:JobExceptionHistory";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfoWithHistory:JobExceptionHistory";
   static constexpr auto fields() {
     using M = JobExceptionHistory;
-    return std::tuple{field("entries", &M::entries).in(kV2),
-                      field("truncated", &M::truncated).in(kV2)};
+    return std::tuple{field("entries", &M::entries).in(kV2), field("truncated", &M::truncated).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobExceptionHistory>);
@@ -365,8 +350,7 @@ struct JobExceptions {
     using M = JobExceptions;
     return std::tuple{field("root-exception", &M::root_exception).in(kV1).nullable(),
                       field("timestamp", &M::timestamp).in(kV1).nullable(),
-                      field("all-exceptions", &M::all_exceptions).in(kV1),
-                      field("truncated", &M::truncated).in(kV1),
+                      field("all-exceptions", &M::all_exceptions).in(kV1), field("truncated", &M::truncated).in(kV1),
                       field("exceptionHistory", &M::exception_history).in(kV2)};
   }
 };
@@ -387,9 +371,9 @@ struct CoordinationRequest {
   static constexpr std::string_view kUrn = "runtime:rest:messages:ClientCoordinationRequestBody";
   static constexpr bool kNeedsAll = true;
   static constexpr auto fields() {
-    return std::tuple{field("serializedCoordinationRequest", &CoordinationRequest::request,
-                            "What Java wrote, as base64.")
-                          .in(kUnlisted)};
+    return std::tuple{
+        field("serializedCoordinationRequest", &CoordinationRequest::request, "What Java wrote, as base64.")
+            .in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CoordinationRequest>);
@@ -398,8 +382,7 @@ struct CoordinationAnswer {
   std::string result;
   static constexpr std::string_view kUrn = "runtime:rest:messages:ClientCoordinationResponseBody";
   static constexpr auto fields() {
-    return std::tuple{
-        field("serializedCoordinationResult", &CoordinationAnswer::result).in(kUnlisted)};
+    return std::tuple{field("serializedCoordinationResult", &CoordinationAnswer::result).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CoordinationAnswer>);
@@ -418,12 +401,10 @@ static_assert(wire::EveryMemberHasARow<ClientHeartbeat>);
 struct ParallelismBounds {
   std::optional<std::int64_t> lower_bound;
   std::optional<std::int64_t> upper_bound;
-  static constexpr std::string_view kUrn =
-      "runtime:jobgraph:JobVertexResourceRequirements:Parallelism";
+  static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements:Parallelism";
   static constexpr auto fields() {
     using M = ParallelismBounds;
-    return std::tuple{field("lowerBound", &M::lower_bound).in(kV2),
-                      field("upperBound", &M::upper_bound).in(kV2)};
+    return std::tuple{field("lowerBound", &M::lower_bound).in(kV2), field("upperBound", &M::upper_bound).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ParallelismBounds>);
@@ -441,12 +422,10 @@ static_assert(wire::EveryMemberHasARow<VertexResourceRequirements>);
 struct CachedFile {
   std::string entry_name;
   std::string file_name;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:JobSubmitRequestBody:DistributedCacheFile";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitRequestBody:DistributedCacheFile";
   static constexpr auto fields() {
     using M = CachedFile;
-    return std::tuple{field("entryName", &M::entry_name).in(kV1),
-                      field("fileName", &M::file_name).in(kV1)};
+    return std::tuple{field("entryName", &M::entry_name).in(kV1), field("fileName", &M::file_name).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CachedFile>);
@@ -471,9 +450,7 @@ static_assert(wire::EveryMemberHasARow<JobSubmission>);
 struct JobSubmissionAnswer {
   std::string job_url;
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitResponseBody";
-  static constexpr auto fields() {
-    return std::tuple{field("jobUrl", &JobSubmissionAnswer::job_url).in(kV1)};
-  }
+  static constexpr auto fields() { return std::tuple{field("jobUrl", &JobSubmissionAnswer::job_url).in(kV1)}; }
 };
 static_assert(wire::EveryMemberHasARow<JobSubmissionAnswer>);
 
@@ -508,8 +485,7 @@ static_assert(wire::EveryMemberHasARow<ExecutionResult>);
 struct JobExecutionResult {
   QueueStatus status;
   std::optional<ExecutionResult> result;  // absent while the job runs
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:JobExecutionResultResponseBody";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobExecutionResultResponseBody";
   static constexpr auto fields() {
     using M = JobExecutionResult;
     return std::tuple{field("status", &M::status), field("job-execution-result", &M::result)};
@@ -526,10 +502,8 @@ struct ExecutionConfig {
   static constexpr auto fields() {
     using M = ExecutionConfig;
     return std::tuple{field("execution-mode", &M::execution_mode).in(kUnlisted),
-                      field("restart-strategy", &M::restart_strategy),
-                      field("job-parallelism", &M::job_parallelism),
-                      field("object-reuse-mode", &M::object_reuse_mode),
-                      field("user-config", &M::user_config)};
+                      field("restart-strategy", &M::restart_strategy), field("job-parallelism", &M::job_parallelism),
+                      field("object-reuse-mode", &M::object_reuse_mode), field("user-config", &M::user_config)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExecutionConfig>);
@@ -540,8 +514,7 @@ struct JobConfig {
   ExecutionConfig execution_config;
   static constexpr auto fields() {
     using M = JobConfig;
-    return std::tuple{field("jid", &M::jid), field("name", &M::name),
-                      field("execution-config", &M::execution_config)};
+    return std::tuple{field("jid", &M::jid), field("name", &M::name), field("execution-config", &M::execution_config)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobConfig>);

@@ -1,4 +1,5 @@
-// Messages of savepoints, stops, triggered checkpoints, disposals and resource requirements. Rows in the order of the wire.
+// Messages of savepoints, stops, triggered checkpoints, disposals and resource requirements. Rows in the order of the
+// wire.
 #pragma once
 
 #include <optional>
@@ -16,8 +17,7 @@ struct SavepointTrigger {
   std::optional<OneOf<kSavepointFormats>> format;
   std::string target;
   std::optional<TriggerId> trigger;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:savepoints:SavepointTriggerRequestBody";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:SavepointTriggerRequestBody";
   static constexpr auto fields() {
     using M = SavepointTrigger;
     return std::tuple{
@@ -25,8 +25,7 @@ struct SavepointTrigger {
         field("formatType", &M::format, "CANONICAL (the default) or NATIVE.").in(kV2),
         field("target-directory", &M::target,
               "Where the savepoint's directory is made; the configured place when left out."),
-        field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.")
-            .in(kV2)};
+        field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.").in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SavepointTrigger>);
@@ -36,18 +35,15 @@ struct StopTrigger {
   std::optional<OneOf<kSavepointFormats>> format;
   std::string target;
   std::optional<TriggerId> trigger;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:savepoints:stop:StopWithSavepointRequestBody";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:stop:StopWithSavepointRequestBody";
   static constexpr auto fields() {
     using M = StopTrigger;
     return std::tuple{
-        field("drain", &M::drain,
-              "End as if all input had ended: windows fire. Not for a job that is to be resumed."),
+        field("drain", &M::drain, "End as if all input had ended: windows fire. Not for a job that is to be resumed."),
         field("formatType", &M::format, "CANONICAL (the default) or NATIVE.").in(kV2),
         field("targetDirectory", &M::target,
               "Where the savepoint's directory is made; the configured place when left out."),
-        field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.")
-            .in(kV2)};
+        field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.").in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StopTrigger>);
@@ -55,21 +51,18 @@ static_assert(wire::EveryMemberHasARow<StopTrigger>);
 struct CheckpointTrigger {
   std::optional<OneOf<kCheckpointChoices>> type;
   std::optional<TriggerId> trigger;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:checkpoints:CheckpointTriggerRequestBody";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointTriggerRequestBody";
   static constexpr auto fields() {
     using M = CheckpointTrigger;
-    return std::tuple{
-        field("checkpointType", &M::type, "CONFIGURED (the default), FULL or INCREMENTAL."),
-        field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.")};
+    return std::tuple{field("checkpointType", &M::type, "CONFIGURED (the default), FULL or INCREMENTAL."),
+                      field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.")};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointTrigger>);
 
 struct DisposalTrigger {
   std::optional<std::string> path;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:savepoints:SavepointDisposalRequest";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:SavepointDisposalRequest";
   static constexpr auto fields() {
     return std::tuple{field("savepoint-path", &DisposalTrigger::path, "Directory of the savepoint.")};
   }
@@ -102,12 +95,10 @@ static_assert(wire::EveryMemberHasARow<CheckpointInfo>);
 struct VertexParallelism {
   std::int64_t lower = 0;
   std::int64_t upper = 0;
-  static constexpr std::string_view kUrn =
-      "runtime:jobgraph:JobVertexResourceRequirements:Parallelism";
+  static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements:Parallelism";
   static constexpr auto fields() {
     return std::tuple{field("lowerBound", &VertexParallelism::lower, "At least so wide; -1: 1."),
-                      field("upperBound", &VertexParallelism::upper,
-                            "At most so wide; -1: the vertex's maximum.")};
+                      field("upperBound", &VertexParallelism::upper, "At most so wide; -1: the vertex's maximum.")};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexParallelism>);
@@ -115,9 +106,7 @@ static_assert(wire::EveryMemberHasARow<VertexParallelism>);
 struct VertexRequirements {
   VertexParallelism parallelism;
   static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements";
-  static constexpr auto fields() {
-    return std::tuple{field("parallelism", &VertexRequirements::parallelism)};
-  }
+  static constexpr auto fields() { return std::tuple{field("parallelism", &VertexRequirements::parallelism)}; }
 };
 static_assert(wire::EveryMemberHasARow<VertexRequirements>);
 

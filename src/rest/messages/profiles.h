@@ -18,8 +18,7 @@ struct ProfilingRequest {
   static constexpr bool kNeedsAll = true;
   static constexpr auto fields() {
     using M = ProfilingRequest;
-    return std::tuple{field("mode", &M::mode).in(kUnlisted),
-                      field("duration", &M::duration).in(kUnlisted)};
+    return std::tuple{field("mode", &M::mode).in(kUnlisted), field("duration", &M::duration).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProfilingRequest>);

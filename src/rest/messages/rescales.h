@@ -129,8 +129,7 @@ struct LatestRescales {
   std::optional<RescaleDetails> ignored;
   static constexpr auto fields() {
     using M = LatestRescales;
-    return std::tuple{field("completed", &M::completed).nullable(),
-                      field("failed", &M::failed).nullable(),
+    return std::tuple{field("completed", &M::completed).nullable(), field("failed", &M::failed).nullable(),
                       field("ignored", &M::ignored).nullable()};
   }
 };
@@ -154,8 +153,7 @@ struct RescalesSummary {
   StatsSummary failed;
   static constexpr auto fields() {
     using M = RescalesSummary;
-    return std::tuple{field("rescalesCounts", &M::counts),
-                      field("rescalesDurationStatsInMillis", &M::all),
+    return std::tuple{field("rescalesCounts", &M::counts), field("rescalesDurationStatsInMillis", &M::all),
                       field("completedRescalesDurationStatsInMillis", &M::completed),
                       field("ignoredRescalesDurationStatsInMillis", &M::ignored),
                       field("failedRescalesDurationStatsInMillis", &M::failed)};
@@ -179,13 +177,11 @@ struct RescalesConfig {
         field("rescaleHistoryMax", &M::rescale_history_max),
         field("schedulerExecutionMode", &M::scheduler_execution_mode).nullable(),
         field("submissionResourceWaitTimeoutInMillis", &M::submission_resource_wait_timeout),
-        field("submissionResourceStabilizationTimeoutInMillis",
-              &M::submission_resource_stabilization_timeout),
-        field("slotIdleTimeoutInMillis", &M::slot_idle_timeout,
-              "0: slots that are not needed are given back at once."),
+        field("submissionResourceStabilizationTimeoutInMillis", &M::submission_resource_stabilization_timeout),
+        field("slotIdleTimeoutInMillis", &M::slot_idle_timeout, "0: slots that are not needed are given back at once."),
         field("executingCooldownTimeoutInMillis", &M::executing_cooldown_timeout),
-        field("executingResourceStabilizationTimeoutInMillis",
-              &M::executing_resource_stabilization_timeout, "0: slots that come are used at once."),
+        field("executingResourceStabilizationTimeoutInMillis", &M::executing_resource_stabilization_timeout,
+              "0: slots that come are used at once."),
         field("maximumDelayForTriggeringRescaleInMillis", &M::maximum_delay_for_triggering_rescale,
               "0: a rescaling triggers its own checkpoint."),
         field("rescaleOnFailedCheckpointCount", &M::rescale_on_failed_checkpoint_count,

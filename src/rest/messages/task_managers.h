@@ -19,9 +19,8 @@ struct HardwareDescription {
   static constexpr std::string_view kUrn = "runtime:instance:HardwareDescription";
   static constexpr auto fields() {
     using M = HardwareDescription;
-    return std::tuple{
-        field("cpuCores", &M::cpu_cores), field("physicalMemory", &M::physical_memory),
-        field("freeMemory", &M::free_memory), field("managedMemory", &M::managed_memory)};
+    return std::tuple{field("cpuCores", &M::cpu_cores), field("physicalMemory", &M::physical_memory),
+                      field("freeMemory", &M::free_memory), field("managedMemory", &M::managed_memory)};
   }
 };
 static_assert(wire::EveryMemberHasARow<HardwareDescription>);
@@ -166,33 +165,30 @@ struct TaskManagerMetrics {
   std::int64_t netty_shuffle_memory_used = 0;
   std::int64_t netty_shuffle_memory_total = 0;
   std::vector<GarbageCollectorInfo> garbage_collectors;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:taskmanager:TaskManagerMetricsInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:TaskManagerMetricsInfo";
   static constexpr auto fields() {
     using M = TaskManagerMetrics;
-    return std::tuple{
-        field("heapUsed", &M::heap_used),
-        field("heapCommitted", &M::heap_committed),
-        field("heapMax", &M::heap_max),
-        field("nonHeapUsed", &M::non_heap_used),
-        field("nonHeapCommitted", &M::non_heap_committed),
-        field("nonHeapMax", &M::non_heap_max),
-        field("directCount", &M::direct_count),
-        field("directUsed", &M::direct_used),
-        field("directMax", &M::direct_max),
-        field("mappedCount", &M::mapped_count),
-        field("mappedUsed", &M::mapped_used),
-        field("mappedMax", &M::mapped_max),
-        field("memorySegmentsAvailable", &M::memory_segments_available).in(kV1),
-        field("memorySegmentsTotal", &M::memory_segments_total).in(kV1),
-        field("nettyShuffleMemorySegmentsAvailable", &M::netty_shuffle_memory_segments_available)
-            .in(kV2),
-        field("nettyShuffleMemorySegmentsUsed", &M::netty_shuffle_memory_segments_used).in(kV2),
-        field("nettyShuffleMemorySegmentsTotal", &M::netty_shuffle_memory_segments_total).in(kV2),
-        field("nettyShuffleMemoryAvailable", &M::netty_shuffle_memory_available).in(kV2),
-        field("nettyShuffleMemoryUsed", &M::netty_shuffle_memory_used).in(kV2),
-        field("nettyShuffleMemoryTotal", &M::netty_shuffle_memory_total).in(kV2),
-        field("garbageCollectors", &M::garbage_collectors)};
+    return std::tuple{field("heapUsed", &M::heap_used),
+                      field("heapCommitted", &M::heap_committed),
+                      field("heapMax", &M::heap_max),
+                      field("nonHeapUsed", &M::non_heap_used),
+                      field("nonHeapCommitted", &M::non_heap_committed),
+                      field("nonHeapMax", &M::non_heap_max),
+                      field("directCount", &M::direct_count),
+                      field("directUsed", &M::direct_used),
+                      field("directMax", &M::direct_max),
+                      field("mappedCount", &M::mapped_count),
+                      field("mappedUsed", &M::mapped_used),
+                      field("mappedMax", &M::mapped_max),
+                      field("memorySegmentsAvailable", &M::memory_segments_available).in(kV1),
+                      field("memorySegmentsTotal", &M::memory_segments_total).in(kV1),
+                      field("nettyShuffleMemorySegmentsAvailable", &M::netty_shuffle_memory_segments_available).in(kV2),
+                      field("nettyShuffleMemorySegmentsUsed", &M::netty_shuffle_memory_segments_used).in(kV2),
+                      field("nettyShuffleMemorySegmentsTotal", &M::netty_shuffle_memory_segments_total).in(kV2),
+                      field("nettyShuffleMemoryAvailable", &M::netty_shuffle_memory_available).in(kV2),
+                      field("nettyShuffleMemoryUsed", &M::netty_shuffle_memory_used).in(kV2),
+                      field("nettyShuffleMemoryTotal", &M::netty_shuffle_memory_total).in(kV2),
+                      field("garbageCollectors", &M::garbage_collectors)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskManagerMetrics>);
@@ -213,8 +209,7 @@ struct TaskManagerDetails {
   std::vector<SlotInfo> allocated_slots;
   TaskManagerMetrics metrics;
   std::optional<bool> blocked;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:taskmanager:TaskManagerDetailsInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:TaskManagerDetailsInfo";
   static constexpr auto fields() {
     using M = TaskManagerDetails;
     return std::tuple{field("id", &M::id),

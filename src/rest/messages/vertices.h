@@ -18,8 +18,7 @@ struct AggregatedTaskDetails {
   static constexpr std::string_view kUrn = "runtime:rest:messages:AggregatedTaskDetailsInfo";
   static constexpr auto fields() {
     using M = AggregatedTaskDetails;
-    return std::tuple{field("metrics", &M::metrics).in(kV2),
-                      field("status-duration", &M::status_duration).in(kV2)};
+    return std::tuple{field("metrics", &M::metrics).in(kV2), field("status-duration", &M::status_duration).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AggregatedTaskDetails>);
@@ -38,8 +37,7 @@ struct SubtaskAttempt {
   Map<std::int64_t> status_duration;
   std::optional<std::vector<SubtaskAttempt>> other_concurrent_attempts;
   std::int64_t start_time_twin = 0;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:SubtaskExecutionAttemptDetailsInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:SubtaskExecutionAttemptDetailsInfo";
   static constexpr auto fields() {
     using M = SubtaskAttempt;
     return std::tuple{field("subtask", &M::subtask),
@@ -114,9 +112,8 @@ struct SubtaskAccumulators {
       "runtime:rest:messages:job:SubtasksAllAccumulatorsInfo:SubtaskAccumulatorsInfo";
   static constexpr auto fields() {
     using M = SubtaskAccumulators;
-    return std::tuple{field("subtask", &M::subtask), field("attempt", &M::attempt),
-                      field("host", &M::host).in(kV1), field("endpoint", &M::endpoint).in(kV2),
-                      field("user-accumulators", &M::user_accumulators)};
+    return std::tuple{field("subtask", &M::subtask), field("attempt", &M::attempt), field("host", &M::host).in(kV1),
+                      field("endpoint", &M::endpoint).in(kV2), field("user-accumulators", &M::user_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskAccumulators>);
@@ -128,8 +125,7 @@ struct AllSubtaskAccumulators {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:SubtasksAllAccumulatorsInfo";
   static constexpr auto fields() {
     using M = AllSubtaskAccumulators;
-    return std::tuple{field("id", &M::id), field("parallelism", &M::parallelism),
-                      field("subtasks", &M::subtasks)};
+    return std::tuple{field("id", &M::id), field("parallelism", &M::parallelism), field("subtasks", &M::subtasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AllSubtaskAccumulators>);
@@ -139,12 +135,11 @@ struct AttemptAccumulators {
   std::int64_t attempt = 0;
   std::string id;
   std::vector<UserAccumulator> user_accumulators;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:job:SubtaskExecutionAttemptAccumulatorsInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:job:SubtaskExecutionAttemptAccumulatorsInfo";
   static constexpr auto fields() {
     using M = AttemptAccumulators;
-    return std::tuple{field("subtask", &M::subtask), field("attempt", &M::attempt),
-                      field("id", &M::id), field("user-accumulators", &M::user_accumulators)};
+    return std::tuple{field("subtask", &M::subtask), field("attempt", &M::attempt), field("id", &M::id),
+                      field("user-accumulators", &M::user_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AttemptAccumulators>);
@@ -155,8 +150,7 @@ struct SubtaskTime {
   std::string endpoint;
   std::int64_t duration = 0;
   Map<std::int64_t> timestamps;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:SubtasksTimesInfo:SubtaskTimeInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:SubtasksTimesInfo:SubtaskTimeInfo";
   static constexpr auto fields() {
     using M = SubtaskTime;
     return std::tuple{field("subtask", &M::subtask), field("host", &M::host).in(kV1),
@@ -191,8 +185,7 @@ struct VertexTaskManager {
   Map<std::int64_t> status_counts;
   std::string taskmanager_id;
   AggregatedTaskDetails aggregated;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobVertexTaskManagersInfo:TaskManagersInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexTaskManagersInfo:TaskManagersInfo";
   static constexpr auto fields() {
     using M = VertexTaskManager;
     return std::tuple{field("host", &M::host).in(kV1),
@@ -232,8 +225,7 @@ struct SubtaskBackPressure {
   OneOf<kPressureLevels> backpressure_level_twin;
   std::optional<std::int64_t> attempt_number;
   std::optional<std::vector<SubtaskBackPressure>> other_concurrent_attempts;
-  static constexpr std::string_view kUrn =
-      "runtime:rest:messages:JobVertexBackPressureInfo:SubtaskBackPressureInfo";
+  static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexBackPressureInfo:SubtaskBackPressureInfo";
   static constexpr auto fields() {
     using M = SubtaskBackPressure;
     return std::tuple{field("subtask", &M::subtask),
@@ -257,8 +249,7 @@ struct VertexBackPressure {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexBackPressureInfo";
   static constexpr auto fields() {
     using M = VertexBackPressure;
-    return std::tuple{field("status", &M::status),
-                      field("backpressureLevel", &M::backpressure_level).in(kV2),
+    return std::tuple{field("status", &M::status), field("backpressureLevel", &M::backpressure_level).in(kV2),
                       field("end-timestamp", &M::end_timestamp), field("subtasks", &M::subtasks),
                       field("backpressure-level", &M::backpressure_level_twin)};
   }
@@ -284,8 +275,7 @@ struct VertexFlameGraph {
   static constexpr std::string_view kUrn = "runtime:webmonitor:threadinfo:VertexFlameGraph";
   static constexpr auto fields() {
     using M = VertexFlameGraph;
-    return std::tuple{field("endTimestamp", &M::end_timestamp).in(kV2),
-                      field("data", &M::data).in(kV2)};
+    return std::tuple{field("endTimestamp", &M::end_timestamp).in(kV2), field("data", &M::data).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexFlameGraph>);

@@ -211,7 +211,8 @@ Result<T> decode(std::string_view bytes) {
   Reader in(bytes);
   T value{};
   decode_value(in, value);
-  if (!in.ok() || in.left() != 0) return fail(Code::kCorrupt, "A message cannot be decoded: it is damaged or of another version");
+  if (!in.ok() || in.left() != 0)
+    return fail(Code::kCorrupt, "A message cannot be decoded: it is damaged or of another version");
   return value;
 }
 

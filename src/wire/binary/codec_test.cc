@@ -53,7 +53,8 @@ TEST(BinaryCodec, RefusesWhatIsCutOrTooLong) {
 
 TEST(BinaryCodec, AShapeSaysWhatTheBytesDependOn) {
   EXPECT_EQ(shape_of<Tree>(),
-            "{id id;children [^0];leaves map(text:{name text;number i64;});weight ?f64;either <{name text;number i64;}|bool|>;}");
+            "{id id;children [^0];leaves map(text:{name text;number i64;});weight ?f64;either <{name text;number "
+            "i64;}|bool|>;}");
   EXPECT_EQ((shape_of<std::vector<std::pair<std::uint8_t, Code>>>()), "[(u8,i32)]");
 }
 

@@ -1,5 +1,5 @@
-// Shape: what the binary codec makes of a type, as text: two types of one shape are read by each other's bytes. For tests
-// that pin the shape of stored documents to the number of their format. Threading: values.
+// Shape: what the binary codec makes of a type, as text: two types of one shape are read by each other's bytes. For
+// tests that pin the shape of stored documents to the number of their format. Threading: values.
 #pragma once
 
 #include <algorithm>

@@ -31,13 +31,27 @@ void print_text(std::string& out, std::string_view text) {
       continue;
     }
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
@@ -60,15 +74,22 @@ Json convert(const simdjson::dom::element& element, int depth) {
     }
     case element_type::OBJECT: {
       Json::Object out;
-      for (const auto& child : simdjson::dom::object(element)) out.emplace_back(std::string(child.key), convert(child.value, depth + 1));
+      for (const auto& child : simdjson::dom::object(element))
+        out.emplace_back(std::string(child.key), convert(child.value, depth + 1));
       return Json(std::move(out));
     }
-    case element_type::INT64: return Json(std::int64_t(element));
-    case element_type::UINT64: return Json(static_cast<double>(std::uint64_t(element)));
-    case element_type::DOUBLE: return Json(double(element));
-    case element_type::STRING: return Json(std::string_view(element));
-    case element_type::BOOL: return Json(bool(element));
-    case element_type::NULL_VALUE: return {};
+    case element_type::INT64:
+      return Json(std::int64_t(element));
+    case element_type::UINT64:
+      return Json(static_cast<double>(std::uint64_t(element)));
+    case element_type::DOUBLE:
+      return Json(double(element));
+    case element_type::STRING:
+      return Json(std::string_view(element));
+    case element_type::BOOL:
+      return Json(bool(element));
+    case element_type::NULL_VALUE:
+      return {};
   }
   return {};
 }

@@ -23,21 +23,21 @@ class Json {
   using Array = std::vector<Json>;
   using Object = std::vector<std::pair<std::string, Json>>;
 
-  Json() = default;  // null
-  Json(std::nullptr_t) {}                                       // NOLINT(google-explicit-constructor)
-  Json(bool value) : value_(value) {}                           // NOLINT
-  Json(int value) : value_(std::int64_t{value}) {}              // NOLINT
-  Json(unsigned value) : value_(std::int64_t{value}) {}         // NOLINT
-  Json(std::int64_t value) : value_(value) {}                   // NOLINT
+  Json() = default;                                                        // null
+  Json(std::nullptr_t) {}                                                  // NOLINT(google-explicit-constructor)
+  Json(bool value) : value_(value) {}                                      // NOLINT
+  Json(int value) : value_(std::int64_t{value}) {}                         // NOLINT
+  Json(unsigned value) : value_(std::int64_t{value}) {}                    // NOLINT
+  Json(std::int64_t value) : value_(value) {}                              // NOLINT
   Json(std::uint64_t value) : value_(static_cast<std::int64_t>(value)) {}  // NOLINT
-  Json(double value) : value_(value) {}                         // NOLINT
-  Json(const char* value) : value_(std::string(value)) {}       // NOLINT
-  Json(std::string value) : value_(std::move(value)) {}         // NOLINT
-  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT
-  Json(Array value) : value_(std::move(value)) {}               // NOLINT
-  Json(Object value) : value_(std::move(value)) {}              // NOLINT
+  Json(double value) : value_(value) {}                                    // NOLINT
+  Json(const char* value) : value_(std::string(value)) {}                  // NOLINT
+  Json(std::string value) : value_(std::move(value)) {}                    // NOLINT
+  Json(std::string_view value) : value_(std::string(value)) {}             // NOLINT
+  Json(Array value) : value_(std::move(value)) {}                          // NOLINT
+  Json(Object value) : value_(std::move(value)) {}                         // NOLINT
   template <typename Tag>
-  Json(const Id<Tag>& id) : value_(id.to_string()) {}           // NOLINT
+  Json(const Id<Tag>& id) : value_(id.to_string()) {}  // NOLINT
 
   static Json object(Object entries = {}) { return Json(std::move(entries)); }
   static Json array(Array elements = {}) { return Json(std::move(elements)); }
@@ -57,9 +57,9 @@ class Json {
   const Json& operator[](std::string_view key) const;
   // Text of a string, number or boolean; nullopt for the rest.
   std::optional<std::string> text() const;
-  std::optional<std::int64_t> whole() const;   // also from text
+  std::optional<std::int64_t> whole() const;  // also from text
   std::optional<double> real() const;
-  std::optional<bool> boolean() const;         // also 1 and "true"
+  std::optional<bool> boolean() const;  // also 1 and "true"
 
   std::string to_string() const;
   // FAILS WITH: kInvalidArgument.

@@ -25,7 +25,11 @@ TEST(Json, ReadsLeniently) {
 }
 
 TEST(Json, WritesUtf8WhateverTheTextHolds) {
-  EXPECT_EQ(Json("a\xff" "b").to_string(), "\"a\xEF\xBF\xBD" "b\"");
+  EXPECT_EQ(Json("a\xff"
+                 "b")
+                .to_string(),
+            "\"a\xEF\xBF\xBD"
+            "b\"");
   EXPECT_EQ(Json("gr\xC3\xBC\xC3\x9F").to_string(), "\"gr\xC3\xBC\xC3\x9F\"");
   EXPECT_EQ(Json("a\n\"\x01").to_string(), "\"a\\n\\\"\\u0001\"");
 }

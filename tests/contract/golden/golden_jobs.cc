@@ -39,9 +39,8 @@ struct Fail : drey::Process<Row, Row> {
   drey::DoubleCounter sum{"sum"};
   std::int64_t every = 0, slow_ms = 0, rows = 0;
   void process(const Row& row, Context&, Out& out) {
-    if (slow_ms > 0)
-      ::poll(nullptr, 0,
-             static_cast<int>(slow_ms));  // user code that blocks, as the recorded one did
+    if (slow_ms > 0) ::poll(nullptr, 0,
+                            static_cast<int>(slow_ms));  // user code that blocks, as the recorded one did
     if (every > 0 && ++rows % every == 0)
       throw std::runtime_error("planned failure at record " + std::to_string(row.n));
     passed.add(1);
@@ -51,24 +50,18 @@ struct Fail : drey::Process<Row, Row> {
 };
 
 auto numbers(std::int64_t rows, std::int64_t keys, double rate) {
-  return drey::generator<Row>(rows,
-                              [keys](std::int64_t i) {
-                                return Row{i, i % keys, {i}};
-                              })
-      .rate(rate);
+  return drey::generator<Row>(rows, [keys](std::int64_t i) { return Row{i, i % keys, {i}}; }).rate(rate);
 }
 
 void restart(drey::Environment& env, const std::string& kind, int attempts, std::int64_t delay) {
   if (kind == "none") env.restart(drey::no_restart());
-  if (kind == "fixed-delay")
-    env.restart(drey::fixed_delay(attempts, std::chrono::milliseconds(delay)));
+  if (kind == "fixed-delay") env.restart(drey::fixed_delay(attempts, std::chrono::milliseconds(delay)));
 }
 
 void of_two(drey::Environment& env, drey::ProgramArgs& args) {
   if (args.has("throw-in-main")) throw std::runtime_error("boom in main");
   if (args.has("no-job")) return;
-  restart(env, args.get("restart", "none"), args.get<int>("attempts", 2),
-          args.get<std::int64_t>("delay", 1000));
+  restart(env, args.get("restart", "none"), args.get<int>("attempts", 2), args.get<std::int64_t>("delay", 1000));
   if (args.has("p")) env.parallelism(args.get<int>("p"));
   if (const auto interval = args.get<std::int64_t>("checkpoint", 0); interval > 0) {
     env.checkpointing(std::chrono::milliseconds(interval));
@@ -139,13 +132,11 @@ void of_old(drey::Environment& env, drey::ProgramArgs& args) {
   if (mode == "throw") throw std::runtime_error("planned failure in main");
   if (mode == "nojob") return;
   const int restarts = args.get<int>("restarts", 0);
-  restart(env, restarts > 0 ? "fixed-delay" : "none", restarts,
-          args.get<std::int64_t>("delay", 1000) / 10);
+  restart(env, restarts > 0 ? "fixed-delay" : "none", restarts, args.get<std::int64_t>("delay", 1000) / 10);
   if (const auto interval = args.get<std::int64_t>("cp", 2000); interval > 0) {
     env.checkpointing(std::chrono::milliseconds(args.has("failAt") ? interval / 20 : interval));
     if (args.has("retain"))
-      env.set("execution.checkpointing.externalized-checkpoint-retention",
-              "RETAIN_ON_CANCELLATION");
+      env.set("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
   }
   env.name(args.get("name", "golden"));
   const auto sleep_ms = args.get<std::int64_t>("sleep", 10);
@@ -155,8 +146,7 @@ void of_old(drey::Environment& env, drey::ProgramArgs& args) {
   // Flink's job blocked in its snapshot or its sink. Here user code that blocks holds up the
   // barrier, and what is upstream, just the same.
   if (args.has("snap") || args.has("sink")) totals.block_ms = 1000;
-  env.from(numbers(args.get<std::int64_t>("max", -1), 3,
-                   sleep_ms > 0 ? 2'000 / static_cast<double>(sleep_ms) : 5000))
+  env.from(numbers(args.get<std::int64_t>("max", -1), 3, sleep_ms > 0 ? 2'000 / static_cast<double>(sleep_ms) : 5000))
       .name("my src")
       .uid("src")
       .watermarks(drey::monotonous(&Row::time))

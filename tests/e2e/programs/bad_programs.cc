@@ -47,7 +47,9 @@ DREY_JOB("eats", env, args) {
   for (;;) eaten.emplace_back(std::size_t{64} << 20, 'x');
 }
 
-DREY_JOB("nosink", env, args) { rows(env).map([](Row r) { return r; }); }
+DREY_JOB("nosink", env, args) {
+  rows(env).map([](Row r) { return r; });
+}
 
 DREY_JOB("twins", env, args) {
   rows(env).map([](Row r) { return r; }).uid("same").map([](Row r) { return r; }).uid("same").to(drey::discard());
@@ -113,5 +115,9 @@ struct Hoard : drey::Process<Row, Row> {
   }
 };
 DREY_JOB("hoards", env, args) {
-  env.from(drey::generator<Row>(50'000'000, [](std::int64_t i) { return Row{i}; })).key_by(&Row::n).process(Hoard{}).name("hoard").to(drey::discard());
+  env.from(drey::generator<Row>(50'000'000, [](std::int64_t i) { return Row{i}; }))
+      .key_by(&Row::n)
+      .process(Hoard{})
+      .name("hoard")
+      .to(drey::discard());
 }

@@ -1,4 +1,5 @@
-// A program on the C interface alone, for tests/e2e: what the typed layer cannot express. MODULE_ABI is the version it claims.
+// A program on the C interface alone, for tests/e2e: what the typed layer cannot express. MODULE_ABI is the version it
+// claims.
 #include <drey/abi.h>
 
 #ifndef MODULE_ABI
