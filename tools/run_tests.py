@@ -24,8 +24,6 @@ PROGRAM_SECONDS = 900
 LONG = ["asan/api_engine_test", "savepoint_test.py", "flights_test.py", "asan/sim_test", "rescale_test.py", "golden_test.py", "tsan/runtime_test",
         "release/sim_test", "clang/sim_test", "house_test.py", "tsan/net_test", "asan/state_test", "bad_disk_test.py", "operation_test.py",
         "asan/connectors_test", "bad_input_test.py", "rest_test.py", "attack_test.py"]
-# Scripts that run when nothing else does, with the reason.
-ALONE = {}
 # Programs compute, scripts mostly wait: one more at a time than there are cores.
 WORKERS = (os.cpu_count() or 1) + 1
 
@@ -124,12 +122,11 @@ def main():
         begin = time.monotonic()
         return run(*arguments), begin
 
-    for together, workers in (([w for w in work if w[0] not in ALONE], WORKERS), ([w for w in work if w[0] in ALONE], 1)):
-        with concurrent.futures.ThreadPoolExecutor(max_workers=workers) as pool:
-            started = {pool.submit(timed, *rest): name for name, *rest in together}
-            for done in concurrent.futures.as_completed(started):
-                outcome, begin = done.result()
-                take(started[done], outcome, begin)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        started = {pool.submit(timed, *rest): name for name, *rest in work}
+        for done in concurrent.futures.as_completed(started):
+            outcome, begin = done.result()
+            take(started[done], outcome, begin)
     for name in total.failed:
         print(f"FAILED {name}")
     if total.passed == 0 and not total.failed:
