@@ -2,8 +2,8 @@
 // component, what it means.
 //
 //   constexpr Row<TaskView> kRows[] = {
-//       {"numRecordsIn", [](const TaskView& v) -> Number { return v.records_in; }, "Rows that came
-//       in.", kPerSecond}, ...
+//       {"numRecordsIn", [](const TaskView& v) -> Number { return v.records_in; }, "Rows that came in."},
+//   };
 //
 // Threading: constants.
 #pragma once
