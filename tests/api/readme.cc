@@ -1,4 +1,5 @@
 // The programs of README.md, as they stand there.
+// clang-format off
 #include <drey/datastream.h>
 using namespace drey::literals;
 
@@ -21,22 +22,17 @@ struct PerSecond {
 };
 
 DREY_JOB("count", env, args) {
-  env.from(drey::generator<Row>(1'000'000,
-                                [](std::int64_t i) {
-                                  return Row{i % 100, {i / 1000}};
-                                }))
+  env.from(drey::generator<Row>(1'000'000, [](std::int64_t i) { return Row{i % 100, {i / 1000}}; }))
       .watermarks(drey::monotonous(&Row::time))
       .key_by(&Row::key)
       .window(drey::tumbling(1s))
-      .aggregate<Count>([](std::int64_t key, drey::Window w, const Count& c) {
-        return PerSecond{key, w.end, c.n};
-      })
+      .aggregate<Count>([](std::int64_t key, drey::Window w, const Count& c) { return PerSecond{key, w.end, c.n}; })
       .to(drey::csv_files(args.path("output")));
 }
 
 #include <drey/testing.h>
 
-struct Quiet : drey::KeyedProcess<Row, PerSecond> {  // keys that have been quiet for a second
+struct Quiet : drey::KeyedProcess<Row, PerSecond> {   // keys that have been quiet for a second
   drey::ValueState<std::int64_t> rows{"rows"};
   void process(const Row& row, Context& ctx) {
     rows.ref() += 1;
@@ -49,7 +45,7 @@ struct Quiet : drey::KeyedProcess<Row, PerSecond> {  // keys that have been quie
 
 int main() {
   drey::testing::Harness quiet(Quiet{}, &Row::key);
-  quiet.process({7, {100}}, drey::Timestamp{100});  // a row and its event time
-  quiet.watermark(drey::Timestamp{1100});           // fires the timer
+  quiet.process({7, {100}}, drey::Timestamp{100});    // a row and its event time
+  quiet.watermark(drey::Timestamp{1100});             // fires the timer
   return quiet.take().at(0).n == 1 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
-// clang-format off: the snippets are laid out for docs/datastream.md.
-// The snippets of docs/datastream.md, in its order; examples_test.cc checks that they are the same.
+// The snippets of docs/datastream.md, in its order and layout; examples_test.cc checks that they are the same.
+// clang-format off
 #include <drey/testing.h>
 #include <gtest/gtest.h>
 
@@ -45,12 +45,12 @@ struct Point {
   DREY_FIELDS(Point, x, y)
 };
 struct Reading {
-  std::string sensor;  // owned text: copied in and out
+  std::string sensor;                      // owned text: copied in and out
   drey::Decimal<12, 2> price;
   std::optional<drey::Date> day;
-  Point at;                         // nested
-  drey::List<std::int64_t> values;  // a view, like Text
-  static constexpr auto fields() {  // as DREY_FIELDS, with names of one's own
+  Point at;                                // nested
+  drey::List<std::int64_t> values;         // a view, like Text
+  static constexpr auto fields() {         // as DREY_FIELDS, with names of one's own
     using R = Reading;
     return std::tuple{drey::field("sensor-id", &R::sensor), drey::field("price", &R::price),
                       drey::field("day", &R::day), drey::field("at", &R::at), drey::field("values", &R::values)};
@@ -82,11 +82,10 @@ DREY_JOB("lambdas", env, args) {
   auto hits = env.from(drey::json_lines<Hit>(args.path("input")));
   auto sizes = hits.filter([](const Hit& h) { return h.bytes.has_value(); })
                    .map([factor = args.get<std::int64_t>("factor", 1)](const Hit& h) {
-                     return std::pair{h.page, *h.bytes * factor};  // columns f0, f1
+                     return std::pair{h.page, *h.bytes * factor};   // columns f0, f1
                    });
-  sizes
-      .key_by([](const auto& s) { return s.second / 1024; })  // a computed key
-      .count()                                                // columns key, count
+  sizes.key_by([](const auto& s) { return s.second / 1024; })       // a computed key
+      .count()                                                      // columns key, count
       .to(drey::json_files(args.path("output")));
 }
 
@@ -102,12 +101,12 @@ struct Sessions : drey::KeyedProcess<Hit, PerPage> {
       huge.add(1);
       ctx.emit(kHuge, hit);
     }
-    count.ref().add(hit);  // in place
+    count.ref().add(hit);                                      // in place
     last.set(std::max(last.value_or({}), hit.time));
     ctx.timers().event(hit.time + 30min);
   }
   void on_timer(drey::Timestamp at, Context& ctx, Out& out) {
-    if (last.value_or({}) + 30min != at) return;  // a newer hit came
+    if (last.value_or({}) + 30min != at) return;               // a newer hit came
     out.emit({ctx.key<drey::Text>(), at, count.get()->n});
     count.clear();
     last.clear();
@@ -127,7 +126,9 @@ DREY_JOB("sessions", env, args) {
 const drey::SideOutput<Hit> kLate{"late"};
 
 DREY_JOB("windows", env, args) {
-  auto pages = env.from(drey::csv<Hit>(args.path("input"))).watermarks(drey::monotonous(&Hit::time)).key_by(&Hit::page);
+  auto pages = env.from(drey::csv<Hit>(args.path("input")))
+                   .watermarks(drey::monotonous(&Hit::time))
+                   .key_by(&Hit::page);
   auto hourly = pages.window(drey::sliding(1h, 10min)).allowed_lateness(1min).late_to(kLate).count();
   hourly.print("hourly");
   hourly.side_output(kLate).print("late");
@@ -142,8 +143,8 @@ DREY_JOB("windows", env, args) {
   pages.count_window(1000).count().print("every thousand");
 }
 
-struct AtPauses {                 // a trigger of one's own
-  using State = drey::Timestamp;  // one for each key and window
+struct AtPauses {                                             // a trigger of one's own
+  using State = drey::Timestamp;                              // one for each key and window
   drey::TriggerResult on_element(const Hit& hit, drey::Window w, drey::TriggerContext& ctx) {
     auto& newest = ctx.state<State>();
     newest = std::max(newest, hit.time);
@@ -156,7 +157,9 @@ struct AtPauses {                 // a trigger of one's own
 };
 
 DREY_JOB("triggers", env, args) {
-  auto pages = env.from(drey::csv<Hit>(args.path("input"))).watermarks(drey::monotonous(&Hit::time)).key_by(&Hit::page);
+  auto pages = env.from(drey::csv<Hit>(args.path("input")))
+                   .watermarks(drey::monotonous(&Hit::time))
+                   .key_by(&Hit::page);
   pages.window(drey::tumbling(24h)).trigger(drey::continuous_event_time_trigger(1h)).count().print("so far");
   pages.window(drey::tumbling(1h)).trigger(drey::purging(drey::count_trigger(100))).count().print("hundreds");
   pages.window(drey::tumbling(1h)).trigger(AtPauses{}).count().print("bursts");
@@ -181,7 +184,9 @@ struct Titled {
 struct AddTitle : drey::BroadcastProcess<Hit, Title, Titled> {
   drey::BroadcastState<drey::Text, std::string> titles{"titles"};
 
-  void process(const Hit& hit, Context&, Out& out) { out.emit({titles.get(hit.page).value_or("?"), hit.time}); }
+  void process(const Hit& hit, Context&, Out& out) {
+    out.emit({titles.get(hit.page).value_or("?"), hit.time});
+  }
   void process_broadcast(const Title& t, Context&) { titles.put(t.page, t.title.str()); }
 };
 
@@ -195,17 +200,15 @@ DREY_JOB("two_streams", env, args) {
   hits.key_by(&Hit::user)
       .interval_join(other.key_by(&Hit::user))
       .between(-5s, 5s)
-      .process([](const Hit& a, const Hit& b) {
-        return std::pair{a.page, b.page};
-      })
+      .process([](const Hit& a, const Hit& b) { return std::pair{a.page, b.page}; })
       .print();
 }
 
 DREY_JOB("settings", env, args) {
   env.name("settings of a job").parallelism(args.get<int>("parallelism", 2)).max_parallelism(256);
   env.checkpointing(args.duration("interval", 10s)).restart(drey::fixed_delay(3, 10s));
-  env.set("execution.checkpointing.timeout", "5 min");  // any option by Flink's name
-  args.done();                                          // other options are errors
+  env.set("execution.checkpointing.timeout", "5 min");             // any option by Flink's name
+  args.done();                                                     // other options are errors
 
   env.from(drey::generator<std::int64_t>(1'000'000, [](std::int64_t n) { return n; }).rate(50'000))
       .name("numbers")
@@ -218,10 +221,10 @@ DREY_JOB("settings", env, args) {
 
 TEST(Sessions, EndAfterHalfAnHour) {
   drey::testing::Harness sessions(Sessions{}, &Hit::user);
-  sessions.process({"/a", "ann", 10, {0}}, drey::Timestamp{0});  // a row and its event time
+  sessions.process({"/a", "ann", 10, {0}}, drey::Timestamp{0});      // a row and its event time
   sessions.process({"/b", "ann", 10, {60'000}}, drey::Timestamp{60'000});
   const auto saved = sessions.snapshot();
-  sessions.restore(saved);                              // a new instance, as after a failure
-  sessions.watermark(drey::Timestamp{60'000} + 30min);  // fires timers
+  sessions.restore(saved);                                          // a new instance, as after a failure
+  sessions.watermark(drey::Timestamp{60'000} + 30min);               // fires timers
   EXPECT_EQ(sessions.take().at(0).hits, 2);
 }
