@@ -233,13 +233,13 @@ void JobManager::on_register(const env::ConnectionRef& connection, const std::sh
   answer.why = why;
   answer.heartbeat_ms = options_.cluster.heartbeat_interval.count();
   answer.heartbeat_timeout_ms = options_.cluster.heartbeat_timeout.count();
-  connection->send(wire::encode(control::ToTaskManager(answer)));
+  // Counted and logged before the peer knows.
   if (!why.empty()) {
     ++refused_;
     env::log_warn("jobmanager", "Refused TaskManager {}: {}", message.id, why);
-    connection->close();
-    return;
   }
+  connection->send(wire::encode(control::ToTaskManager(answer)));
+  if (!why.empty()) return connection->close();
   *id = message.id;
   TaskManagerEntry entry;
   entry.connection = connection;
