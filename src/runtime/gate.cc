@@ -116,8 +116,7 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
     case Item::Kind::kWatermark:
       side.time_ended.store(item.value == kMaxWatermark, std::memory_order_relaxed);
       if (!side.time_ended) {
-        side.watermark.store(std::max(side.watermark.load(std::memory_order_relaxed), item.value),
-                             std::memory_order_relaxed);
+        side.watermark.set(std::max(side.watermark.get(), item.value));
       }
       return progress_of_time();
     case Item::Kind::kIdle:
@@ -154,7 +153,7 @@ Gate::Event Gate::on_item(std::size_t at, Item item, Ticks now) {
 Gate::Event Gate::progress_of_time() {
   // Nothing moves as long as the one that was behind the others still is: not worth a look at all of them.
   if (const Side& behind = sides_[behind_];
-      !idle_ && !behind.idle && !behind.time_ended && behind.watermark.load(std::memory_order_relaxed) <= watermark_)
+      !idle_ && !behind.idle && !behind.time_ended && behind.watermark.get() <= watermark_)
     return {};
   // The slowest that is active counts. Where none is, but some are idle, the one that came furthest: what it announced
   // was true. That the others have ended is no end of time for those that are idle.
@@ -164,7 +163,7 @@ Gate::Event Gate::progress_of_time() {
   bool any_idle = false;
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     const Side& side = sides_[i];
-    const std::int64_t mark = side.watermark.load(std::memory_order_relaxed);
+    const std::int64_t mark = side.watermark.get();
     highest = std::max(highest, mark);
     if (side.time_ended) continue;
     any_idle = any_idle || side.idle;
@@ -194,7 +193,7 @@ std::int64_t Gate::input_watermark(std::uint32_t input) const {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     if (channels_[i].input != input) continue;
     any = true;
-    if (!sides_[i].time_ended) lowest = std::min(lowest, sides_[i].watermark.load(std::memory_order_relaxed));
+    if (!sides_[i].time_ended) lowest = std::min(lowest, sides_[i].watermark.get());
   }
   return any ? lowest : kMinWatermark;
 }

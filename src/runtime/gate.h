@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/checkpoint/barrier_aligner.h"
+#include "runtime/cell.h"
 #include "runtime/channel.h"
 
 namespace drey::runtime {
@@ -54,8 +55,8 @@ class Gate {
 
  private:
   struct Side {
-    std::atomic<std::int64_t> watermark{kMinWatermark};  // the last one before the end of time; the task writes it
-    std::atomic<bool> time_ended{false};                 // kMaxWatermark has come; likewise
+    Cell watermark{kMinWatermark};        // the last one before the end of time
+    std::atomic<bool> time_ended{false};  // kMaxWatermark has come; the task writes it
     bool idle = false;
     bool data_ended = false;
     bool ended = false;

@@ -56,7 +56,6 @@ Status Output::open_custom(operators::OperatorContext& context) {
 }
 
 void Output::send(std::size_t target, data::BatchRef batch) {
-  ++batches_;
   if (options_.batches != nullptr) options_.batches->add(1);
   Item item;
   item.batch = std::move(batch);
@@ -96,7 +95,7 @@ Status Output::emit(const data::BatchRef& batch) {
     case Partitioner::kRescale:
     case Partitioner::kShuffle: {
       send(next_, batch);
-      next_ = options_.partitioner == Partitioner::kShuffle ? mix64(next_ + batches_) % count : (next_ + 1) % count;
+      next_ = options_.partitioner == Partitioner::kShuffle ? mix64(next_ + ++shuffled_) % count : (next_ + 1) % count;
       return {};
     }
     case Partitioner::kHash: {

@@ -52,7 +52,6 @@ class Output {
   // See Channel::wait_for_credit; true when some channel has none.
   bool wait_for_credit();
   const std::vector<std::shared_ptr<Channel>>& channels() const { return channels_; }
-  std::uint64_t batches() const { return batches_; }
 
  private:
   void send(std::size_t target, data::BatchRef batch);
@@ -77,7 +76,7 @@ class Output {
   std::vector<std::uint32_t> busy_;
   std::vector<bool> is_busy_;
   std::size_t waits_for_ = 0;
-  std::uint64_t batches_ = 0;
+  std::uint64_t shuffled_ = 0;  // batches
   data::KeyVector keys_;
   std::vector<std::uint16_t> target_of_group_;
   // Of the batch that is being sent.
