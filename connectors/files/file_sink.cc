@@ -7,10 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "connectors/files/csv_parser.h"
 #include "connectors/files/file_source.h"
-#include "data/text.h"
 #include "env/log.h"
+#include "formats/format.h"
 #include "operators/operator.h"
 #include "operators/options.h"
 #include "operators/sent.h"
@@ -49,21 +48,6 @@ struct SinkState {
 };
 static_assert(wire::EveryMemberHasARow<SinkState>);
 
-void append_json_text(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
 class FileSink final : public operators::Operator {
  public:
   explicit FileSink(OperatorContext& context) : context_(context) {}
@@ -72,7 +56,8 @@ class FileSink final : public operators::Operator {
     operators::Options options(context.node());
     DREY_TRY_ASSIGN(const std::string path, options.required("path"));
     directory_ = local_path(path);
-    is_json_ = options.text("format", "csv") == "json";
+    DREY_TRY_ASSIGN(format_, formats::format_options(context.node().options));
+    DREY_TRY_ASSIGN(writer_, formats::make_writer(format_, context.input_schema(0)));
     sent_.open(context);
     send_time_ = context.metric("currentSendTime", DREY_GAUGE);
     pending_committables_ = context.metric("pendingCommittables", DREY_GAUGE);
@@ -96,15 +81,7 @@ class FileSink final : public operators::Operator {
   }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
-    const data::Schema& schema = context_.input_schema(0);
-    for (std::uint32_t i = 0; i < batch->rows(); ++i) {
-      const std::uint32_t row = batch->physical(i);
-      if (is_json_) {
-        append_json(schema, *batch, row);
-      } else {
-        append_row(schema, *batch, row);
-      }
-    }
+    for (std::uint32_t i = 0; i < batch->rows(); ++i) writer_->append(*batch, batch->physical(i), buffer_);
     rows_ += batch->rows();
     return buffer_.size() >= kBufferBytes ? write_out() : Status();
   }
@@ -184,40 +161,10 @@ class FileSink final : public operators::Operator {
     return status.code() == Code::kNotFound ? Status() : status;
   }
 
-  void append_row(const data::Schema& schema, const data::RowBatch& batch, std::uint32_t row) {
-    for (std::size_t c = 0; c < schema.size(); ++c) {
-      if (c > 0) buffer_ += ',';
-      value_.clear();
-      if (!data::append_text(value_, schema[c].type, batch.column(c), row)) continue;
-      append_csv(buffer_, value_);
-    }
-    buffer_ += '\n';
-  }
-
-  void append_json(const data::Schema& schema, const data::RowBatch& batch, std::uint32_t row) {
-    buffer_ += '{';
-    for (std::size_t c = 0; c < schema.size(); ++c) {
-      if (c > 0) buffer_ += ',';
-      append_json_text(buffer_, schema[c].name);
-      buffer_ += ':';
-      value_.clear();
-      using data::TypeKind;
-      const TypeKind kind = schema[c].type.kind;
-      if (!data::append_text(value_, schema[c].type, batch.column(c), row)) {
-        buffer_ += "null";
-      } else if (kind == TypeKind::kText || kind == TypeKind::kBytes || kind == TypeKind::kTimestamp ||
-                 kind == TypeKind::kDate || kind == TypeKind::kStruct || kind == TypeKind::kList) {
-        append_json_text(buffer_, value_);
-      } else {
-        buffer_ += value_;
-      }
-    }
-    buffer_ += "}\n";
-  }
-
   Status write_out() {
     if (file_ == nullptr) {
-      name_ = fmt::format("part-{}-{}-{}.{}", job8_, context_.subtask(), next_++, is_json_ ? "jsonl" : "csv");
+      name_ =
+          fmt::format("part-{}-{}-{}.{}", job8_, context_.subtask(), next_++, formats::file_extension(format_.format));
       DREY_TRY_ASSIGN(file_, files().create(directory_ + "/." + name_));
     }
     const Ticks began = context_.env().clock.ticks();
@@ -231,7 +178,8 @@ class FileSink final : public operators::Operator {
 
   OperatorContext& context_;
   std::string directory_;
-  bool is_json_ = false;
+  formats::FormatOptions format_;
+  std::unique_ptr<formats::RowWriter> writer_;
   std::string job8_;
   state::OperatorList* state_list_ = nullptr;
   std::uint64_t next_ = 0;
@@ -240,7 +188,6 @@ class FileSink final : public operators::Operator {
   std::string name_;
   std::string buffer_;
   std::uint64_t rows_ = 0;  // in the buffer
-  std::string value_;
   operators::Sent sent_;
   std::int64_t* send_time_ = nullptr;
   std::int64_t* pending_committables_ = nullptr;

@@ -12,9 +12,9 @@
 #include <xxhash.h>
 
 #include "connectors/files/byte_stream.h"
-#include "connectors/files/csv_parser.h"
-#include "connectors/files/json_parser.h"
+#include "connectors/files/year_shift.h"
 #include "env/log.h"
+#include "formats/format.h"
 #include "operators/operator.h"
 #include "operators/options.h"
 #include "operators/pacer.h"
@@ -139,16 +139,13 @@ class FileSource final : public operators::Source {
     operators::Options options(context.node());
     DREY_TRY_ASSIGN(const std::string path, options.required("path"));
     path_ = local_path(path);
-    format_ = options.text("format", "csv");
-    has_header_ = options.flag("header", format_ == "csv");
-    multiline_ = options.flag("multiline");
+    DREY_TRY_ASSIGN(format_, formats::format_options(context.node().options));
+    DREY_TRY_ASSIGN(parser_, formats::make_parser(format_, context.output_schema(0)));
     skips_ = options.text("on_error", "fail") == "skip";
     DREY_TRY_ASSIGN(passes_, options.whole("passes", 1));
     DREY_TRY_ASSIGN(shift_column_, options.whole("pass_shift_years_column", -1));
     DREY_TRY_ASSIGN(watch_ms_, options.whole("watch_ms", 0));
     DREY_TRY_ASSIGN(const std::int64_t rate, options.whole("rate", 0));
-    if (options.has("null")) csv_.null_text = options.text("null");
-    csv_.multiline = multiline_;
     errors_ = context.metric("numRecordsInErrors", DREY_COUNTER);
     DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "lanes", true));
     std::vector<std::string> found;
@@ -260,7 +257,7 @@ class FileSource final : public operators::Source {
   }
 
   Result<bool> can_split(const std::string& file, std::uint64_t size) {
-    if (multiline_ || watch_ms_ > 0) return false;
+    if (format_.multiline || watch_ms_ > 0) return false;
     DREY_TRY_ASSIGN(const Compression compression, compression_of(context_.env().files, file));
     return compression == Compression::kNone && size > kSplitBytesMin;
   }
@@ -303,7 +300,7 @@ class FileSource final : public operators::Source {
       DREY_TRY(read_header(path, compression));
       // A row belongs to the range in which its first byte lies, that is, in which a line ends right before it.
       const std::uint64_t from = lane.in_row ? lane.offset - 1 : lane.offset;
-      skip_line_ = lane.in_row || (lane.offset == 0 && has_header_);
+      skip_line_ = lane.in_row || (lane.offset == 0 && parser_->has_header());
       DREY_TRY_ASSIGN(stream_, open_stream(files, path, compression, from));
       offset_ = from;
       block_ = data::BlockRef();
@@ -315,12 +312,7 @@ class FileSource final : public operators::Source {
   }
 
   Status read_header(const std::string& path, Compression compression) {
-    if (format_ != "csv") return {};
-    parser_.emplace(context_.output_schema(0), csv_);
-    if (!has_header_) {
-      parser_->set_header_by_position();
-      return {};
-    }
+    if (!parser_->has_header()) return {};
     DREY_TRY_ASSIGN(auto stream, open_stream(context_.env().files, path, compression, 0));
     std::string head(64u << 10, '\0');
     DREY_TRY_ASSIGN(const std::size_t got, stream->read(head.data(), head.size()));
@@ -331,8 +323,8 @@ class FileSource final : public operators::Source {
   // Reads the next block; what is left of the last one goes in front of it.
   Status read_block() {
     const std::size_t left = filled_ - at_;
-    if (left > csv_.row_bytes_max)
-      return row_error({offset_, "", fmt::format("the row is longer than {} bytes", csv_.row_bytes_max)});
+    if (left > format_.row_bytes_max)
+      return row_error({offset_, "", fmt::format("the row is longer than {} bytes", format_.row_bytes_max)});
     data::BlockRef next = context_.pool().allocate(left + kBlockBytes);
     if (left > 0) std::memcpy(next->data(), block_->data() + at_, left);
     block_ = std::move(next);
@@ -395,13 +387,12 @@ class FileSource final : public operators::Source {
       }
       const bool is_last = ended_ && input.size() == filled_ - at_;
       builder.share_arena(block_);
-      const CsvParser::Outcome outcome =
-          format_ == "csv" ? parser_->parse(input, is_last, builder) : parse_lines(input, is_last, builder);
+      const formats::RowParser::Outcome outcome = parser_->parse(input, is_last, builder);
       const std::uint64_t row_begin = offset_;
       advance(outcome.consumed);
       lane.offset = offset_;
       if (outcome.error) {
-        CsvError error = *outcome.error;
+        formats::RowError error = *outcome.error;
         error.offset += row_begin;
         if (!skips_) return row_error(error);
         ++*errors_;
@@ -419,42 +410,6 @@ class FileSource final : public operators::Source {
       }
     }
     return {};
-  }
-
-  CsvParser::Outcome parse_lines(std::string_view input, bool is_last, data::BatchBuilder& builder) {
-    CsvParser::Outcome outcome;
-    while (outcome.consumed < input.size() && !builder.is_full()) {
-      const std::string_view rest = input.substr(outcome.consumed);
-      const auto end = rest.find('\n');
-      if (end == std::string_view::npos && !is_last) {
-        outcome.needs_more = true;
-        break;
-      }
-      std::string_view line = rest.substr(0, end);
-      const std::size_t begin = outcome.consumed;
-      outcome.consumed += end == std::string_view::npos ? rest.size() : end + 1;
-      if (line.ends_with('\r')) line.remove_suffix(1);
-      if (format_ == "json" && line.empty()) continue;
-      CsvError error;
-      const bool good = format_ == "json" ? json_.parse(line, context_.output_schema(0), builder, error)
-                                          : store_text(line, builder, error);
-      if (!good) {
-        error.offset = begin;
-        outcome.error = std::move(error);
-        break;
-      }
-    }
-    return outcome;
-  }
-
-  bool store_text(std::string_view line, data::BatchBuilder& builder, CsvError& error) {
-    if (const char* problem =
-            json_.values().parse(line, context_.output_schema(0)[0].type, builder.abi().columns[0], builder.rows())) {
-      error.what = problem;
-      return false;
-    }
-    ++builder.abi().rows;
-    return true;
   }
 
   void advance(std::size_t bytes) {
@@ -479,11 +434,11 @@ class FileSource final : public operators::Source {
 
   void shift(data::BatchBuilder& builder, std::int64_t pass) {
     auto* values = builder.values<std::int64_t>(static_cast<std::size_t>(shift_column_));
-    for (std::uint32_t i = 0; i < builder.rows(); ++i) values[i] = json_.values().shift_years(values[i], pass);
+    for (std::uint32_t i = 0; i < builder.rows(); ++i) values[i] = year_shift_.apply(values[i], pass);
   }
 
   // The line is counted only now: errors are rare, rows are not.
-  Status row_error(const CsvError& error) {
+  Status row_error(const formats::RowError& error) {
     const std::string& path = lanes_.back().files[lanes_.back().file];
     std::uint64_t line = 1;
     auto compression = compression_of(context_.env().files, path);
@@ -526,10 +481,7 @@ class FileSource final : public operators::Source {
 
   OperatorContext& context_;
   std::string path_;
-  std::string format_;
-  CsvOptions csv_;
-  bool has_header_ = true;
-  bool multiline_ = false;
+  formats::FormatOptions format_;
   bool skips_ = false;
   std::int64_t passes_ = 1;
   std::int64_t shift_column_ = -1;
@@ -540,8 +492,8 @@ class FileSource final : public operators::Source {
   std::vector<Lane> lanes_;              // the last one is read first
   std::vector<std::uint32_t> split_of_;  // which of the task's splits a lane is
   std::size_t lanes_at_end_ = 0;         // one after another, of a directory that is watched
-  std::optional<CsvParser> parser_;
-  JsonParser json_;
+  std::unique_ptr<formats::RowParser> parser_;
+  YearShift year_shift_;
   // Of the file that is being read.
   bool reading_ = false;
   std::unique_ptr<ByteStream> stream_;

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "connectors/files/value_parser.h"
+#include "formats/value_parser.h"
 #include "operators/operator.h"
 #include "operators/operator_context.h"
 #include "operators/options.h"
@@ -143,7 +143,7 @@ class SocketSource final : public operators::Source {
   std::string buffer_;
   std::size_t searched_ = 0;  // no delimiter begins before
   std::uint64_t line_ = 0;
-  files::ValueParser values_;
+  formats::ValueParser values_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "connectors/files/csv_parser.h"
+#include "formats/csv_parser.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -6,7 +6,7 @@
 
 #include "base/prng.h"
 
-namespace drey::connectors::files {
+namespace drey::formats {
 namespace {
 
 using testing::ElementsAre;
@@ -16,11 +16,11 @@ using testing::HasSubstr;
 // in front of the next.
 struct Parsed {
   std::vector<std::string> rows;  // fields joined with '|', null as <null>
-  std::vector<CsvError> errors;   // offsets from the beginning of the text
+  std::vector<RowError> errors;   // offsets from the beginning of the text
 };
 
 Parsed parse(const std::string& schema_text, const std::string& header, const std::string& text,
-             CsvOptions options = {}, std::size_t piece = std::string::npos) {
+             FormatOptions options = {}, std::size_t piece = std::string::npos) {
   const data::Schema schema = *data::Schema::parse(schema_text);
   data::BlockPool pool;
   CsvParser parser(schema, options);
@@ -171,7 +171,7 @@ struct Dumped {
 // Lines given one at a time, each as an input of its own, are too short for the index: they go the
 // slow way.
 Dumped parse_all(const data::Schema& schema, const std::string& header, const std::string& text,
-                 const CsvOptions& options, bool line_by_line) {
+                 const FormatOptions& options, bool line_by_line) {
   data::BlockPool pool;
   CsvParser parser(schema, options);
   EXPECT_TRUE(parser.set_header(header).ok());
@@ -230,7 +230,7 @@ TEST(CsvParser, ManyRowsAtOnceGiveWhatOneRowAtATimeGives) {
       }
       return std::string(random.below(20), static_cast<char>('a' + random.below(26)));
     };
-    CsvOptions options;
+    FormatOptions options;
     if (round % 3 == 1) options.null_text = "NA";
     if (round % 3 == 2) options.null_text = pick({"0", "-", "a null of many bytes", ""});
     std::string text;
@@ -305,7 +305,7 @@ TEST(CsvParser, ANumberIsReadAloneWhenItsNeighboursArePlain) {
           }
           all += std::string(200, 'x') + '\n';  // the index stops before the end of its input
           const auto schema = *data::Schema::parse(std::string("first:") + type + ";last:" + type);
-          CsvOptions options;
+          FormatOptions options;
           if (place == 3) options.null_text = "NA";
           const Dumped fast = parse_all(schema, "first,middle,last", all, options, false);
           const Dumped slow = parse_all(schema, "first,middle,last", all, options, true);
@@ -341,18 +341,5 @@ TEST(CsvParser, TextOfAnyLengthIsCutOutAndChecked) {
   }
 }
 
-TEST(AppendCsv, QuotesOnlyWhereNeeded) {
-  const auto text = [](std::string_view value) {
-    std::string out;
-    append_csv(out, value);
-    return out;
-  };
-  EXPECT_EQ(text("plain text"), "plain text");
-  EXPECT_EQ(text(""), "");
-  EXPECT_EQ(text("a,b"), "\"a,b\"");
-  EXPECT_EQ(text("say \"hi\""), "\"say \"\"hi\"\"\"");
-  EXPECT_EQ(text("two\nlines"), "\"two\nlines\"");
-}
-
 }  // namespace
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

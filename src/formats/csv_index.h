@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace drey::connectors::files {
+namespace drey::formats {
 
 // Field of one column in consecutive rows. At least kPadding readable bytes follow the begin of each field.
 class FieldSpans {
@@ -58,4 +58,4 @@ class CsvIndex {
   std::vector<std::uint32_t> begins_;
 };
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

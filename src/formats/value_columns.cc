@@ -8,10 +8,10 @@
 #include <type_traits>
 
 #include "base/utf8.h"
-#include "connectors/files/four_fields.h"
-#include "connectors/files/value_parser.h"
+#include "formats/four_fields.h"
+#include "formats/value_parser.h"
 
-namespace drey::connectors::files {
+namespace drey::formats {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
@@ -287,4 +287,4 @@ std::size_t ValueParser::parse_column(const FieldSpans& fields, std::size_t rows
   }
 }
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

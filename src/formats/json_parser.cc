@@ -1,19 +1,19 @@
-#include "connectors/files/json_parser.h"
+#include "formats/json_parser.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
 
-namespace drey::connectors::files {
+namespace drey::formats {
 
 struct JsonParser::Parser {
   simdjson::dom::parser parser;
 };
 
-JsonParser::JsonParser() : parser_(std::make_unique<Parser>()) {}
+JsonParser::JsonParser(const data::Schema& schema) : schema_(schema), parser_(std::make_unique<Parser>()) {}
 JsonParser::~JsonParser() = default;
 
-bool JsonParser::parse(std::string_view line, const data::Schema& schema, data::BatchBuilder& builder,
-                       CsvError& error) {
+bool JsonParser::store(std::string_view line, data::BatchBuilder& builder, RowError& error) {
+  if (line.empty()) return true;
   simdjson::dom::element root;
   simdjson::dom::object object;
   if (parser_->parser.parse(line.data(), line.size()).get(root) != simdjson::SUCCESS ||
@@ -22,11 +22,11 @@ bool JsonParser::parse(std::string_view line, const data::Schema& schema, data::
     return false;
   }
   const std::uint32_t row = builder.rows();
-  for (std::size_t c = 0; c < schema.size(); ++c) {
+  for (std::size_t c = 0; c < schema_.size(); ++c) {
     simdjson::dom::element value;
-    if (object.at_key(schema[c].name).get(value) != simdjson::SUCCESS || value.is_null()) {
-      if (!schema[c].nullable) {
-        error = {0, schema[c].name, "is null or missing but the column is not optional"};
+    if (object.at_key(schema_[c].name).get(value) != simdjson::SUCCESS || value.is_null()) {
+      if (!schema_[c].nullable) {
+        error = {0, schema_[c].name, "is null or missing but the column is not optional"};
         return false;
       }
       builder.set_null(c, row);
@@ -41,8 +41,8 @@ bool JsonParser::parse(std::string_view line, const data::Schema& schema, data::
     }
     char* copy = builder.text(text.size() + 1);
     text.copy(copy, text.size());
-    if (const char* problem = values_.parse({copy, text.size()}, schema[c].type, builder.abi().columns[c], row)) {
-      error = {0, schema[c].name, fmt::format("{}: value={}", problem, text.substr(0, 64))};
+    if (const char* problem = values_.parse({copy, text.size()}, schema_[c].type, builder.abi().columns[c], row)) {
+      error = {0, schema_[c].name, fmt::format("{}: value={}", problem, text.substr(0, 64))};
       return false;
     }
   }
@@ -50,4 +50,4 @@ bool JsonParser::parse(std::string_view line, const data::Schema& schema, data::
   return true;
 }
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

@@ -17,10 +17,10 @@
 #include <immintrin.h>
 #endif
 
-#include "connectors/files/csv_index.h"
 #include "data/view.h"
+#include "formats/csv_index.h"
 
-namespace drey::connectors::files {
+namespace drey::formats {
 
 #if defined(__AVX2__)
 static_assert(FieldSpans::kPadding >= 16);
@@ -113,4 +113,4 @@ class ViewMaker {
   std::uint64_t seen_ = 0;
 };
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

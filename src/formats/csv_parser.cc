@@ -1,11 +1,11 @@
-#include "connectors/files/csv_parser.h"
+#include "formats/csv_parser.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
 
-namespace drey::connectors::files {
+namespace drey::formats {
 namespace {
 
 // So many rows are indexed at once: index and input stay in the first cache.
@@ -14,6 +14,15 @@ constexpr std::size_t kIndexRowsMax = 128;
 std::string_view shorten(std::string_view text) { return text.substr(0, 64); }
 
 }  // namespace
+
+CsvParser::CsvParser(const data::Schema& schema, FormatOptions options)
+    : schema_(schema), options_(std::move(options)), field_count_(schema.size()) {
+  // Without a header columns are where the schema has them.
+  for (std::size_t c = 0; c < schema_.size(); ++c) {
+    column_of_field_.push_back(static_cast<std::int32_t>(c));
+    field_of_column_.push_back(static_cast<std::uint32_t>(c));
+  }
+}
 
 Status CsvParser::set_header(std::string_view header) {
   if (header.ends_with('\r')) header.remove_suffix(1);
@@ -43,16 +52,6 @@ Status CsvParser::set_header(std::string_view header) {
     }
   }
   return {};
-}
-
-void CsvParser::set_header_by_position() {
-  field_count_ = schema_.size();
-  column_of_field_.clear();
-  field_of_column_.clear();
-  for (std::size_t c = 0; c < schema_.size(); ++c) {
-    column_of_field_.push_back(static_cast<std::int32_t>(c));
-    field_of_column_.push_back(static_cast<std::uint32_t>(c));
-  }
 }
 
 const char* CsvParser::split_row(const char* begin, const char* end, bool is_last, const char** problem) {
@@ -104,7 +103,7 @@ const char* CsvParser::split_row(const char* begin, const char* end, bool is_las
   }
 }
 
-bool CsvParser::store_row(const char* row, const char* base, data::BatchBuilder& builder, CsvError* error) {
+bool CsvParser::store_row(const char* row, const char* base, data::BatchBuilder& builder, RowError* error) {
   auto bad = [&](std::string column, std::string what) {
     *error = {static_cast<std::uint64_t>(row - base), std::move(column), std::move(what)};
     return false;
@@ -188,7 +187,7 @@ CsvParser::Outcome CsvParser::parse(std::string_view input, bool is_last, data::
       outcome.needs_more = true;
       break;
     }
-    CsvError error;
+    RowError error;
     bool good = false;
     if (problem != nullptr) {
       error = {static_cast<std::uint64_t>(row - base), fmt::format("{}", fields_.size() + 1), problem};
@@ -213,17 +212,4 @@ CsvParser::Outcome CsvParser::parse(std::string_view input, bool is_last, data::
   return outcome;
 }
 
-void append_csv(std::string& out, std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) {
-    out += text;
-    return;
-  }
-  out += '"';
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  out += '"';
-}
-
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

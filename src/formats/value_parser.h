@@ -1,4 +1,4 @@
-// From the text of one field to a column's value. Shared by the CSV and JSON readers.
+// From the text of one field to a column's value. Shared by all formats.
 //
 // Threading: one owner (it caches the last dates it saw).
 #pragma once
@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
-#include "connectors/files/csv_index.h"
 #include "data/row_batch.h"
+#include "formats/csv_index.h"
 
-namespace drey::connectors::files {
+namespace drey::formats {
 
 class ValueParser {
  public:
@@ -20,21 +20,15 @@ class ValueParser {
   const char* parse(std::string_view text, const data::Type& type, drey_builder_column& column, std::uint32_t row);
 
   // The same for the unquoted fields of one column in `rows` rows, written from row `at` on, with nulls: a field that
-  // is `null_text`, or an empty one (see CsvOptions). Stops before the first row that is wrong or takes too long to
+  // is `null_text`, or an empty one (see FormatOptions). Stops before the first row that is wrong or takes too long to
   // tell, and returns how many it has done: parse() then has the last word on the next one.
   std::size_t parse_column(const FieldSpans& fields, std::size_t rows, const data::Field& declared,
                            const std::optional<std::string>& null_text, drey_builder_column& column, std::uint32_t at);
-
-  // Moves a timestamp by whole calendar years (29 February becomes 28 in a common year).
-  std::int64_t shift_years(std::int64_t millis, std::int64_t years);
 
  private:
   const char* parse_timestamp(std::string_view text, std::int64_t* millis);
   char date_text_[10] = {};
   std::int64_t date_millis_ = 0;
-  std::int64_t shifted_day_ = INT64_MIN;
-  std::int64_t shifted_years_ = 0;
-  std::int64_t shifted_by_ = 0;
 };
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

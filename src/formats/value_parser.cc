@@ -1,4 +1,4 @@
-#include "connectors/files/value_parser.h"
+#include "formats/value_parser.h"
 
 #include <charconv>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include "base/time.h"
 #include "base/utf8.h"
 
-namespace drey::connectors::files {
+namespace drey::formats {
 namespace {
 
 constexpr std::int64_t kDay = 86'400'000;
@@ -122,20 +122,6 @@ const char* ValueParser::parse_timestamp(std::string_view text, std::int64_t* mi
   return nullptr;
 }
 
-std::int64_t ValueParser::shift_years(std::int64_t millis, std::int64_t years) {
-  if (years == 0) return millis;
-  const std::int64_t day = millis >= 0 ? millis / kDay : (millis - kDay + 1) / kDay;
-  if (day != shifted_day_ || years != shifted_years_) {
-    const CivilDate date = civil_from_days(day);
-    std::int64_t moved = days_from_civil(date.year + years, date.month, date.day);
-    if (civil_from_days(moved).day != date.day) --moved;
-    shifted_day_ = day;
-    shifted_years_ = years;
-    shifted_by_ = (moved - day) * kDay;
-  }
-  return millis + shifted_by_;
-}
-
 const char* ValueParser::parse(std::string_view text, const data::Type& type, drey_builder_column& column,
                                std::uint32_t row) {
   using data::TypeKind;
@@ -182,4 +168,4 @@ const char* ValueParser::parse(std::string_view text, const data::Type& type, dr
   return "has an unknown type";
 }
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats

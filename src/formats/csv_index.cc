@@ -1,11 +1,11 @@
-#include "connectors/files/csv_index.h"
+#include "formats/csv_index.h"
 
 #include <bit>
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
-namespace drey::connectors::files {
+namespace drey::formats {
 namespace {
 
 // Bit i stands for byte i of 64.
@@ -98,4 +98,4 @@ std::size_t CsvIndex::find(std::string_view input, std::size_t fields, std::size
   return rows;
 }
 
-}  // namespace drey::connectors::files
+}  // namespace drey::formats
