@@ -750,14 +750,15 @@ std::vector<control::SnapshotOperator> JobMaster::operators_of(const control::Ch
   std::set<std::string> stateful;
   for (const control::TaskCheckpoint& task : checkpoint.tasks)
     stateful.insert(task.ack.stateful.begin(), task.ack.stateful.end());
+  const auto ids = graph::operator_ids_of(job_.graph);
+  const auto key_schemas = graph::key_schemas_of(job_.graph);
   std::vector<control::SnapshotOperator> operators;
   for (std::uint32_t v = 0; v < graph_.plan().vertices.size(); ++v) {
     for (const std::uint32_t number : graph_.plan().vertices[v].operators) {
       const graph::OperatorNode& node = job_.graph.operators[number];
-      const std::string id = graph::operator_id_of(job_.graph, number).to_string();
+      const std::string id = ids[number].to_string();
       operators.push_back({id, node.uid, node.name, v, graph_.plan().vertices[v].parallelism,
-                           graph_.plan().vertices[v].max_parallelism, graph::key_schema_of(job_.graph, number),
-                           stateful.contains(id)});
+                           graph_.plan().vertices[v].max_parallelism, key_schemas[number], stateful.contains(id)});
     }
   }
   return operators;

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <functional>
-#include <set>
+#include <numeric>
+#include <optional>
+#include <queue>
+#include <span>
 
 #include <fmt/format.h>
 
 #include "base/prng.h"
+#include "data/type.h"
 #include "graph/pipeline_options.h"
 #include "wire/binary/codec.h"
 
@@ -29,35 +32,54 @@ std::string describe(const OperatorNode& node) { return fmt::format("'{}' (numbe
 
 Status bad(std::string text) { return fail(Code::kInvalidArgument, std::move(text)); }
 
+// The edges of each operator: looking them up costs what is found, not the whole list of edges.
+class EdgesByOperator {
+ public:
+  // `end` says which end of the edge names the operator. REQUIRES: every edge's ends exist.
+  EdgesByOperator(const JobGraph& graph, std::uint32_t OperatorEdge::*end)
+      : first_(graph.operators.size() + 1), edges_(graph.edges.size()) {
+    for (const OperatorEdge& edge : graph.edges) ++first_[edge.*end + 1];
+    std::partial_sum(first_.begin(), first_.end(), first_.begin());
+    std::vector<std::uint32_t> next(first_.begin(), first_.end() - 1);
+    for (const OperatorEdge& edge : graph.edges) edges_[next[edge.*end]++] = &edge;
+  }
+  // In the order of JobGraph::edges.
+  std::span<const OperatorEdge* const> of(std::uint32_t number) const {
+    return {edges_.data() + first_[number], edges_.data() + first_[number + 1]};
+  }
+
+ private:
+  std::vector<std::uint32_t> first_;  // where an operator's edges begin in edges_; one entry more than operators
+  std::vector<const OperatorEdge*> edges_;
+};
+
 // Topological order, smallest number first. Shorter than the graph when there is a cycle.
-std::vector<std::uint32_t> order_of(const JobGraph& graph) {
-  std::vector<int> waiting(graph.operators.size());
+std::vector<std::uint32_t> order_of(const JobGraph& graph, const EdgesByOperator& outputs) {
+  std::vector<std::uint32_t> waiting(graph.operators.size());
   for (const OperatorEdge& edge : graph.edges) ++waiting[edge.to];
-  std::set<std::uint32_t> ready;
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;
   for (std::uint32_t i = 0; i < waiting.size(); ++i) {
-    if (waiting[i] == 0) ready.insert(i);
+    if (waiting[i] == 0) ready.push(i);
   }
   std::vector<std::uint32_t> order;
   while (!ready.empty()) {
-    const std::uint32_t next = *ready.begin();
-    ready.erase(ready.begin());
+    const std::uint32_t next = ready.top();
+    ready.pop();
     order.push_back(next);
-    for (const OperatorEdge& edge : graph.edges) {
-      if (edge.from == next && --waiting[edge.to] == 0) ready.insert(edge.to);
+    for (const OperatorEdge* edge : outputs.of(next)) {
+      if (--waiting[edge->to] == 0) ready.push(edge->to);
     }
   }
   return order;
 }
 
-bool chains(const JobGraph& graph, const OperatorEdge& edge) {
+// REQUIRES: the job chains operators at all, and the edge is the only one into its consumer.
+bool may_chain(const JobGraph& graph, const OperatorEdge& edge) {
   const OperatorNode& from = graph.operators[edge.from];
   const OperatorNode& to = graph.operators[edge.to];
-  const auto inputs =
-      std::count_if(graph.edges.begin(), graph.edges.end(), [&](const OperatorEdge& e) { return e.to == edge.to; });
-  const auto options = config::read<PipelineOptions>(graph.settings);
-  return edge.partitioner == Partitioner::kForward && inputs == 1 && from.parallelism == to.parallelism &&
+  return edge.partitioner == Partitioner::kForward && from.parallelism == to.parallelism &&
          from.slot_sharing_group == to.slot_sharing_group && from.chaining != Chaining::kNever &&
-         to.chaining == Chaining::kAlways && !to.is_source() && (!options.ok() || options->chaining);
+         to.chaining == Chaining::kAlways && !to.is_source();
 }
 
 // Flink's name of an operator: sources carry their role.
@@ -65,6 +87,47 @@ std::string shown_name(const OperatorNode& node) {
   if (node.is_source()) return "Source: " + node.name;
   if (node.kind.starts_with("sink.")) return node.name + ": Writer";
   return node.name;
+}
+
+// A description stops to indent here, so that its length stays linear in a long chain.
+constexpr std::uint32_t kIndentMax = 100;
+
+// Flink's names: "a -> b -> c", and "a -> (b, c -> d)" where a chain forks. Chains may be long: no recursion.
+std::string chain_name(const JobGraph& graph, const std::vector<std::vector<std::uint32_t>>& chained,
+                       std::uint32_t head) {
+  struct Part {
+    std::string_view text;                // where there is no operator
+    std::optional<std::uint32_t> number;  // an operator and what is chained to it
+  };
+  std::string name;
+  std::vector<Part> left{{{}, head}};  // the next one last
+  while (!left.empty()) {
+    const Part part = left.back();
+    left.pop_back();
+    if (!part.number) {
+      name += part.text;
+      continue;
+    }
+    name += shown_name(graph.operators[*part.number]);
+    const auto& nexts = chained[*part.number];
+    if (nexts.empty()) continue;
+    if (nexts.size() > 1) left.push_back({")", {}});
+    for (std::size_t i = nexts.size(); i-- > 0;) {
+      left.push_back({{}, nexts[i]});
+      if (i > 0) left.push_back({", ", {}});
+    }
+    left.push_back({nexts.size() > 1 ? " -> (" : " -> ", {}});
+  }
+  return name;
+}
+
+// Stable over runs of the same program: from the uid, else from the position in the graph.
+template <typename Edges>
+OperatorId id_of(const OperatorNode& node, std::uint32_t number, const Edges& inputs) {
+  if (!node.uid.empty()) return id_of<OperatorId>("uid:" + node.uid);
+  std::string text = fmt::format("{}:{}:{}", number, node.kind, node.outputs.size());
+  for (const OperatorEdge* edge : inputs) text += fmt::format("<{}:{}", edge->from, edge->input);
+  return id_of<OperatorId>(text);
 }
 
 }  // namespace
@@ -140,35 +203,32 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
     has_sink = has_sink || node.outputs.empty();
   }
   if (!has_sink) return bad("The program defines no sink: end a stream with to(...), print() or discard()");
-  if (order_of(graph).size() != graph.operators.size()) {
-    std::set<std::uint32_t> in_order;
-    for (std::uint32_t n : order_of(graph)) in_order.insert(n);
-    for (const OperatorNode& node : graph.operators) {
-      if (!in_order.contains(node.number))
-        return bad(fmt::format("The graph has a cycle through operator {}", describe(node)));
-    }
+  const auto order = order_of(graph, EdgesByOperator(graph, &OperatorEdge::from));
+  if (order.size() != graph.operators.size()) {
+    std::vector<bool> in_order(graph.operators.size());
+    for (const std::uint32_t number : order) in_order[number] = true;
+    const auto first = std::find(in_order.begin(), in_order.end(), false) - in_order.begin();
+    return bad(fmt::format("The graph has a cycle through operator {}",
+                           describe(graph.operators[static_cast<std::size_t>(first)])));
   }
   return {};
 }
 
-std::string key_schema_of(const JobGraph& graph, std::uint32_t number) {
+std::vector<std::string> key_schemas_of(const JobGraph& graph) {
+  std::vector<std::string> schemas(graph.operators.size());
+  std::vector<bool> is_found(graph.operators.size());
   for (const OperatorEdge& edge : graph.edges) {
-    if (edge.to != number || edge.partitioner != Partitioner::kHash) continue;
-    // Columns of the producer's schema: "name:type;name:type".
-    std::vector<std::string> columns;
-    std::string_view rest = graph.operators[edge.from].outputs[edge.output];
-    while (!rest.empty()) {
-      const auto end = rest.find(';');
-      columns.emplace_back(rest.substr(0, end));
-      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    }
-    std::string key;
+    if (edge.partitioner != Partitioner::kHash || is_found[edge.to]) continue;
+    is_found[edge.to] = true;
+    const auto columns = data::Schema::parse(graph.operators[edge.from].outputs[edge.output]);
+    if (!columns.ok()) continue;
+    std::vector<data::Field> key;
     for (const std::uint32_t column : edge.key_columns) {
-      if (column < columns.size()) key += (key.empty() ? "" : ";") + columns[column];
+      if (column < columns->size()) key.push_back((*columns)[column]);
     }
-    return key;
+    schemas[edge.to] = data::Schema(std::move(key)).to_string();
   }
-  return "";
+  return schemas;
 }
 
 void set_parallelism(JobGraph& graph, Plan& plan, const std::vector<std::int32_t>& parallelism) {
@@ -185,34 +245,46 @@ void set_parallelism(JobGraph& graph, Plan& plan, const std::vector<std::int32_t
 }
 
 OperatorId operator_id_of(const JobGraph& graph, std::uint32_t number) {
-  const OperatorNode& node = graph.operators[number];
-  if (!node.uid.empty()) return id_of<OperatorId>("uid:" + node.uid);
-  std::string text = fmt::format("{}:{}:{}", node.number, node.kind, node.outputs.size());
+  std::vector<const OperatorEdge*> inputs;
   for (const OperatorEdge& edge : graph.edges) {
-    if (edge.to == number) text += fmt::format("<{}:{}", edge.from, edge.input);
+    if (edge.to == number) inputs.push_back(&edge);
   }
-  return id_of<OperatorId>(text);
+  return id_of(graph.operators[number], number, inputs);
+}
+
+std::vector<OperatorId> operator_ids_of(const JobGraph& graph) {
+  const EdgesByOperator inputs(graph, &OperatorEdge::to);
+  std::vector<OperatorId> ids;
+  for (std::uint32_t i = 0; i < graph.operators.size(); ++i) {
+    ids.push_back(id_of(graph.operators[i], i, inputs.of(i)));
+  }
+  return ids;
 }
 
 Plan plan_of(const JobGraph& graph) {
+  const EdgesByOperator inputs(graph, &OperatorEdge::to);
+  const EdgesByOperator outputs(graph, &OperatorEdge::from);
+  const std::vector<OperatorId> ids = operator_ids_of(graph);
+  const auto options = config::read<PipelineOptions>(graph.settings);
+  const bool chaining = !options.ok() || options->chaining;
   Plan plan;
   std::vector<std::uint32_t> vertex_of(graph.operators.size());
   std::vector<std::uint32_t> depth_of(graph.operators.size());
-  for (const std::uint32_t number : order_of(graph)) {
+  std::vector<std::vector<std::uint32_t>> chained(graph.operators.size());  // consumers in the same vertex
+  for (const std::uint32_t number : order_of(graph, outputs)) {
     const OperatorNode& node = graph.operators[number];
-    const OperatorEdge* chained = nullptr;
-    for (const OperatorEdge& edge : graph.edges) {
-      if (edge.to == number && chains(graph, edge)) chained = &edge;
-    }
-    if (chained != nullptr) {
-      vertex_of[number] = vertex_of[chained->from];
-      depth_of[number] = depth_of[chained->from] + 1;
+    const auto edges = inputs.of(number);
+    if (chaining && edges.size() == 1 && may_chain(graph, *edges[0])) {
+      const std::uint32_t from = edges[0]->from;
+      chained[from].push_back(number);
+      vertex_of[number] = vertex_of[from];
+      depth_of[number] = depth_of[from] + 1;
       plan.vertices[vertex_of[number]].operators.push_back(number);
       continue;
     }
     vertex_of[number] = static_cast<std::uint32_t>(plan.vertices.size());
     Vertex vertex;
-    vertex.id = VertexId(operator_id_of(graph, number).bytes());
+    vertex.id = VertexId(ids[number].bytes());
     vertex.parallelism = node.parallelism;
     vertex.max_parallelism = node.max_parallelism;
     vertex.slot_sharing_group = node.slot_sharing_group;
@@ -220,22 +292,10 @@ Plan plan_of(const JobGraph& graph) {
     plan.vertices.push_back(std::move(vertex));
   }
   for (Vertex& vertex : plan.vertices) {
-    // Flink's names: "a -> b -> c", and "a -> (b, c -> d)" where a chain forks.
-    const std::function<std::string(std::uint32_t)> name = [&](std::uint32_t number) {
-      std::vector<std::string> nexts;
-      for (const std::uint32_t other : vertex.operators) {
-        for (const OperatorEdge& edge : graph.edges) {
-          if (edge.from == number && edge.to == other && chains(graph, edge)) nexts.push_back(name(other));
-        }
-      }
-      std::string text = shown_name(graph.operators[number]);
-      if (nexts.size() == 1) return text + " -> " + nexts[0];
-      if (nexts.size() > 1) text += fmt::format(" -> ({})", fmt::join(nexts, ", "));
-      return text;
-    };
-    vertex.name = name(vertex.operators[0]);
+    vertex.name = chain_name(graph, chained, vertex.operators[0]);
     for (const std::uint32_t number : vertex.operators) {
-      if (depth_of[number] > 0) vertex.description += std::string(3 * (depth_of[number] - 1), ' ') + "+- ";
+      const std::uint32_t depth = std::min(depth_of[number], kIndentMax);
+      if (depth > 0) vertex.description += std::string(3 * (depth - 1), ' ') + "+- ";
       vertex.description += shown_name(graph.operators[number]) + "\n";
     }
   }
@@ -277,12 +337,20 @@ std::vector<std::vector<std::uint32_t>> regions_of(const JobGraph& graph, const 
     while (parent[i] != i) i = parent[i] = parent[parent[i]];
     return i;
   };
+  const auto join = [&](std::uint32_t a, std::uint32_t b) { parent[root(a)] = root(b); };
   for (const VertexEdge& edge : plan.edges) {
     const auto producers = static_cast<std::uint32_t>(plan.vertices[edge.from].parallelism);
     const auto consumers = static_cast<std::uint32_t>(plan.vertices[edge.to].parallelism);
+    const Partitioner partitioner = graph.edges[edge.edge].partitioner;
+    if (partitioner != Partitioner::kForward && partitioner != Partitioner::kRescale) {
+      // All to all: everybody with the first consumer.
+      for (std::uint32_t from = 0; from < producers; ++from) join(first[edge.from] + from, first[edge.to]);
+      for (std::uint32_t to = 0; to < consumers; ++to) join(first[edge.to] + to, first[edge.to]);
+      continue;
+    }
     for (std::uint32_t from = 0; from < producers; ++from) {
-      for (const std::uint32_t to : consumers_of(graph.edges[edge.edge].partitioner, from, producers, consumers)) {
-        parent[root(first[edge.from] + from)] = root(first[edge.to] + to);
+      for (const std::uint32_t to : consumers_of(partitioner, from, producers, consumers)) {
+        join(first[edge.from] + from, first[edge.to] + to);
       }
     }
   }

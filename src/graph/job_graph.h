@@ -112,11 +112,13 @@ Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t d
 // Flink's default: 1.5 times the parallelism, up to the next power of two, within [128, 32768].
 std::int32_t default_max_parallelism(std::int32_t parallelism);
 
-// Stable over runs of the same program: from the uid, else from the position in the graph.
+// Stable over runs of the same program: from the uid, else from the position in the graph. Reads all edges: ask for
+// the ids of many operators at once.
 OperatorId operator_id_of(const JobGraph& graph, std::uint32_t number);
+std::vector<OperatorId> operator_ids_of(const JobGraph& graph);
 
-// "name:type;..." of the columns that the operator's input is keyed by; empty: not keyed.
-std::string key_schema_of(const JobGraph& graph, std::uint32_t number);
+// By operator: schema of the columns that its input is keyed by (data::Schema::to_string); empty: not keyed.
+std::vector<std::string> key_schemas_of(const JobGraph& graph);
 
 // --- Vertices ------------------------------------------------------------------------------------
 

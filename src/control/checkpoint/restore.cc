@@ -29,9 +29,10 @@ std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vect
 
 Status fit(graph::JobGraph& graph, const Checkpoint& checkpoint, bool allow_non_restored) {
   std::map<std::string, graph::OperatorNode*> nodes;
+  const auto ids = graph::operator_ids_of(graph);
   for (std::uint32_t i = 0; i < graph.operators.size(); ++i) {
     graph.operators[i].number = i;
-    nodes[graph::operator_id_of(graph, i).to_string()] = &graph.operators[i];
+    nodes[ids[i].to_string()] = &graph.operators[i];
   }
   for (const SnapshotOperator& o : checkpoint.operators) {
     const auto found = nodes.find(o.id);
