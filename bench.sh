@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds a release and prints the benchmark tables: goal, measured (median of five), spread. Options: bench/run.py --help
 # --flink: runs Apache Flink (downloaded; needs Java 17) and Drey in turn over the same data. Options: bench/flink/run.py --help
+# --native: runs timely dataflow and bare loops (needs cargo) and Drey in turn over the same rows. Options: bench/native/run.py --help
 set -euo pipefail
 cd "$(dirname "$0")"
 table=bench/run.py
-if [ "${1:-}" = --flink ]; then
-  table=bench/flink/run.py
-  shift
-fi
+case "${1:-}" in
+  --flink) table=bench/flink/run.py; shift ;;
+  --native) table=bench/native/run.py; shift ;;
+esac
 case "${1:-}" in
   --help|-h) exec python3 "$table" --help ;;
 esac
