@@ -28,9 +28,23 @@ done
 tools/install_packages.sh
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 mkdir -p build
+# ninja's status lines as they come: in one place on a terminal, else one for each tenth of the work.
+progress() {
+  local line percent shown=0
+  while IFS= read -r line; do
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\]\ (.*) ]] || continue
+    if [ -t 1 ]; then
+      printf '\r\033[K%s' "${line:0:100}"
+    elif percent=$((100 * BASH_REMATCH[1] / BASH_REMATCH[2])) && [ $((percent / 10)) -gt "$shown" ]; then
+      shown=$((percent / 10))
+      echo "  $percent %  [${BASH_REMATCH[1]}/${BASH_REMATCH[2]}]"
+    fi
+  done
+  [ ! -t 1 ] || printf '\r\033[K'
+}
 echo "Building (the first time takes some minutes) ..."
-if ! { cmake --preset release >build/run.configure.log 2>&1 && ninja -C build/release product >build/run.build.log 2>&1; }; then
-  grep -hE "error|CMake Error" -A5 build/run.configure.log build/run.build.log | head -40 >&2
+if ! { cmake --preset release >build/run.configure.log 2>&1 && ninja -C build/release product 2>&1 | tee build/run.build.log | progress; }; then
+  grep -hE "error:|CMake Error|FAILED:" -A5 build/run.configure.log build/run.build.log | head -40 >&2
   echo "The build failed; build/run.configure.log and build/run.build.log have it all." >&2
   exit 1
 fi

@@ -8,6 +8,23 @@
 # only the include roots of its closure, so that an undeclared `#include "other/x.h"` does not compile.
 # Each room's include root is a directory that holds one link, named after the room.
 
+# What nearly every file includes, compiled once: for rooms by room base, for test programs by base_test, for executables
+# each by itself. Only without ccache, which cannot keep what uses it; builds with ccache notice a missing #include.
+set(DREY_PRECOMPILED <algorithm> <array> <atomic> <charconv> <chrono> <condition_variable> <cstdint> <cstring> <deque>
+  <functional> <map> <memory> <mutex> <optional> <set> <span> <string> <string_view> <type_traits> <unordered_map> <utility>
+  <variant> <vector> <fmt/format.h> <base/id.h> <base/status.h> <base/time.h>)
+function(drey_precompiled target)  # [OWNER target] [HEADERS more...]
+  cmake_parse_arguments(P "" "OWNER" "HEADERS" ${ARGN})
+  if(DREY_CCACHE OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    return()
+  endif()
+  if(P_OWNER AND NOT P_OWNER STREQUAL target)
+    target_precompile_headers(${target} REUSE_FROM ${P_OWNER})
+  else()
+    target_precompile_headers(${target} PRIVATE ${DREY_PRECOMPILED} ${P_HEADERS})
+  endif()
+endfunction()
+
 define_property(TARGET PROPERTY DREY_RANK BRIEF_DOCS "rank of a room" FULL_DOCS "edges go down in rank")
 
 function(room)
@@ -38,6 +55,7 @@ function(room)
   list(TRANSFORM headers REPLACE "^${CMAKE_CURRENT_SOURCE_DIR}/" "${root}/")
   if(sources)
     add_library(${target} STATIC ${sources})
+    drey_precompiled(${target} OWNER drey_base)
     set(scope PUBLIC)
   else()
     add_library(${target} INTERFACE)
@@ -60,6 +78,7 @@ function(room)
   endif()
   if(tests AND DREY_TESTS)
     drey_test(${R_NAME}_test SOURCES ${tests} LIBS ${target})
+    drey_precompiled(${R_NAME}_test OWNER base_test HEADERS <gmock/gmock.h> <gtest/gtest.h>)
     foreach(dep IN LISTS R_TEST_DEPS)
       target_link_libraries(${R_NAME}_test PRIVATE drey_${dep})
     endforeach()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What a newcomer does first, as the README says it: run.sh, a job of one's own; and what the build needs, told or installed."""
+import json
 import os
 import re
 import shutil
@@ -79,7 +80,7 @@ def run_sh_once_finishes_and_leaves_nothing_behind():
         equal("lines shown of an output", len([line for line in section.splitlines()[1:] if "T" in line and "Z," in line]), 10)
     directory = re.search(r"Output: (\S+)/out", done.stdout).group(1)
     equal("processes left", run(["pgrep", "-f", directory]).stdout if shutil.which("pgrep") else "", "")
-    for path in ("bin/drey", "bin/drey-bench", "examples/flights.jar", "install/bin/drey", "install/include/drey/datastream.h",
+    for path in ("bin/drey", "examples/flights.jar", "install/bin/drey", "install/include/drey/datastream.h",
                  "install/lib/cmake/Drey/DreyConfig.cmake"):
         if not os.path.exists(os.path.join(BUILD, path)):
             raise Failure(f"build/release/{path} is not there")
@@ -152,6 +153,22 @@ def the_list_of_packages_is_what_the_build_uses():
     equal("check_packages.py", (done.returncode, done.stderr), (0, ""))
 
 
+def the_slowest_objects_are_printed_from_a_log_of_ninja():
+    build = folder("slowest")
+    tool = os.path.join(ROOT, "tools", "slowest_objects.py")
+    with open(os.path.join(build, ".ninja_log"), "w", encoding="utf-8") as f:
+        f.write("# ninja log v5\n0\t9000\t1\ta.cc.o\tff\n5\t1505\t1\ta.cc.o\tff\n0\t2500\t1\tb.cc.o\tff\n0\t9000\t1\tlib.a\tff\n")
+    done = run([tool, "--build", build])
+    equal("by time, last build of each", (done.returncode, done.stdout),
+          (0, "     2.5 s  b.cc.o\n     1.5 s  a.cc.o\n     4.0 s  in all, 2 objects\n"))
+    equal("as JSON", json.loads(run([tool, "--build", build, "--json", "--all"]).stdout)[0], {"output": "lib.a", "seconds": 9.0})
+    equal("above the bound", run([tool, "--build", build, "--most", "2"]).returncode, 1)
+    equal("within the bound", run([tool, "--build", build, "--most", "3"]).returncode, 0)
+    missing = run([tool, "--build", os.path.join(build, "none")])
+    equal("no log", missing.returncode, 2)
+    expect("no log", missing.stderr, os.path.join(build, "none"), "No such file")
+
+
 def an_older_processor_gets_a_sentence():
     qemu = shutil.which("qemu-x86_64")
     if not qemu:
@@ -169,4 +186,5 @@ if __name__ == "__main__":
           run_sh_once_tells_a_failed_job_by_its_exit_code,
           what_cannot_be_installed_is_named_with_the_command,
           the_list_of_packages_is_what_the_build_uses,
+          the_slowest_objects_are_printed_from_a_log_of_ninja,
           an_older_processor_gets_a_sentence])
