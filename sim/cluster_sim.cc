@@ -20,6 +20,7 @@ namespace drey::sim {
 namespace {
 
 using wire::field;
+using wire::Fields;
 
 constexpr std::int64_t kRowsPerSource = 5000;
 constexpr std::int64_t kRowsPerPoll = 4;
@@ -194,7 +195,7 @@ struct PendingTransaction {
   std::vector<std::int64_t> numbers;  // key, count, sum
   static constexpr auto fields() {
     using M = PendingTransaction;
-    return std::tuple{field("checkpoint", &M::checkpoint), field("name", &M::name), field("numbers", &M::numbers)};
+    return Fields{field("checkpoint", &M::checkpoint), field("name", &M::name), field("numbers", &M::numbers)};
   }
 };
 static_assert(wire::EveryMemberHasARow<PendingTransaction>);

@@ -21,6 +21,7 @@ namespace {
 using operators::Emitter;
 using operators::OperatorContext;
 using wire::field;
+using wire::Fields;
 
 constexpr std::size_t kBufferBytes = 256u << 10;
 
@@ -30,8 +31,8 @@ struct Pending {
   std::string directory;  // a job that goes on from a savepoint may write elsewhere
   std::string name;       // visible
   static constexpr auto fields() {
-    return std::tuple{field("checkpoint", &Pending::checkpoint), field("directory", &Pending::directory),
-                      field("name", &Pending::name)};
+    return Fields{field("checkpoint", &Pending::checkpoint), field("directory", &Pending::directory),
+                  field("name", &Pending::name)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Pending>);
@@ -43,7 +44,7 @@ struct SinkState {
   std::vector<Pending> pending;
   static constexpr auto fields() {
     using M = SinkState;
-    return std::tuple{field("subtask", &M::subtask), field("next", &M::next), field("pending", &M::pending)};
+    return Fields{field("subtask", &M::subtask), field("next", &M::next), field("pending", &M::pending)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SinkState>);

@@ -27,6 +27,7 @@ using operators::Emitter;
 using operators::OperatorContext;
 using operators::Progress;
 using wire::field;
+using wire::Fields;
 
 // Large enough for a batch, small enough that block, batches and a decompressor's window share the second cache.
 constexpr std::size_t kBlockBytes = 128u << 10;
@@ -51,10 +52,10 @@ struct Lane {
   std::vector<std::uint64_t> sizes;  // of the files when they were found: ranges follow from them, also after a restore
   static constexpr auto fields() {
     using M = Lane;
-    return std::tuple{field("lane", &M::lane),     field("lanes", &M::lanes),   field("turn", &M::turn),
-                      field("pass", &M::pass),     field("file", &M::file),     field("has-begun", &M::has_begun),
-                      field("is-cut", &M::is_cut), field("in-row", &M::in_row), field("offset", &M::offset),
-                      field("end", &M::end),       field("files", &M::files),   field("sizes", &M::sizes)};
+    return Fields{field("lane", &M::lane),     field("lanes", &M::lanes),   field("turn", &M::turn),
+                  field("pass", &M::pass),     field("file", &M::file),     field("has-begun", &M::has_begun),
+                  field("is-cut", &M::is_cut), field("in-row", &M::in_row), field("offset", &M::offset),
+                  field("end", &M::end),       field("files", &M::files),   field("sizes", &M::sizes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Lane>);
@@ -66,7 +67,7 @@ struct Position {
   Lane lane;
   static constexpr auto fields() {
     using M = Position;
-    return std::tuple{field("subtask", &M::subtask), field("parallelism", &M::parallelism), field("lane", &M::lane)};
+    return Fields{field("subtask", &M::subtask), field("parallelism", &M::parallelism), field("lane", &M::lane)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Position>);

@@ -185,7 +185,7 @@ std::uint32_t column_of(M ClassOf<T>::*member) {
   static_assert(HasFields<T>, "drey: a member names a column only in a record with a table (DREY_FIELDS or fields())");
   std::uint32_t found = UINT32_MAX;
   for_columns<T>([&](auto i) {
-    constexpr auto f = std::get<i>(T::fields());
+    constexpr auto f = row_at<i.value>(kFieldsOf<T>);
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(f.member)>, M T::*>) {
       if (f.member == member) found = static_cast<std::uint32_t>(i);
     }

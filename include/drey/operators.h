@@ -357,7 +357,7 @@ template <class K>
 struct Counted {
   K key{};
   std::int64_t count = 0;
-  static constexpr auto fields() { return std::tuple{field("key", &Counted::key), field("count", &Counted::count)}; }
+  static constexpr auto fields() { return Fields{field("key", &Counted::key), field("count", &Counted::count)}; }
 };
 struct Nothing {};
 template <class K>

@@ -8,7 +8,7 @@
 //   };
 //   struct Line {
 //     drey::Text text;
-//     static constexpr auto fields() { return std::tuple{drey::field("raw-line", &Line::text)}; }
+//     static constexpr auto fields() { return drey::Fields{drey::field("raw-line", &Line::text)}; }
 //   };
 //
 // Members: bool, int8..int64 (no unsigned ones), float, double, Decimal, Timestamp,
@@ -38,12 +38,56 @@ constexpr Field<R, M> field(const char* name, M R::*member) {
   return {name, member};
 }
 
-template <class R>
-concept HasFields = requires {
-  std::tuple_size<decltype(R::fields())>::value;
+namespace detail {
+template <std::size_t, class Row>
+struct FieldAt {
+  Row row;
+};
+template <class Indices, class... Row>
+struct FieldsOf;
+template <std::size_t... I, class... Row>
+struct FieldsOf<std::index_sequence<I...>, Row...> : FieldAt<I, Row>... {};
+template <std::size_t I, class Row>
+constexpr const Row& row_at(const FieldAt<I, Row>& at) {
+  return at.row;
+}
+}  // namespace detail
+
+// The rows of a table: Fields{field(...), field(...)}.
+template <class... Row>
+struct Fields : detail::FieldsOf<std::make_index_sequence<sizeof...(Row)>, Row...> {
+  static constexpr std::size_t kSize = sizeof...(Row);
+  constexpr Fields(const Row&... rows) : detail::FieldsOf<std::make_index_sequence<kSize>, Row...>{{rows}...} {}
 };
 
 namespace detail {
+// The row in place of those past the last one that DREY_FIELDS takes: the one error.
+template <class R>
+constexpr Field<R, bool> too_many_fields() {
+  static_assert(sizeof(R) == 0, "drey: DREY_FIELDS takes at most 256 members: nest records, or write fields()");
+  return {"", nullptr};
+}
+
+template <class... Row>
+constexpr Fields<Row...> as_fields(const Fields<Row...>& fields) {
+  return fields;
+}
+// Tables may also be tuples, which take the compiler longer.
+template <class... Row>
+constexpr Fields<Row...> as_fields(const std::tuple<Row...>& rows) {
+  return std::apply([](const Row&... row) { return Fields<Row...>(row...); }, rows);
+}
+}  // namespace detail
+
+template <class R>
+concept HasFields = requires {
+  decltype(detail::as_fields(R::fields()))::kSize;
+};
+
+namespace detail {
+
+template <HasFields R>
+inline constexpr auto kFieldsOf = as_fields(R::fields());
 
 template <class T>
 inline constexpr bool kIsOptional = false;
@@ -95,7 +139,7 @@ constexpr bool takes(std::index_sequence<I...>) {
 }
 template <class R>
 constexpr bool every_member_has_a_row() {
-  constexpr std::size_t rows = std::tuple_size_v<decltype(R::fields())>;
+  constexpr std::size_t rows = decltype(kFieldsOf<R>)::kSize;
   if constexpr (!std::is_aggregate_v<R>) {
     return true;
   } else {
@@ -130,27 +174,26 @@ struct Shape {
 };
 template <HasFields T>
 struct Shape<T> {
-  using Fields = decltype(T::fields());
+  using Rows = std::remove_const_t<decltype(kFieldsOf<T>)>;
   static_assert(every_member_has_a_row<T>(), "drey: a member of this record is missing in its table of fields");
   static_assert(std::is_default_constructible_v<T>, "drey: a record must be default-constructible");
-  static constexpr std::size_t kColumns = std::tuple_size_v<Fields>;
+  static constexpr std::size_t kColumns = Rows::kSize;
   static constexpr bool kIsRecord = true;
   static_assert(kColumns > 0, "drey: a record needs at least one column");
   template <std::size_t I>
-  using Column = typename MemberOf<std::tuple_element_t<I, Fields>>::Type;
-  static constexpr const char* name(std::size_t at) {
-    constexpr auto fields = T::fields();
-    return std::apply(
-        [at](const auto&... f) {
-          const char* names[] = {f.name...};
-          return names[at];
-        },
-        fields);
-  }
+  using Column = typename MemberOf<std::remove_cvref_t<decltype(row_at<I>(kFieldsOf<T>))>>::Type;
+  static constexpr const char* name(std::size_t at) { return names(std::make_index_sequence<kColumns>(), at); }
   template <std::size_t I, class V>
   static constexpr auto& get(V& v) {
-    constexpr auto member = std::get<I>(T::fields()).member;
+    constexpr auto member = row_at<I>(kFieldsOf<T>).member;
     return v.*member;
+  }
+
+ private:
+  template <std::size_t... I>
+  static constexpr const char* names(std::index_sequence<I...>, std::size_t at) {
+    const char* all[] = {row_at<I>(kFieldsOf<T>).name...};
+    return all[at];
   }
 };
 template <class T>
@@ -276,15 +319,8 @@ const ArrowSchema* schema_of() {
 }  // namespace api
 }  // namespace drey
 
-// DREY_FIELDS(Record, a, b, c): the table of a record whose columns are called like its members.
+// DREY_FIELDS(Record, a, b, c): the table of a record whose columns are called like its members, at most 256.
 #define DREY_FIELDS(R, ...) \
-  static constexpr auto fields() { return std::tuple{DREY_FIELDS_EACH_(R, __VA_ARGS__)}; }
-#define DREY_PARENS_ ()
-#define DREY_EXPAND_(...) DREY_EXPAND3_(DREY_EXPAND3_(DREY_EXPAND3_(DREY_EXPAND3_(__VA_ARGS__))))
-#define DREY_EXPAND3_(...) DREY_EXPAND2_(DREY_EXPAND2_(DREY_EXPAND2_(DREY_EXPAND2_(__VA_ARGS__))))
-#define DREY_EXPAND2_(...) DREY_EXPAND1_(DREY_EXPAND1_(DREY_EXPAND1_(DREY_EXPAND1_(__VA_ARGS__))))
-#define DREY_EXPAND1_(...) __VA_ARGS__
-#define DREY_FIELDS_EACH_(R, ...) __VA_OPT__(DREY_EXPAND_(DREY_FIELD_(R, __VA_ARGS__)))
-#define DREY_FIELD_(R, member, ...) \
-  ::drey::field(#member, &R::member) __VA_OPT__(, DREY_FIELD_AGAIN_ DREY_PARENS_(R, __VA_ARGS__))
-#define DREY_FIELD_AGAIN_() DREY_FIELD_
+  static constexpr auto fields() { return ::drey::Fields{DREY_EACH_FIELD_(R, __VA_ARGS__)}; }
+#define DREY_EACH_FIELD_(R, ...) __VA_OPT__(DREY_FIELD_256_(R, __VA_ARGS__))
+#include "drey/each_field.h"

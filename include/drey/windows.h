@@ -75,8 +75,7 @@ struct WindowCount {
   std::int64_t count = 0;
   static constexpr auto fields() {
     using R = WindowCount;
-    return std::tuple{field("key", &R::key), field("start", &R::start), field("end", &R::end),
-                      field("count", &R::count)};
+    return Fields{field("key", &R::key), field("start", &R::start), field("end", &R::end), field("count", &R::count)};
   }
 };
 

@@ -22,8 +22,8 @@ struct ProgramTask {
   std::map<std::string, std::string> configuration;
   static constexpr auto fields() {
     using M = ProgramTask;
-    return std::tuple{wire::field("module", &M::module), wire::field("entry", &M::entry),
-                      wire::field("arguments", &M::arguments), wire::field("configuration", &M::configuration)};
+    return wire::Fields{wire::field("module", &M::module), wire::field("entry", &M::entry),
+                        wire::field("arguments", &M::arguments), wire::field("configuration", &M::configuration)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProgramTask>);
@@ -35,8 +35,8 @@ struct ProgramAnswer {
   graph::JobGraph graph;
   static constexpr auto fields() {
     using M = ProgramAnswer;
-    return std::tuple{wire::field("ok", &M::ok), wire::field("message", &M::message), wire::field("origin", &M::origin),
-                      wire::field("graph", &M::graph)};
+    return wire::Fields{wire::field("ok", &M::ok), wire::field("message", &M::message),
+                        wire::field("origin", &M::origin), wire::field("graph", &M::graph)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProgramAnswer>);

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <tuple>
 
 #include "config/option.h"
 #include "control/slots/slot_matching.h"
@@ -34,7 +33,7 @@ struct ClusterOptions {
   static constexpr auto options() {
     using M = ClusterOptions;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("jobmanager.rpc.port", &M::rpc_port, "Port for TaskManagers, on loopback; 0: any free one.")
             .between(0, 65'535),
         option("drey.cluster.secret", &M::secret, "What TaskManagers must know to register.")

@@ -22,6 +22,7 @@
 namespace drey::cluster {
 
 using wire::field;
+using wire::Fields;
 
 struct StoredJob {
   JobId id;
@@ -41,20 +42,20 @@ struct StoredJob {
   gateway::RescalesModel rescales;
   static constexpr auto fields() {
     using M = StoredJob;
-    return std::tuple{field("id", &M::id),
-                      field("graph", &M::graph),
-                      field("module", &M::module),
-                      field("digest", &M::digest),
-                      field("incarnation", &M::incarnation),
-                      field("submitted", &M::submitted),
-                      field("next-checkpoint", &M::next_checkpoint),
-                      field("checkpoints", &M::checkpoints),
-                      field("ended", &M::ended),
-                      field("model", &M::model),
-                      field("restore-path", &M::restore_path),
-                      field("plan", &M::plan),
-                      field("requirements", &M::requirements),
-                      field("rescales", &M::rescales)};
+    return Fields{field("id", &M::id),
+                  field("graph", &M::graph),
+                  field("module", &M::module),
+                  field("digest", &M::digest),
+                  field("incarnation", &M::incarnation),
+                  field("submitted", &M::submitted),
+                  field("next-checkpoint", &M::next_checkpoint),
+                  field("checkpoints", &M::checkpoints),
+                  field("ended", &M::ended),
+                  field("model", &M::model),
+                  field("restore-path", &M::restore_path),
+                  field("plan", &M::plan),
+                  field("requirements", &M::requirements),
+                  field("rescales", &M::rescales)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StoredJob>);

@@ -28,16 +28,16 @@ struct Sample {
   static constexpr std::string_view kTitle = "Sample";
   static constexpr auto options() {
     using M = Sample;
-    return std::tuple{option("s.on", &M::on, "Whether."),
-                      option("s.port", &M::port, "Which.").between(0, 65'535),
-                      option("s.attempts", &M::attempts, "How often.").at_least(0),
-                      option("s.factor", &M::factor, "How much.").between(1, 10),
-                      option("s.name", &M::name, "What it is called."),
-                      option("s.pause", &M::pause, "How long.").between(1000, 3'600'000),
-                      option("s.memory", &M::memory, "How many bytes."),
-                      option("s.color", &M::color, "What color.").renamed_from("s.colour"),
-                      option("s.hosts", &M::hosts, "Who."),
-                      option("s.slots", &M::slots, "How wide.").between(1, 10).defaults_to("as many as cores")};
+    return Options{option("s.on", &M::on, "Whether."),
+                   option("s.port", &M::port, "Which.").between(0, 65'535),
+                   option("s.attempts", &M::attempts, "How often.").at_least(0),
+                   option("s.factor", &M::factor, "How much.").between(1, 10),
+                   option("s.name", &M::name, "What it is called."),
+                   option("s.pause", &M::pause, "How long.").between(1000, 3'600'000),
+                   option("s.memory", &M::memory, "How many bytes."),
+                   option("s.color", &M::color, "What color.").renamed_from("s.colour"),
+                   option("s.hosts", &M::hosts, "Who."),
+                   option("s.slots", &M::slots, "How wide.").between(1, 10).defaults_to("as many as cores")};
   }
 };
 static_assert(EveryMemberIsAnOption<Sample>);

@@ -6,9 +6,10 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <type_traits>
 #include <utility>
 
-namespace drey::config::detail {
+namespace drey::config {
 namespace {
 
 constexpr std::string_view kInfinite = "infinite";
@@ -33,8 +34,6 @@ constexpr std::array<std::pair<std::string_view, int>, 14> kUnits{{{"", 0},
                                                                    {"gibibytes", 30},
                                                                    {"t", 40},
                                                                    {"tb", 40}}};
-
-}  // namespace
 
 std::string parse(std::string_view text, bool& out) {
   const std::string word = lower(text);
@@ -97,16 +96,6 @@ std::string parse(std::string_view text, std::vector<std::string>& out) {
   return "";
 }
 
-int find_name(std::string_view text, const std::vector<std::string_view>& names) {
-  const std::string word = lower(text);
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (lower(names[i]) == word) return static_cast<int>(i);
-  }
-  return -1;
-}
-
-std::string one_of(const std::vector<std::string_view>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
-
 std::string show(bool value) { return value ? "true" : "false"; }
 std::string show(std::int64_t value) { return value == INT64_MAX ? std::string(kInfinite) : fmt::format("{}", value); }
 std::string show(double value) { return fmt::format("{}", value); }
@@ -137,12 +126,123 @@ std::string show_bounds(std::int64_t least, std::int64_t most, bool milliseconds
   return fmt::format("within {}..{}", text(least), text(most));
 }
 
-Status refused(std::string_view key, const std::string& value, const std::string& wanted, const Values* origins) {
-  std::string from;
-  if (origins != nullptr) {
-    if (const auto found = origins->find(std::string(key)); found != origins->end()) from = ", from " + found->second;
+// Whole numbers of fewer bits are read as 64.
+template <typename M>
+inline constexpr bool kIsWhole = std::is_integral_v<M> && !std::is_same_v<M, bool>;
+
+template <typename M>
+std::string show_member(const void* member) {
+  const M& value = *static_cast<const M*>(member);
+  if constexpr (kIsWhole<M>) {
+    return show(static_cast<std::int64_t>(value));
+  } else {
+    return show(value);
   }
-  return fail(Code::kInvalidArgument, fmt::format("Option {} must be {}: value={}{}", key, wanted, value, from));
 }
 
-}  // namespace drey::config::detail
+template <typename M>
+std::string parse_member(std::string_view text, std::int64_t least, std::int64_t most, void* member) {
+  std::conditional_t<kIsWhole<M>, std::int64_t, M> value{};
+  if (std::string wanted = parse(text, value); !wanted.empty()) return wanted;
+  if constexpr (kIsWhole<M>) {
+    if (!std::in_range<M>(value)) return show_bounds(std::max<std::int64_t>(least, 0), most, false);
+    if (value < least || value > most) return show_bounds(least, most, false);
+  }
+  if constexpr (std::is_same_v<M, Millis>) {
+    if (value.count() < least || value.count() > most) return show_bounds(least, most, true);
+  }
+  if constexpr (std::is_same_v<M, double>) {
+    if (value < static_cast<double>(least) || value > static_cast<double>(most)) return show_bounds(least, most, false);
+  }
+  *static_cast<M*>(member) = static_cast<M>(std::move(value));
+  return "";
+}
+
+template <typename M>
+std::string name() {
+  if (std::is_same_v<M, bool>) return "boolean";
+  if (std::is_same_v<M, double>) return "number";
+  if (std::is_same_v<M, std::string>) return "text";
+  if (std::is_same_v<M, Millis>) return "duration";
+  if (std::is_same_v<M, Bytes>) return "size";
+  if (std::is_same_v<M, std::vector<std::string>>) return "list";
+  static_assert(kIsWhole<M> || !std::is_integral_v<M> || std::is_same_v<M, bool>);
+  return "whole number";
+}
+
+}  // namespace
+
+namespace detail {
+
+std::string enum_name(std::span<const EnumValue> values) {
+  std::string names;
+  for (const EnumValue& value : values) (names += names.empty() ? "" : ", ") += value.text;
+  return names;
+}
+
+const EnumValue* find_enum(std::span<const EnumValue> values, std::string_view text) {
+  const std::string word = lower(text);
+  for (const EnumValue& value : values) {
+    if (lower(value.text) == word) return &value;
+  }
+  return nullptr;
+}
+
+template <typename M>
+const OptionType& plain_option_type() {
+  static constexpr OptionType kType{std::is_same_v<M, Millis>, &name<M>, &show_member<M>, &parse_member<M>};
+  return kType;
+}
+template const OptionType& plain_option_type<bool>();
+template const OptionType& plain_option_type<std::int16_t>();
+template const OptionType& plain_option_type<std::int32_t>();
+template const OptionType& plain_option_type<std::int64_t>();
+template const OptionType& plain_option_type<std::uint16_t>();
+template const OptionType& plain_option_type<std::uint32_t>();
+template const OptionType& plain_option_type<std::uint64_t>();
+template const OptionType& plain_option_type<double>();
+template const OptionType& plain_option_type<std::string>();
+template const OptionType& plain_option_type<Millis>();
+template const OptionType& plain_option_type<Bytes>();
+template const OptionType& plain_option_type<std::vector<std::string>>();
+
+}  // namespace detail
+
+Status read_into(void* object, std::span<const Option> rows, const Values& values, const Values* origins) {
+  for (const Option& row : rows) {
+    auto found = values.find(std::string(row.info.key));
+    if (found == values.end() && !row.info.old_key.empty()) found = values.find(std::string(row.info.old_key));
+    if (found == values.end()) continue;
+    const auto& [key, value] = *found;
+    const std::string wanted =
+        row.type->parse(value, row.info.least, row.info.most, static_cast<char*>(object) + row.offset);
+    if (wanted.empty()) continue;
+    std::string from;
+    if (origins != nullptr) {
+      if (const auto origin = origins->find(key); origin != origins->end()) from = ", from " + origin->second;
+    }
+    return fail(Code::kInvalidArgument, fmt::format("Option {} must be {}: value={}{}", key, wanted, value, from));
+  }
+  return ok();
+}
+
+OptionGroup describe(std::string_view title, std::span<const Option> rows, const void* defaults) {
+  OptionGroup group{std::string(title), {}};
+  for (const Option& row : rows) {
+    const OptionInfo& info = row.info;
+    OptionText text;
+    text.key = info.key;
+    text.old_key = info.old_key;
+    text.type = row.type->name();
+    text.fallback = info.shown_default.empty() ? row.type->show(static_cast<const char*>(defaults) + row.offset)
+                                               : std::string(info.shown_default);
+    if (info.least != INT64_MIN || info.most != INT64_MAX) {
+      text.bounds = show_bounds(info.least, info.most, row.type->milliseconds);
+    }
+    text.doc = info.doc;
+    group.options.push_back(std::move(text));
+  }
+  return group;
+}
+
+}  // namespace drey::config

@@ -1,31 +1,33 @@
-// Options: a struct's members with their defaults, and one row a member: Flink's key, what it
-// means, its bounds, its older names. Parsing, bounds, the reference page and the hints for unknown
-// keys derive from the rows; code reads members.
+// Options: a struct's members with their defaults, and one row a member: Flink's key, what it means, its bounds, its
+// older names. Parsing, bounds, the reference page and the hints for unknown keys derive from the rows; code reads
+// members.
 //
 //   struct HeartbeatOptions {
 //     Millis interval{1000};
 //     static constexpr std::string_view kTitle = "Heartbeats";
 //     static constexpr auto options() {
 //       using M = HeartbeatOptions;
-//       return std::tuple{option("heartbeat.interval", &M::interval, "Time between two
-//       heartbeats.").at_least(1)};
+//       return Options{option("heartbeat.interval", &M::interval, "Time between two heartbeats.").at_least(1)};
 //     }
 //   };
 //   static_assert(EveryMemberIsAnOption<HeartbeatOptions>);
 //
-// Members: bool, integers, double, std::string, Millis, Bytes, enums with a table,
-// std::vector<std::string> (separated by
-// ',' or ';'), std::optional of those (empty: the default is worked out; say how with defaults_to).
+// Members: bool, integers, double, std::string, Millis, Bytes, enums with a table, std::vector<std::string> (separated
+// by ',' or ';'), std::optional of those (empty: the default is computed; defaults_to() says how).
 // Threading: values.
+//
+// Build time: rows_of<T>() turns the table into an array of plain rows; all that reads it is in option.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/enums.h"
@@ -41,15 +43,19 @@ struct Bytes {
   friend auto operator<=>(const Bytes&, const Bytes&) = default;
 };
 
-template <typename Class, typename Member>
-struct OptionRow {
+// What a row says of an option, whatever its type.
+struct OptionInfo {
   std::string_view key;
-  Member Class::*member;
   std::string_view doc;
   std::string_view old_key = {};        // read when `key` is not set
   std::string_view shown_default = {};  // in place of the member's own
   std::int64_t least = INT64_MIN;       // of numbers; durations in ms
   std::int64_t most = INT64_MAX;
+};
+
+template <typename Class, typename Member>
+struct OptionRow : OptionInfo {
+  Member Class::*member = nullptr;
 
   constexpr OptionRow between(std::int64_t from, std::int64_t to) const {
     OptionRow row = *this;
@@ -72,16 +78,22 @@ struct OptionRow {
 
 template <typename Class, typename Member>
 constexpr OptionRow<Class, Member> option(std::string_view key, Member Class::*member, std::string_view doc) {
-  return {key, member, doc};
+  return {{key, doc}, member};
 }
+
+// The rows of an options struct.
+template <typename... Row>
+struct Options : wire::Fields<Row...> {
+  constexpr Options(const Row&... rows) : wire::Fields<Row...>(rows...) {}  // NOLINT(google-explicit-constructor)
+};
 
 template <typename T>
 concept HasOptions = requires {
-  std::tuple_size<decltype(T::options())>::value;
+  decltype(T::options())::kSize;
   std::string_view(T::kTitle);
 };
 template <typename T>
-inline constexpr bool EveryMemberIsAnOption = std::tuple_size_v<decltype(T::options())> == wire::kArity<T>;
+inline constexpr bool EveryMemberIsAnOption = wire::kHasMembers<T, decltype(T::options())::kSize>;
 
 using Values = std::map<std::string, std::string>;
 
@@ -99,122 +111,115 @@ struct OptionGroup {
   std::vector<OptionText> options;
 };
 
+// What the type of a member brings.
+struct OptionType {
+  bool milliseconds;      // how bounds are shown
+  std::string (*name)();  // "boolean", "duration", the values of an enum
+  std::string (*show)(const void* member);
+  // Sets the member and returns "", or returns what the text must be: "a whole number".
+  std::string (*parse)(std::string_view text, std::int64_t least, std::int64_t most, void* member);
+};
+
+// A row with its member's place in the struct.
+struct Option {
+  OptionInfo info;
+  std::size_t offset;
+  const OptionType* type;
+};
+
 namespace detail {
 
-// What a text must be, when it is not; empty when `out` was set.
-std::string parse(std::string_view text, bool& out);
-std::string parse(std::string_view text, std::int64_t& out);
-std::string parse(std::string_view text, double& out);
-std::string parse(std::string_view text, std::string& out);
-std::string parse(std::string_view text, Millis& out);
-std::string parse(std::string_view text, Bytes& out);
-std::string parse(std::string_view text, std::vector<std::string>& out);
-// The row of an enum table that the text names, without regard to case and with '-' for '_'; -1:
-// none.
-int find_name(std::string_view text, const std::vector<std::string_view>& names);
-std::string one_of(const std::vector<std::string_view>& names);
+struct EnumValue {
+  std::string_view text;
+  std::int64_t value;
+};
+std::string enum_name(std::span<const EnumValue> values);
+// Null when no value is called so, without regard to case and with '-' for '_'.
+const EnumValue* find_enum(std::span<const EnumValue> values, std::string_view text);
 
-std::string show(bool value);
-std::string show(std::int64_t value);
-std::string show(double value);
-std::string show(const std::string& value);
-std::string show(Millis value);
-std::string show(Bytes value);
-std::string show(const std::vector<std::string>& value);
-std::string show_bounds(std::int64_t least, std::int64_t most, bool milliseconds);
+template <HasEnumTable E>
+std::span<const EnumValue> enum_values() {
+  static constexpr auto kValues = [] {
+    constexpr auto kRows = enum_table(E{});
+    std::array<EnumValue, kRows.size()> values{};
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = {kRows[i].text, static_cast<std::int64_t>(kRows[i].value)};
+    return values;
+  }();
+  return kValues;
+}
 
 template <typename T>
 inline constexpr bool is_optional = false;
 template <typename T>
 inline constexpr bool is_optional<std::optional<T>> = true;
-template <typename T>
-inline constexpr bool is_whole = std::is_integral_v<T> && !std::is_same_v<T, bool>;
+
+// Of all types but enums and optionals: defined in option.cc.
+template <typename M>
+const OptionType& plain_option_type();
+
+template <typename M>
+const OptionType& option_type();
 
 template <HasEnumTable E>
-std::vector<std::string_view> names_of() {
-  std::vector<std::string_view> names;
-  for (const auto& row : enum_table(E{})) names.push_back(row.text);
-  return names;
+std::string enum_type_name() {
+  return enum_name(enum_values<E>());
+}
+template <HasEnumTable E>
+std::string show_enum(const void* member) {
+  return std::string(to_text(*static_cast<const E*>(member)));
+}
+template <HasEnumTable E>
+std::string parse_enum(std::string_view text, std::int64_t, std::int64_t, void* member) {
+  const EnumValue* found = find_enum(enum_values<E>(), text);
+  if (found == nullptr) return "one of " + enum_type_name<E>();
+  *static_cast<E*>(member) = static_cast<E>(found->value);
+  return "";
 }
 
 template <typename M>
-std::string type_of() {
-  if constexpr (is_optional<M>) {
-    return type_of<typename M::value_type>();
-  } else if constexpr (std::is_same_v<M, bool>) {
-    return "boolean";
-  } else if constexpr (is_whole<M>) {
-    return "whole number";
-  } else if constexpr (std::is_same_v<M, double>) {
-    return "number";
-  } else if constexpr (std::is_same_v<M, Millis>) {
-    return "duration";
-  } else if constexpr (std::is_same_v<M, Bytes>) {
-    return "size";
-  } else if constexpr (std::is_same_v<M, std::vector<std::string>>) {
-    return "list";
-  } else if constexpr (std::is_enum_v<M>) {
-    return one_of(names_of<M>());
-  } else {
-    static_assert(std::is_same_v<M, std::string>);
-    return "text";
-  }
+std::string show_optional(const void* member) {
+  const auto& value = *static_cast<const std::optional<M>*>(member);
+  return value ? option_type<M>().show(&*value) : "";
+}
+template <typename M>
+std::string parse_optional(std::string_view text, std::int64_t least, std::int64_t most, void* member) {
+  M value{};
+  std::string wanted = option_type<M>().parse(text, least, most, &value);
+  if (wanted.empty()) *static_cast<std::optional<M>*>(member) = std::move(value);
+  return wanted;
 }
 
 template <typename M>
-std::string show_value(const M& value) {
+const OptionType& option_type() {
   if constexpr (is_optional<M>) {
-    return value ? show_value(*value) : "";
-  } else if constexpr (is_whole<M>) {
-    return show(static_cast<std::int64_t>(value));
+    using Value = typename M::value_type;
+    static const OptionType type{option_type<Value>().milliseconds, option_type<Value>().name, &show_optional<Value>,
+                                 &parse_optional<Value>};
+    return type;
   } else if constexpr (std::is_enum_v<M>) {
-    return std::string(to_text(value));
+    static constexpr OptionType kType{false, &enum_type_name<M>, &show_enum<M>, &parse_enum<M>};
+    return kType;
   } else {
-    return show(value);
+    return plain_option_type<M>();
   }
 }
-
-// What the text must be, when it is not; empty when `out` was set.
-template <typename M>
-std::string parse_value(std::string_view text, std::int64_t least, std::int64_t most, M& out) {
-  const auto bounded = [&](std::int64_t value, bool milliseconds) {
-    return value >= least && value <= most ? "" : show_bounds(least, most, milliseconds);
-  };
-  if constexpr (is_optional<M>) {
-    typename M::value_type value{};
-    std::string wanted = parse_value(text, least, most, value);
-    if (wanted.empty()) out = std::move(value);
-    return wanted;
-  } else if constexpr (is_whole<M>) {
-    std::int64_t value = 0;
-    if (std::string wanted = parse(text, value); !wanted.empty()) return wanted;
-    if (!std::in_range<M>(value)) return show_bounds(std::max<std::int64_t>(least, 0), most, false);
-    if (std::string wanted = bounded(value, false); !wanted.empty()) return wanted;
-    out = static_cast<M>(value);
-    return "";
-  } else if constexpr (std::is_enum_v<M>) {
-    const int found = find_name(text, names_of<M>());
-    if (found < 0) return "one of " + one_of(names_of<M>());
-    out = enum_table(M{})[static_cast<std::size_t>(found)].value;
-    return "";
-  } else {
-    M value{};
-    if (std::string wanted = parse(text, value); !wanted.empty()) return wanted;
-    if constexpr (std::is_same_v<M, Millis>) {
-      if (std::string wanted = bounded(value.count(), true); !wanted.empty()) return wanted;
-    }
-    if constexpr (std::is_same_v<M, double>) {
-      if (value < static_cast<double>(least) || value > static_cast<double>(most))
-        return show_bounds(least, most, false);
-    }
-    out = std::move(value);
-    return "";
-  }
-}
-
-Status refused(std::string_view key, const std::string& value, const std::string& wanted, const Values* origins);
 
 }  // namespace detail
+
+// The options of a struct, in the order of its table.
+template <HasOptions T>
+std::span<const Option> rows_of() {
+  static constexpr auto kOptions = T::options();
+  static const auto rows = kOptions.apply([]<typename... M>(const OptionRow<T, M>&... row) {
+    return std::array<Option, sizeof...(M)>{Option{row, wire::offset_of(row.member), &detail::option_type<M>()}...};
+  });
+  return rows;
+}
+
+// Sets the members of `object`, a struct with these rows, that `values` names.
+Status read_into(void* object, std::span<const Option> rows, const Values& values, const Values* origins);
+OptionGroup describe(std::string_view title, std::span<const Option> rows, const void* defaults);
 
 // The options that `values` sets, the defaults for the rest. `origins` (key -> where its value
 // comes from) is for messages. FAILS WITH: kInvalidArgument naming key, value, what it must be and
@@ -222,41 +227,14 @@ Status refused(std::string_view key, const std::string& value, const std::string
 template <HasOptions T>
 Result<T> read(const Values& values, const Values* origins = nullptr) {
   T out;
-  Status status;
-  const auto take = [&](const auto& row) {
-    if (!status.ok()) return;
-    auto found = values.find(std::string(row.key));
-    if (found == values.end() && !row.old_key.empty()) found = values.find(std::string(row.old_key));
-    if (found == values.end()) return;
-    const std::string wanted = detail::parse_value(found->second, row.least, row.most, out.*row.member);
-    if (!wanted.empty()) status = detail::refused(found->first, found->second, wanted, origins);
-  };
-  std::apply([&](const auto&... rows) { (take(rows), ...); }, T::options());
-  if (!status.ok()) return status;
+  if (Status status = read_into(&out, rows_of<T>(), values, origins); !status.ok()) return status;
   return out;
 }
 
 template <HasOptions T>
 OptionGroup describe() {
-  OptionGroup group{std::string(T::kTitle), {}};
   const T defaults;
-  const auto add = [&](const auto& row) {
-    using M = std::remove_cvref_t<decltype(defaults.*row.member)>;
-    OptionText text;
-    text.key = row.key;
-    text.old_key = row.old_key;
-    text.type = detail::type_of<M>();
-    text.fallback =
-        row.shown_default.empty() ? detail::show_value(defaults.*row.member) : std::string(row.shown_default);
-    if (row.least != INT64_MIN || row.most != INT64_MAX) {
-      text.bounds = detail::show_bounds(row.least, row.most,
-                                        std::is_same_v<M, Millis> || std::is_same_v<M, std::optional<Millis>>);
-    }
-    text.doc = row.doc;
-    group.options.push_back(std::move(text));
-  };
-  std::apply([&](const auto&... rows) { (add(rows), ...); }, T::options());
-  return group;
+  return describe(T::kTitle, rows_of<T>(), &defaults);
 }
 
 }  // namespace drey::config

@@ -21,6 +21,7 @@
 namespace drey::control {
 
 using wire::field;
+using wire::Fields;
 
 inline constexpr std::uint32_t kProtocolVersion = 3;
 
@@ -40,8 +41,8 @@ struct FailureReport {
   std::string stack;
   static constexpr auto fields() {
     using M = FailureReport;
-    return std::tuple{field("code", &M::code), field("message", &M::message), field("origin", &M::origin),
-                      field("stack", &M::stack)};
+    return Fields{field("code", &M::code), field("message", &M::message), field("origin", &M::origin),
+                  field("stack", &M::stack)};
   }
 };
 static_assert(wire::EveryMemberHasARow<FailureReport>);
@@ -56,8 +57,8 @@ struct TaskAddress {
   friend auto operator<=>(const TaskAddress&, const TaskAddress&) = default;
   static constexpr auto fields() {
     using M = TaskAddress;
-    return std::tuple{field("job", &M::job), field("incarnation", &M::incarnation), field("vertex", &M::vertex),
-                      field("subtask", &M::subtask), field("attempt", &M::attempt)};
+    return Fields{field("job", &M::job), field("incarnation", &M::incarnation), field("vertex", &M::vertex),
+                  field("subtask", &M::subtask), field("attempt", &M::attempt)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskAddress>);
@@ -77,16 +78,16 @@ struct Register {
   std::int64_t managed_memory = 0;
   static constexpr auto fields() {
     using M = Register;
-    return std::tuple{field("version", &M::version),
-                      field("secret", &M::secret),
-                      field("id", &M::id),
-                      field("host", &M::host),
-                      field("data-port", &M::data_port),
-                      field("slots", &M::slots),
-                      field("pid", &M::pid),
-                      field("cores", &M::cores),
-                      field("physical-memory", &M::physical_memory),
-                      field("managed-memory", &M::managed_memory)};
+    return Fields{field("version", &M::version),
+                  field("secret", &M::secret),
+                  field("id", &M::id),
+                  field("host", &M::host),
+                  field("data-port", &M::data_port),
+                  field("slots", &M::slots),
+                  field("pid", &M::pid),
+                  field("cores", &M::cores),
+                  field("physical-memory", &M::physical_memory),
+                  field("managed-memory", &M::managed_memory)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Register>);
@@ -97,14 +98,14 @@ struct TaskStateChanged {
   FailureReport failure;
   static constexpr auto fields() {
     using M = TaskStateChanged;
-    return std::tuple{field("task", &M::task), field("state", &M::state), field("failure", &M::failure)};
+    return Fields{field("task", &M::task), field("state", &M::state), field("failure", &M::failure)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskStateChanged>);
 
 struct EndOfData {
   TaskAddress task;
-  static constexpr auto fields() { return std::tuple{field("task", &EndOfData::task)}; }
+  static constexpr auto fields() { return Fields{field("task", &EndOfData::task)}; }
 };
 static_assert(wire::EveryMemberHasARow<EndOfData>);
 
@@ -126,21 +127,21 @@ struct SnapshotAck {
   std::int64_t async_ms = 0;
   static constexpr auto fields() {
     using M = SnapshotAck;
-    return std::tuple{field("task", &M::task),
-                      field("checkpoint-id", &M::checkpoint_id),
-                      field("ok", &M::ok),
-                      field("failure", &M::failure),
-                      field("handle", &M::handle),
-                      field("files", &M::files),
-                      field("stateful", &M::stateful),
-                      field("has-union", &M::has_union),
-                      field("written-bytes", &M::written_bytes),
-                      field("state-bytes", &M::state_bytes),
-                      field("start-delay-ms", &M::start_delay_ms),
-                      field("alignment-ms", &M::alignment_ms),
-                      field("processed-bytes", &M::processed_bytes),
-                      field("sync-ms", &M::sync_ms),
-                      field("async-ms", &M::async_ms)};
+    return Fields{field("task", &M::task),
+                  field("checkpoint-id", &M::checkpoint_id),
+                  field("ok", &M::ok),
+                  field("failure", &M::failure),
+                  field("handle", &M::handle),
+                  field("files", &M::files),
+                  field("stateful", &M::stateful),
+                  field("has-union", &M::has_union),
+                  field("written-bytes", &M::written_bytes),
+                  field("state-bytes", &M::state_bytes),
+                  field("start-delay-ms", &M::start_delay_ms),
+                  field("alignment-ms", &M::alignment_ms),
+                  field("processed-bytes", &M::processed_bytes),
+                  field("sync-ms", &M::sync_ms),
+                  field("async-ms", &M::async_ms)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SnapshotAck>);
@@ -152,8 +153,7 @@ struct AccumulatorReport {
   double real = 0;
   static constexpr auto fields() {
     using M = AccumulatorReport;
-    return std::tuple{field("name", &M::name), field("kind", &M::kind), field("whole", &M::whole),
-                      field("real", &M::real)};
+    return Fields{field("name", &M::name), field("kind", &M::kind), field("whole", &M::whole), field("real", &M::real)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AccumulatorReport>);
@@ -167,8 +167,8 @@ struct TaskReport {
   std::vector<AccumulatorReport> accumulators;
   static constexpr auto fields() {
     using M = TaskReport;
-    return std::tuple{field("task", &M::task), field("names", &M::names), field("values", &M::values),
-                      field("totals", &M::totals), field("accumulators", &M::accumulators)};
+    return Fields{field("task", &M::task), field("names", &M::names), field("values", &M::values),
+                  field("totals", &M::totals), field("accumulators", &M::accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskReport>);
@@ -179,7 +179,7 @@ struct Heartbeat {
   std::vector<std::int64_t> values;
   static constexpr auto fields() {
     using M = Heartbeat;
-    return std::tuple{field("tasks", &M::tasks), field("names", &M::names), field("values", &M::values)};
+    return Fields{field("tasks", &M::tasks), field("names", &M::names), field("values", &M::values)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Heartbeat>);
@@ -191,7 +191,7 @@ struct Told {
   std::string text;       // the answer, or why there is none
   static constexpr auto fields() {
     using M = Told;
-    return std::tuple{field("id", &M::id), field("code", &M::code), field("text", &M::text)};
+    return Fields{field("id", &M::id), field("code", &M::code), field("text", &M::text)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Told>);
@@ -207,8 +207,8 @@ struct RegisterAnswer {
   std::int64_t heartbeat_timeout_ms = 50'000;  // without a word for so long each side takes the other for lost
   static constexpr auto fields() {
     using M = RegisterAnswer;
-    return std::tuple{field("accepted", &M::accepted), field("why", &M::why), field("heartbeat-ms", &M::heartbeat_ms),
-                      field("heartbeat-timeout-ms", &M::heartbeat_timeout_ms)};
+    return Fields{field("accepted", &M::accepted), field("why", &M::why), field("heartbeat-ms", &M::heartbeat_ms),
+                  field("heartbeat-timeout-ms", &M::heartbeat_timeout_ms)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RegisterAnswer>);
@@ -221,8 +221,8 @@ struct TaskDeployment {
   std::vector<std::string> restore;  // encoded state::TaskStateHandles
   static constexpr auto fields() {
     using M = TaskDeployment;
-    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask), field("attempt", &M::attempt),
-                      field("slot", &M::slot), field("restore", &M::restore)};
+    return Fields{field("vertex", &M::vertex), field("subtask", &M::subtask), field("attempt", &M::attempt),
+                  field("slot", &M::slot), field("restore", &M::restore)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskDeployment>);
@@ -234,7 +234,7 @@ struct Placement {
   std::vector<std::pair<std::string, std::int32_t>> hosts;  // host, data port
   std::vector<std::vector<std::uint32_t>> task_managers;
   static constexpr auto fields() {
-    return std::tuple{field("hosts", &Placement::hosts), field("task-managers", &Placement::task_managers)};
+    return Fields{field("hosts", &Placement::hosts), field("task-managers", &Placement::task_managers)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Placement>);
@@ -256,26 +256,26 @@ struct Deploy {
   std::string state_directory;
   static constexpr auto fields() {
     using M = Deploy;
-    return std::tuple{field("job", &M::job),
-                      field("incarnation", &M::incarnation),
-                      field("graph", &M::graph),
-                      field("plan", &M::plan),
-                      field("module", &M::module),
-                      field("digest", &M::digest),
-                      field("tasks", &M::tasks),
-                      field("placement", &M::placement),
-                      field("me", &M::me),
-                      field("exactly-once", &M::exactly_once),
-                      field("restore-own", &M::restore_own),
-                      field("restored-checkpoint", &M::restored_checkpoint),
-                      field("state-directory", &M::state_directory)};
+    return Fields{field("job", &M::job),
+                  field("incarnation", &M::incarnation),
+                  field("graph", &M::graph),
+                  field("plan", &M::plan),
+                  field("module", &M::module),
+                  field("digest", &M::digest),
+                  field("tasks", &M::tasks),
+                  field("placement", &M::placement),
+                  field("me", &M::me),
+                  field("exactly-once", &M::exactly_once),
+                  field("restore-own", &M::restore_own),
+                  field("restored-checkpoint", &M::restored_checkpoint),
+                  field("state-directory", &M::state_directory)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Deploy>);
 
 struct CancelTask {
   TaskAddress task;
-  static constexpr auto fields() { return std::tuple{field("task", &CancelTask::task)}; }
+  static constexpr auto fields() { return Fields{field("task", &CancelTask::task)}; }
 };
 static_assert(wire::EveryMemberHasARow<CancelTask>);
 
@@ -288,8 +288,8 @@ struct CheckpointCommand {
   bool is_final = false;  // with kComplete: whoever has no more data finishes
   static constexpr auto fields() {
     using M = CheckpointCommand;
-    return std::tuple{field("what", &M::what), field("job", &M::job), field("incarnation", &M::incarnation),
-                      field("barrier", &M::barrier), field("is-final", &M::is_final)};
+    return Fields{field("what", &M::what), field("job", &M::job), field("incarnation", &M::incarnation),
+                  field("barrier", &M::barrier), field("is-final", &M::is_final)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointCommand>);
@@ -297,7 +297,7 @@ static_assert(wire::EveryMemberHasARow<CheckpointCommand>);
 // The JobManager has got a heartbeat.
 struct HeartbeatAnswer {
   std::int64_t time = 0;  // ms, the JobManager's clock
-  static constexpr auto fields() { return std::tuple{field("time", &HeartbeatAnswer::time)}; }
+  static constexpr auto fields() { return Fields{field("time", &HeartbeatAnswer::time)}; }
 };
 static_assert(wire::EveryMemberHasARow<HeartbeatAnswer>);
 
@@ -305,7 +305,7 @@ static_assert(wire::EveryMemberHasARow<HeartbeatAnswer>);
 struct Ask {
   std::uint64_t id = 0;
   std::string question;  // gateway::Inspection, encoded: control need not know it
-  static constexpr auto fields() { return std::tuple{field("id", &Ask::id), field("question", &Ask::question)}; }
+  static constexpr auto fields() { return Fields{field("id", &Ask::id), field("question", &Ask::question)}; }
 };
 static_assert(wire::EveryMemberHasARow<Ask>);
 

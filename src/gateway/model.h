@@ -22,6 +22,7 @@ namespace drey::gateway {
 
 using metrics::Metrics;
 using wire::field;
+using wire::Fields;
 
 struct ExceptionModel {
   std::string name;  // of the class
@@ -34,14 +35,14 @@ struct ExceptionModel {
   std::vector<std::pair<std::string, std::string>> labels;
   static constexpr auto fields() {
     using M = ExceptionModel;
-    return std::tuple{field("name", &M::name),
-                      field("stacktrace", &M::stacktrace),
-                      field("time", &M::time),
-                      field("task-name", &M::task_name),
-                      field("endpoint", &M::endpoint),
-                      field("task-manager", &M::task_manager),
-                      field("concurrent", &M::concurrent),
-                      field("labels", &M::labels)};
+    return Fields{field("name", &M::name),
+                  field("stacktrace", &M::stacktrace),
+                  field("time", &M::time),
+                  field("task-name", &M::task_name),
+                  field("endpoint", &M::endpoint),
+                  field("task-manager", &M::task_manager),
+                  field("concurrent", &M::concurrent),
+                  field("labels", &M::labels)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExceptionModel>);
@@ -52,7 +53,7 @@ struct AccumulatorModel {
   std::string value;
   static constexpr auto fields() {
     using M = AccumulatorModel;
-    return std::tuple{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
+    return Fields{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AccumulatorModel>);
@@ -77,11 +78,11 @@ struct AttemptModel {
   }
   static constexpr auto fields() {
     using M = AttemptModel;
-    return std::tuple{field("number", &M::number),   field("state", &M::state),
-                      field("entered", &M::entered), field("task-manager", &M::task_manager),
-                      field("host", &M::host),       field("data-port", &M::data_port),
-                      field("metrics", &M::metrics), field("is-measured", &M::is_measured),
-                      field("totals", &M::totals),   field("accumulators", &M::accumulators)};
+    return Fields{field("number", &M::number),   field("state", &M::state),
+                  field("entered", &M::entered), field("task-manager", &M::task_manager),
+                  field("host", &M::host),       field("data-port", &M::data_port),
+                  field("metrics", &M::metrics), field("is-measured", &M::is_measured),
+                  field("totals", &M::totals),   field("accumulators", &M::accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AttemptModel>);
@@ -90,7 +91,7 @@ struct VertexModel {
   graph::Vertex vertex;
   std::vector<std::vector<AttemptModel>> subtasks;  // attempts, the current one last
   static constexpr auto fields() {
-    return std::tuple{field("vertex", &VertexModel::vertex), field("subtasks", &VertexModel::subtasks)};
+    return Fields{field("vertex", &VertexModel::vertex), field("subtasks", &VertexModel::subtasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexModel>);
@@ -101,7 +102,7 @@ struct EdgeModel {
   std::string ship_strategy;
   static constexpr auto fields() {
     using M = EdgeModel;
-    return std::tuple{field("from", &M::from), field("to", &M::to), field("ship-strategy", &M::ship_strategy)};
+    return Fields{field("from", &M::from), field("to", &M::to), field("ship-strategy", &M::ship_strategy)};
   }
 };
 static_assert(wire::EveryMemberHasARow<EdgeModel>);
@@ -120,17 +121,17 @@ struct TaskCheckpointModel {
   std::int64_t async = 0;
   static constexpr auto fields() {
     using M = TaskCheckpointModel;
-    return std::tuple{field("vertex", &M::vertex),
-                      field("subtask", &M::subtask),
-                      field("acknowledged", &M::acknowledged),
-                      field("ack-time", &M::ack_time),
-                      field("written-bytes", &M::written_bytes),
-                      field("state-bytes", &M::state_bytes),
-                      field("start-delay", &M::start_delay),
-                      field("alignment", &M::alignment),
-                      field("processed-bytes", &M::processed_bytes),
-                      field("sync", &M::sync),
-                      field("async", &M::async)};
+    return Fields{field("vertex", &M::vertex),
+                  field("subtask", &M::subtask),
+                  field("acknowledged", &M::acknowledged),
+                  field("ack-time", &M::ack_time),
+                  field("written-bytes", &M::written_bytes),
+                  field("state-bytes", &M::state_bytes),
+                  field("start-delay", &M::start_delay),
+                  field("alignment", &M::alignment),
+                  field("processed-bytes", &M::processed_bytes),
+                  field("sync", &M::sync),
+                  field("async", &M::async)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskCheckpointModel>);
@@ -149,17 +150,17 @@ struct CheckpointModel {
   std::vector<TaskCheckpointModel> tasks;
   static constexpr auto fields() {
     using M = CheckpointModel;
-    return std::tuple{field("id", &M::id),
-                      field("status", &M::status),
-                      field("type", &M::type),
-                      field("savepoint-format", &M::savepoint_format),
-                      field("trigger-time", &M::trigger_time),
-                      field("latest-ack-time", &M::latest_ack_time),
-                      field("failure-time", &M::failure_time),
-                      field("failure-message", &M::failure_message),
-                      field("path", &M::path),
-                      field("discarded", &M::discarded),
-                      field("tasks", &M::tasks)};
+    return Fields{field("id", &M::id),
+                  field("status", &M::status),
+                  field("type", &M::type),
+                  field("savepoint-format", &M::savepoint_format),
+                  field("trigger-time", &M::trigger_time),
+                  field("latest-ack-time", &M::latest_ack_time),
+                  field("failure-time", &M::failure_time),
+                  field("failure-message", &M::failure_message),
+                  field("path", &M::path),
+                  field("discarded", &M::discarded),
+                  field("tasks", &M::tasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointModel>);
@@ -187,25 +188,25 @@ struct CheckpointsModel {
   std::int64_t metadata_bytes = -1;  // of the last complete one's metadata; -1: none, or not known
   static constexpr auto fields() {
     using M = CheckpointsModel;
-    return std::tuple{field("exactly-once", &M::exactly_once),
-                      field("interval", &M::interval),
-                      field("timeout", &M::timeout),
-                      field("min-pause", &M::min_pause),
-                      field("tolerable-failures", &M::tolerable_failures),
-                      field("keep-on-cancellation", &M::keep_on_cancellation),
-                      field("completed", &M::completed),
-                      field("failed", &M::failed),
-                      field("restored", &M::restored),
-                      field("written-bytes", &M::written_bytes),
-                      field("state-bytes", &M::state_bytes),
-                      field("duration", &M::duration),
-                      field("processed-bytes", &M::processed_bytes),
-                      field("history", &M::history),
-                      field("restored-id", &M::restored_id),
-                      field("restored-time", &M::restored_time),
-                      field("restored-path", &M::restored_path),
-                      field("restored-savepoint", &M::restored_savepoint),
-                      field("metadata-bytes", &M::metadata_bytes)};
+    return Fields{field("exactly-once", &M::exactly_once),
+                  field("interval", &M::interval),
+                  field("timeout", &M::timeout),
+                  field("min-pause", &M::min_pause),
+                  field("tolerable-failures", &M::tolerable_failures),
+                  field("keep-on-cancellation", &M::keep_on_cancellation),
+                  field("completed", &M::completed),
+                  field("failed", &M::failed),
+                  field("restored", &M::restored),
+                  field("written-bytes", &M::written_bytes),
+                  field("state-bytes", &M::state_bytes),
+                  field("duration", &M::duration),
+                  field("processed-bytes", &M::processed_bytes),
+                  field("history", &M::history),
+                  field("restored-id", &M::restored_id),
+                  field("restored-time", &M::restored_time),
+                  field("restored-path", &M::restored_path),
+                  field("restored-savepoint", &M::restored_savepoint),
+                  field("metadata-bytes", &M::metadata_bytes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointsModel>);
@@ -237,22 +238,22 @@ struct JobModel {
   bool is_terminal() const { return state == "FINISHED" || state == "CANCELED" || state == "FAILED"; }
   static constexpr auto fields() {
     using M = JobModel;
-    return std::tuple{field("id", &M::id),
-                      field("name", &M::name),
-                      field("state", &M::state),
-                      field("entered", &M::entered),
-                      field("vertices", &M::vertices),
-                      field("edges", &M::edges),
-                      field("settings", &M::settings),
-                      field("arguments", &M::arguments),
-                      field("restart-strategy", &M::restart_strategy),
-                      field("parallelism", &M::parallelism),
-                      field("exceptions", &M::exceptions),
-                      field("failure", &M::failure),
-                      field("checkpoints", &M::checkpoints),
-                      field("restarts", &M::restarts),
-                      field("rescales", &M::rescales),
-                      field("cluster-configuration", &M::cluster_configuration)};
+    return Fields{field("id", &M::id),
+                  field("name", &M::name),
+                  field("state", &M::state),
+                  field("entered", &M::entered),
+                  field("vertices", &M::vertices),
+                  field("edges", &M::edges),
+                  field("settings", &M::settings),
+                  field("arguments", &M::arguments),
+                  field("restart-strategy", &M::restart_strategy),
+                  field("parallelism", &M::parallelism),
+                  field("exceptions", &M::exceptions),
+                  field("failure", &M::failure),
+                  field("checkpoints", &M::checkpoints),
+                  field("restarts", &M::restarts),
+                  field("rescales", &M::rescales),
+                  field("cluster-configuration", &M::cluster_configuration)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobModel>);
@@ -289,16 +290,16 @@ struct OperationModel {
   std::int64_t checkpoint = 0;
   static constexpr auto fields() {
     using M = OperationModel;
-    return std::tuple{field("kind", &M::kind),
-                      field("job", &M::job),
-                      field("id", &M::id),
-                      field("started", &M::started),
-                      field("done", &M::done),
-                      field("ended", &M::ended),
-                      field("failure-class", &M::failure_class),
-                      field("failure", &M::failure),
-                      field("location", &M::location),
-                      field("checkpoint", &M::checkpoint)};
+    return Fields{field("kind", &M::kind),
+                  field("job", &M::job),
+                  field("id", &M::id),
+                  field("started", &M::started),
+                  field("done", &M::done),
+                  field("ended", &M::ended),
+                  field("failure-class", &M::failure_class),
+                  field("failure", &M::failure),
+                  field("location", &M::location),
+                  field("checkpoint", &M::checkpoint)};
   }
 };
 static_assert(wire::EveryMemberHasARow<OperationModel>);
@@ -308,7 +309,7 @@ struct ParallelismBounds {
   std::int32_t lower = 1;
   std::int32_t upper = 1;
   static constexpr auto fields() {
-    return std::tuple{field("lower", &ParallelismBounds::lower), field("upper", &ParallelismBounds::upper)};
+    return Fields{field("lower", &ParallelismBounds::lower), field("upper", &ParallelismBounds::upper)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ParallelismBounds>);

@@ -12,6 +12,7 @@
 namespace drey::gateway {
 
 using wire::field;
+using wire::Fields;
 
 struct Inspection {
   enum class What {
@@ -31,8 +32,8 @@ struct Inspection {
   std::int64_t vertex = 0;  // index
   static constexpr auto fields() {
     using M = Inspection;
-    return std::tuple{field("what", &M::what),   field("name", &M::name), field("offset", &M::offset),
-                      field("bytes", &M::bytes), field("job", &M::job),   field("vertex", &M::vertex)};
+    return Fields{field("what", &M::what),   field("name", &M::name), field("offset", &M::offset),
+                  field("bytes", &M::bytes), field("job", &M::job),   field("vertex", &M::vertex)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Inspection>);
@@ -43,7 +44,7 @@ struct LogFile {
   std::int64_t modified = 0;  // epoch ms
   static constexpr auto fields() {
     using M = LogFile;
-    return std::tuple{field("name", &M::name), field("size", &M::size), field("modified", &M::modified)};
+    return Fields{field("name", &M::name), field("size", &M::size), field("modified", &M::modified)};
   }
 };
 static_assert(wire::EveryMemberHasARow<LogFile>);
@@ -53,7 +54,7 @@ struct ThreadText {
   std::string text;  // state and stack, ends with a blank line
   static constexpr auto fields() {
     using M = ThreadText;
-    return std::tuple{field("name", &M::name), field("text", &M::text)};
+    return Fields{field("name", &M::name), field("text", &M::text)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ThreadText>);
@@ -66,8 +67,8 @@ struct StackCount {
   std::vector<std::string> frames;  // outermost first
   static constexpr auto fields() {
     using M = StackCount;
-    return std::tuple{field("subtask", &M::subtask), field("on-cpu", &M::on_cpu), field("count", &M::count),
-                      field("frames", &M::frames)};
+    return Fields{field("subtask", &M::subtask), field("on-cpu", &M::on_cpu), field("count", &M::count),
+                  field("frames", &M::frames)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StackCount>);
@@ -77,7 +78,7 @@ struct StackSamples {
   std::vector<StackCount> stacks;
   static constexpr auto fields() {
     using M = StackSamples;
-    return std::tuple{field("end", &M::end), field("stacks", &M::stacks)};
+    return Fields{field("end", &M::end), field("stacks", &M::stacks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StackSamples>);
@@ -92,9 +93,9 @@ struct ProfileModel {
   std::string output;  // file name; empty while running
   static constexpr auto fields() {
     using M = ProfileModel;
-    return std::tuple{field("status", &M::status),     field("mode", &M::mode),       field("triggered", &M::triggered),
-                      field("finished", &M::finished), field("seconds", &M::seconds), field("message", &M::message),
-                      field("output", &M::output)};
+    return Fields{field("status", &M::status),     field("mode", &M::mode),       field("triggered", &M::triggered),
+                  field("finished", &M::finished), field("seconds", &M::seconds), field("message", &M::message),
+                  field("output", &M::output)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProfileModel>);

@@ -56,8 +56,8 @@ struct RescaleStage {
   std::string exception;  // what ended the rescaling here; empty: nothing
   static constexpr auto fields() {
     using M = RescaleStage;
-    return std::tuple{wire::field("state", &M::state), wire::field("entered", &M::entered),
-                      wire::field("left", &M::left), wire::field("exception", &M::exception)};
+    return wire::Fields{wire::field("state", &M::state), wire::field("entered", &M::entered),
+                        wire::field("left", &M::left), wire::field("exception", &M::exception)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleStage>);
@@ -72,13 +72,13 @@ struct RescaleVertex {
   std::int32_t after = 0;   // 0: it did not come to that
   static constexpr auto fields() {
     using M = RescaleVertex;
-    return std::tuple{wire::field("id", &M::id),
-                      wire::field("name", &M::name),
-                      wire::field("group", &M::slot_sharing_group),
-                      wire::field("desired", &M::desired),
-                      wire::field("sufficient", &M::sufficient),
-                      wire::field("before", &M::before),
-                      wire::field("after", &M::after)};
+    return wire::Fields{wire::field("id", &M::id),
+                        wire::field("name", &M::name),
+                        wire::field("group", &M::slot_sharing_group),
+                        wire::field("desired", &M::desired),
+                        wire::field("sufficient", &M::sufficient),
+                        wire::field("before", &M::before),
+                        wire::field("after", &M::after)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleVertex>);
@@ -100,11 +100,11 @@ struct RescaleModel {
   bool is_ignored() const { return !is_open() && !is_completed() && !is_failed(); }
   static constexpr auto fields() {
     using M = RescaleModel;
-    return std::tuple{wire::field("id", &M::id),           wire::field("requirements", &M::requirements),
-                      wire::field("attempt", &M::attempt), wire::field("cause", &M::cause),
-                      wire::field("end", &M::end),         wire::field("began", &M::began),
-                      wire::field("ended", &M::ended),     wire::field("vertices", &M::vertices),
-                      wire::field("stages", &M::stages)};
+    return wire::Fields{wire::field("id", &M::id),           wire::field("requirements", &M::requirements),
+                        wire::field("attempt", &M::attempt), wire::field("cause", &M::cause),
+                        wire::field("end", &M::end),         wire::field("began", &M::began),
+                        wire::field("ended", &M::ended),     wire::field("vertices", &M::vertices),
+                        wire::field("stages", &M::stages)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleModel>);
@@ -122,15 +122,15 @@ struct RescalesModel {
   std::int64_t cooldown = 0;
   static constexpr auto fields() {
     using M = RescalesModel;
-    return std::tuple{wire::field("history", &M::history),
-                      wire::field("completed", &M::completed),
-                      wire::field("failed", &M::failed),
-                      wire::field("ignored", &M::ignored),
-                      wire::field("all", &M::all),
-                      wire::field("history-max", &M::history_max),
-                      wire::field("slot-timeout", &M::slot_timeout),
-                      wire::field("slot-stabilization", &M::slot_stabilization),
-                      wire::field("cooldown", &M::cooldown)};
+    return wire::Fields{wire::field("history", &M::history),
+                        wire::field("completed", &M::completed),
+                        wire::field("failed", &M::failed),
+                        wire::field("ignored", &M::ignored),
+                        wire::field("all", &M::all),
+                        wire::field("history-max", &M::history_max),
+                        wire::field("slot-timeout", &M::slot_timeout),
+                        wire::field("slot-stabilization", &M::slot_stabilization),
+                        wire::field("cooldown", &M::cooldown)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescalesModel>);

@@ -28,8 +28,8 @@ struct StatisticModel {
   }
   static constexpr auto fields() {
     using M = StatisticModel;
-    return std::tuple{wire::field("count", &M::count), wire::field("sum", &M::sum), wire::field("min", &M::min),
-                      wire::field("max", &M::max), wire::field("recent", &M::recent)};
+    return wire::Fields{wire::field("count", &M::count), wire::field("sum", &M::sum), wire::field("min", &M::min),
+                        wire::field("max", &M::max), wire::field("recent", &M::recent)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StatisticModel>);

@@ -18,6 +18,7 @@
 namespace drey::graph {
 
 using wire::field;
+using wire::Fields;
 
 enum class Partitioner { kForward, kRebalance, kRescale, kHash, kBroadcast, kGlobal, kShuffle, kCustom };
 constexpr auto enum_table(Partitioner) {
@@ -46,18 +47,18 @@ struct OperatorNode {
   bool is_source() const { return kind.starts_with("source."); }
   static constexpr auto fields() {
     using M = OperatorNode;
-    return std::tuple{field("number", &M::number),
-                      field("kind", &M::kind),
-                      field("name", &M::name),
-                      field("uid", &M::uid),
-                      field("slot-sharing-group", &M::slot_sharing_group),
-                      field("parallelism", &M::parallelism),
-                      field("max-parallelism", &M::max_parallelism),
-                      field("chaining", &M::chaining),
-                      field("accumulator-bytes", &M::accumulator_bytes),
-                      field("outputs", &M::outputs),
-                      field("options", &M::options),
-                      field("has-code", &M::has_code)};
+    return Fields{field("number", &M::number),
+                  field("kind", &M::kind),
+                  field("name", &M::name),
+                  field("uid", &M::uid),
+                  field("slot-sharing-group", &M::slot_sharing_group),
+                  field("parallelism", &M::parallelism),
+                  field("max-parallelism", &M::max_parallelism),
+                  field("chaining", &M::chaining),
+                  field("accumulator-bytes", &M::accumulator_bytes),
+                  field("outputs", &M::outputs),
+                  field("options", &M::options),
+                  field("has-code", &M::has_code)};
   }
 };
 static_assert(wire::EveryMemberHasARow<OperatorNode>);
@@ -72,7 +73,7 @@ struct OperatorEdge {
 
   static constexpr auto fields() {
     using M = OperatorEdge;
-    return std::tuple{
+    return Fields{
         field("from", &M::from),   field("output", &M::output),           field("to", &M::to),
         field("input", &M::input), field("partitioner", &M::partitioner), field("key-columns", &M::key_columns)};
   }
@@ -94,13 +95,13 @@ struct JobGraph {
 
   static constexpr auto fields() {
     using M = JobGraph;
-    return std::tuple{field("name", &M::name),
-                      field("operators", &M::operators),
-                      field("edges", &M::edges),
-                      field("settings", &M::settings),
-                      field("jar", &M::jar),
-                      field("entry", &M::entry),
-                      field("arguments", &M::arguments)};
+    return Fields{field("name", &M::name),
+                  field("operators", &M::operators),
+                  field("edges", &M::edges),
+                  field("settings", &M::settings),
+                  field("jar", &M::jar),
+                  field("entry", &M::entry),
+                  field("arguments", &M::arguments)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobGraph>);
@@ -133,13 +134,13 @@ struct Vertex {
 
   static constexpr auto fields() {
     using M = Vertex;
-    return std::tuple{field("id", &M::id),
-                      field("name", &M::name),
-                      field("description", &M::description),
-                      field("parallelism", &M::parallelism),
-                      field("max-parallelism", &M::max_parallelism),
-                      field("slot-sharing-group", &M::slot_sharing_group),
-                      field("operators", &M::operators)};
+    return Fields{field("id", &M::id),
+                  field("name", &M::name),
+                  field("description", &M::description),
+                  field("parallelism", &M::parallelism),
+                  field("max-parallelism", &M::max_parallelism),
+                  field("slot-sharing-group", &M::slot_sharing_group),
+                  field("operators", &M::operators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Vertex>);
@@ -152,7 +153,7 @@ struct VertexEdge {
 
   static constexpr auto fields() {
     using M = VertexEdge;
-    return std::tuple{field("from", &M::from), field("to", &M::to), field("edge", &M::edge)};
+    return Fields{field("from", &M::from), field("to", &M::to), field("edge", &M::edge)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexEdge>);
@@ -163,7 +164,7 @@ struct Plan {
 
   static constexpr auto fields() {
     using M = Plan;
-    return std::tuple{field("vertices", &M::vertices), field("edges", &M::edges)};
+    return Fields{field("vertices", &M::vertices), field("edges", &M::edges)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Plan>);

@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-#include <tuple>
 
 #include "base/time.h"
 #include "config/option.h"
@@ -22,7 +21,7 @@ struct PipelineOptions {
   static constexpr auto options() {
     using M = PipelineOptions;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("pipeline.name", &M::name, "The job's name.").defaults_to("the name in the program"),
         option("parallelism.default", &M::parallelism, "Parallelism of operators that do not say.").between(1, 32'768),
         option("pipeline.max-parallelism", &M::max_parallelism,

@@ -11,7 +11,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -21,6 +20,7 @@
 namespace drey::metrics {
 
 using wire::field;
+using wire::Fields;
 
 enum class Form { kWhole, kReal, kShare, kTruth, kText };  // in the order of Value
 using Number = std::variant<std::int64_t, double, float, bool>;
@@ -40,7 +40,7 @@ struct Name {
   friend bool operator==(const Name&, const Name&) = default;
   static constexpr auto fields() {
     using M = Name;
-    return std::tuple{field("text", &M::text), field("scope", &M::scope), field("form", &M::form)};
+    return Fields{field("text", &M::text), field("scope", &M::scope), field("form", &M::form)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Name>);
@@ -68,7 +68,7 @@ class Metrics {
   const std::vector<std::int64_t>& raw() const { return raw_; }
 
   // They are of the moment: no part of a record that is stored (TaskTotals are).
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 
  private:
   NamesRef names_;
@@ -88,13 +88,13 @@ struct TaskTotals {
   std::int64_t back_pressured_ms = 0;
   static constexpr auto fields() {
     using M = TaskTotals;
-    return std::tuple{field("records-in", &M::records_in),
-                      field("records-out", &M::records_out),
-                      field("bytes-in", &M::bytes_in),
-                      field("bytes-out", &M::bytes_out),
-                      field("busy-ms", &M::busy_ms),
-                      field("idle-ms", &M::idle_ms),
-                      field("back-pressured-ms", &M::back_pressured_ms)};
+    return Fields{field("records-in", &M::records_in),
+                  field("records-out", &M::records_out),
+                  field("bytes-in", &M::bytes_in),
+                  field("bytes-out", &M::bytes_out),
+                  field("busy-ms", &M::busy_ms),
+                  field("idle-ms", &M::idle_ms),
+                  field("back-pressured-ms", &M::back_pressured_ms)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskTotals>);

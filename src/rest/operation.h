@@ -199,7 +199,7 @@ constexpr auto vertex_field(VertexId M::*vertexid) {
 
 struct JobPath {
   JobId jobid;
-  static constexpr auto fields() { return std::tuple{job_field(&JobPath::jobid)}; }
+  static constexpr auto fields() { return Fields{job_field(&JobPath::jobid)}; }
 };
 
 // Hands the job to `use`, or refuses for it.

@@ -34,12 +34,11 @@ struct GetJobsOverview {
     std::optional<Index> limit;
     std::string cursor;
     static constexpr auto fields() {
-      return std::tuple{
-          field("state", &Query::states, "Only jobs in one of these states.").in(kUnlisted),
-          field("name", &Query::name, "Only jobs whose name holds this text.").in(kUnlisted),
-          field("limit", &Query::limit, "How many at most; when there are more, a Link header leads to them.")
-              .in(kUnlisted),
-          field("cursor", &Query::cursor, "Where a page begins: as a Link header has it.").in(kUnlisted)};
+      return Fields{field("state", &Query::states, "Only jobs in one of these states.").in(kUnlisted),
+                    field("name", &Query::name, "Only jobs whose name holds this text.").in(kUnlisted),
+                    field("limit", &Query::limit, "How many at most; when there are more, a Link header leads to them.")
+                        .in(kUnlisted),
+                    field("cursor", &Query::cursor, "Where a page begins: as a Link header has it.").in(kUnlisted)};
     }
   };
   using Response = JobSummaries;
@@ -60,8 +59,8 @@ struct GetExceptions {
     Index most{20};
     std::vector<std::string> labels;
     static constexpr auto fields() {
-      return std::tuple{field("maxExceptions", &Query::most, "How many at most."),
-                        field("failureLabelFilter", &Query::labels, "key:value pairs that all must match.").in(kV2)};
+      return Fields{field("maxExceptions", &Query::most, "How many at most."),
+                    field("failureLabelFilter", &Query::labels, "key:value pairs that all must match.").in(kV2)};
     }
   };
   using Response = JobExceptions;
@@ -88,7 +87,7 @@ struct CancelJob {
   using Path = JobPath;
   struct Query {
     OneOf<kTerminationModes> mode{"cancel"};
-    static constexpr auto fields() { return std::tuple{field("mode", &Query::mode, "cancel; stop has been removed.")}; }
+    static constexpr auto fields() { return Fields{field("mode", &Query::mode, "cancel; stop has been removed.")}; }
   };
   using Response = None;
 };
@@ -108,13 +107,13 @@ struct JobTriggerPath {
   TriggerId triggerid;
   static constexpr auto fields() {
     using M = JobTriggerPath;
-    return std::tuple{job_field(&M::jobid), field("triggerid", &M::triggerid, "What the trigger answered.")};
+    return Fields{job_field(&M::jobid), field("triggerid", &M::triggerid, "What the trigger answered.")};
   }
 };
 struct TriggerPath {
   TriggerId triggerid;
   static constexpr auto fields() {
-    return std::tuple{field("triggerid", &TriggerPath::triggerid, "What the trigger answered.")};
+    return Fields{field("triggerid", &TriggerPath::triggerid, "What the trigger answered.")};
   }
 };
 
@@ -176,9 +175,7 @@ struct TriggerRescaling {
   using Path = JobPath;
   struct Query {
     Index parallelism;
-    static constexpr auto fields() {
-      return std::tuple{field("parallelism", &Query::parallelism, "The new parallelism.")};
-    }
+    static constexpr auto fields() { return Fields{field("parallelism", &Query::parallelism, "The new parallelism.")}; }
   };
   using Response = TriggerAnswer;
 };
@@ -194,7 +191,7 @@ struct GetRescalingStatus {
 struct JarPath {
   std::string jarid;
   static constexpr auto fields() {
-    return std::tuple{field("jarid", &JarPath::jarid, "Name of a jar as the list of jars has it.")};
+    return Fields{field("jarid", &JarPath::jarid, "Name of a jar as the list of jars has it.")};
   }
 };
 
@@ -205,10 +202,10 @@ struct PlanQuery {
   std::string program_args;
   static constexpr auto fields() {
     using M = PlanQuery;
-    return std::tuple{field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
-                      field("parallelism", &M::parallelism, "Parallelism of the job."),
-                      field("programArg", &M::program_arg, "Arguments, separated by commas."),
-                      field("program-args", &M::program_args, "Arguments in one text.").in(kV1)};
+    return Fields{field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
+                  field("parallelism", &M::parallelism, "Parallelism of the job."),
+                  field("programArg", &M::program_arg, "Arguments, separated by commas."),
+                  field("program-args", &M::program_args, "Arguments in one text.").in(kV1)};
   }
 };
 
@@ -221,13 +218,13 @@ struct RunQuery {
   bool allow_non_restored_state = false;
   static constexpr auto fields() {
     using M = RunQuery;
-    return std::tuple{field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
-                      field("parallelism", &M::parallelism, "Parallelism of the job."),
-                      field("programArg", &M::program_arg, "Arguments, separated by commas."),
-                      field("program-args", &M::program_args, "Arguments in one text.").in(kV1),
-                      field("savepointPath", &M::savepoint_path, "Savepoint or retained checkpoint to start from."),
-                      field("allowNonRestoredState", &M::allow_non_restored_state,
-                            "Whether state that fits no operator may be left out.")};
+    return Fields{field("entry-class", &M::entry_class, "Program to run; the manifest's when left out."),
+                  field("parallelism", &M::parallelism, "Parallelism of the job."),
+                  field("programArg", &M::program_arg, "Arguments, separated by commas."),
+                  field("program-args", &M::program_args, "Arguments in one text.").in(kV1),
+                  field("savepointPath", &M::savepoint_path, "Savepoint or retained checkpoint to start from."),
+                  field("allowNonRestoredState", &M::allow_non_restored_state,
+                        "Whether state that fits no operator may be left out.")};
   }
 };
 
@@ -276,9 +273,9 @@ struct GetMetricsOverSubtasks {
     std::vector<OneOf<kAggregations>> agg;
     std::optional<std::vector<std::string>> subtasks;
     static constexpr auto fields() {
-      return std::tuple{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
-                        field("agg", &Query::agg, "Which aggregations; all when left out."),
-                        field("subtasks", &Query::subtasks, "Which subtasks, as 1,3,5-9; all when left out.")};
+      return Fields{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
+                    field("agg", &Query::agg, "Which aggregations; all when left out."),
+                    field("subtasks", &Query::subtasks, "Which subtasks, as 1,3,5-9; all when left out.")};
     }
   };
   using Response = std::vector<AggregatedMetric>;

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 #include "base/enums.h"
@@ -43,7 +42,7 @@ struct RestOptions {
   static constexpr auto options() {
     using M = RestOptions;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("rest.port", &M::port, "Port of the REST API; 0: any free one, which is printed.").between(0, 65'535),
         option("rest.address", &M::address, "The address to listen on, unless rest.bind-address says another."),
         option("rest.bind-address", &M::bind_address, "The address to listen on; loopback only.")
@@ -97,7 +96,7 @@ struct RestSecurityOptions {
   static constexpr auto options() {
     using M = RestSecurityOptions;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("drey.rest.auth.htpasswd-file", &M::htpasswd_file,
                "Logins: NAME:HASH lines with bcrypt hashes, as htpasswd -B writes them.")
             .defaults_to("none"),

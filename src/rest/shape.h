@@ -27,6 +27,7 @@
 namespace drey::rest {
 
 using wire::field;
+using wire::Fields;
 using wire::Json;
 using wire::kV1;
 using wire::kV2;
@@ -69,7 +70,7 @@ struct TextReply {
   std::shared_ptr<net::BodyStream> stream = nullptr;  // in place of text
 };
 struct None {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 };
 
 struct Shape;
@@ -166,11 +167,10 @@ Shape message_shape() {
   if constexpr (requires { M::kUrnV1; }) shape.urn_v1 = M::kUrnV1;
   if constexpr (requires { M::kStrictV1; }) shape.strict_v1 = M::kStrictV1;
   if constexpr (requires { M::kNeedsAll; }) shape.needs_all = M::kNeedsAll;
-  const M sample{};
-  wire::for_each_field<M>([&]<typename Member>(const wire::FieldRow<M, Member>& row) {
-    const auto* at = reinterpret_cast<const char*>(&(sample.*row.member));
-    const auto offset = static_cast<std::size_t>(at - reinterpret_cast<const char*>(&sample));
-    shape.rows.push_back({row.name, row.doc, row.eras, row.null_when_empty, offset, &shape_of<Member>});
+  static constexpr auto kFields = M::fields();
+  shape.rows = kFields.apply([]<typename... T>(const wire::FieldRow<M, T>&... row) {
+    return std::vector<Row>{
+        Row{row.name, row.doc, row.eras, row.null_when_empty, wire::offset_of(row.member), &shape_of<T>}...};
   });
   return shape;
 }

@@ -11,7 +11,7 @@ struct VertexPath {
   VertexId vertexid;
   static constexpr auto fields() {
     using M = VertexPath;
-    return std::tuple{job_field(&M::jobid), vertex_field(&M::vertexid)};
+    return Fields{job_field(&M::jobid), vertex_field(&M::vertexid)};
   }
 };
 
@@ -21,8 +21,8 @@ struct SubtaskPath {
   Index subtaskindex;
   static constexpr auto fields() {
     using M = SubtaskPath;
-    return std::tuple{job_field(&M::jobid), vertex_field(&M::vertexid),
-                      field("subtaskindex", &M::subtaskindex, "Number of a subtask, from 0.")};
+    return Fields{job_field(&M::jobid), vertex_field(&M::vertexid),
+                  field("subtaskindex", &M::subtaskindex, "Number of a subtask, from 0.")};
   }
 };
 
@@ -33,9 +33,9 @@ struct AttemptPath {
   std::int32_t attempt = 0;
   static constexpr auto fields() {
     using M = AttemptPath;
-    return std::tuple{job_field(&M::jobid), vertex_field(&M::vertexid),
-                      field("subtaskindex", &M::subtaskindex, "Number of a subtask, from 0."),
-                      field("attempt", &M::attempt, "Number of an attempt, from 0.")};
+    return Fields{job_field(&M::jobid), vertex_field(&M::vertexid),
+                  field("subtaskindex", &M::subtaskindex, "Number of a subtask, from 0."),
+                  field("attempt", &M::attempt, "Number of an attempt, from 0.")};
   }
 };
 

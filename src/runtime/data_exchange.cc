@@ -13,6 +13,7 @@ namespace drey::runtime {
 namespace {
 
 using wire::field;
+using wire::Fields;
 
 constexpr std::uint32_t kDataVersion = 1;
 constexpr int kItemsPerTurn = 16;                   // of one channel, then others have theirs
@@ -28,8 +29,8 @@ struct Hello {
   std::uint32_t sender = 0;  // index into the deployment's hosts
   static constexpr auto fields() {
     using M = Hello;
-    return std::tuple{field("version", &M::version), field("secret", &M::secret), field("job", &M::job),
-                      field("incarnation", &M::incarnation), field("sender", &M::sender)};
+    return Fields{field("version", &M::version), field("secret", &M::secret), field("job", &M::job),
+                  field("incarnation", &M::incarnation), field("sender", &M::sender)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Hello>);
@@ -37,9 +38,7 @@ static_assert(wire::EveryMemberHasARow<Hello>);
 struct Answer {
   bool accepted = false;
   std::string why;
-  static constexpr auto fields() {
-    return std::tuple{field("accepted", &Answer::accepted), field("why", &Answer::why)};
-  }
+  static constexpr auto fields() { return Fields{field("accepted", &Answer::accepted), field("why", &Answer::why)}; }
 };
 static_assert(wire::EveryMemberHasARow<Answer>);
 

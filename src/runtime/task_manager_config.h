@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <tuple>
 
 #include "config/option.h"
 
@@ -22,7 +21,7 @@ struct TaskManagerConfig {
   static constexpr auto options() {
     using M = TaskManagerConfig;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("minicluster.number-of-taskmanagers", &M::count, "TaskManager processes that drey up starts.")
             .renamed_from("drey.taskmanagers")
             .between(0, 1000),

@@ -27,6 +27,7 @@
 namespace drey::state {
 
 using wire::field;
+using wire::Fields;
 
 enum class TimeKind { kEvent, kProcessing };
 
@@ -34,9 +35,7 @@ enum class TimeKind { kEvent, kProcessing };
 struct StateFile {
   std::string path;
   std::uint64_t bytes = 0;
-  static constexpr auto fields() {
-    return std::tuple{field("path", &StateFile::path), field("bytes", &StateFile::bytes)};
-  }
+  static constexpr auto fields() { return Fields{field("path", &StateFile::path), field("bytes", &StateFile::bytes)}; }
 };
 static_assert(wire::EveryMemberHasARow<StateFile>);
 
@@ -56,17 +55,17 @@ struct TaskStateHandle {
 
   static constexpr auto fields() {
     using M = TaskStateHandle;
-    return std::tuple{field("manifest", &M::manifest),
-                      field("manifest-offset", &M::manifest_offset),
-                      field("manifest-checksum", &M::manifest_checksum),
-                      field("files", &M::files),
-                      field("written-bytes", &M::written_bytes),
-                      field("state-bytes", &M::state_bytes),
-                      field("subtask", &M::subtask),
-                      field("parallelism", &M::parallelism),
-                      field("max-parallelism", &M::max_parallelism),
-                      field("operators", &M::operators),
-                      field("has-union", &M::has_union)};
+    return Fields{field("manifest", &M::manifest),
+                  field("manifest-offset", &M::manifest_offset),
+                  field("manifest-checksum", &M::manifest_checksum),
+                  field("files", &M::files),
+                  field("written-bytes", &M::written_bytes),
+                  field("state-bytes", &M::state_bytes),
+                  field("subtask", &M::subtask),
+                  field("parallelism", &M::parallelism),
+                  field("max-parallelism", &M::max_parallelism),
+                  field("operators", &M::operators),
+                  field("has-union", &M::has_union)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskStateHandle>);

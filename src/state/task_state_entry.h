@@ -22,8 +22,8 @@ struct ImageRecord {
   std::uint32_t used = 0;
   static constexpr auto fields() {
     using M = ImageRecord;
-    return std::tuple{field("file", &M::file), field("offset", &M::offset), field("blocks", &M::blocks),
-                      field("used", &M::used)};
+    return Fields{field("file", &M::file), field("offset", &M::offset), field("blocks", &M::blocks),
+                  field("used", &M::used)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ImageRecord>);
@@ -36,8 +36,8 @@ struct PageRecord {
   std::vector<ImageRecord> images;  // laid over each other in this order
   static constexpr auto fields() {
     using M = PageRecord;
-    return std::tuple{field("id", &M::id), field("slot-bytes", &M::slot_bytes), field("slots", &M::slots),
-                      field("page-bytes", &M::page_bytes), field("images", &M::images)};
+    return Fields{field("id", &M::id), field("slot-bytes", &M::slot_bytes), field("slots", &M::slots),
+                  field("page-bytes", &M::page_bytes), field("images", &M::images)};
   }
 };
 static_assert(wire::EveryMemberHasARow<PageRecord>);
@@ -50,8 +50,8 @@ struct BlockRecord {
   std::uint32_t bytes = 0;
   static constexpr auto fields() {
     using M = BlockRecord;
-    return std::tuple{field("key-group", &M::key_group), field("offset", &M::offset), field("rows", &M::rows),
-                      field("bytes", &M::bytes)};
+    return Fields{field("key-group", &M::key_group), field("offset", &M::offset), field("rows", &M::rows),
+                  field("bytes", &M::bytes)};
   }
 };
 static_assert(wire::EveryMemberHasARow<BlockRecord>);
@@ -68,15 +68,15 @@ struct EntryRecord {
   std::map<std::string, std::string> broadcast;
   static constexpr auto fields() {
     using M = EntryRecord;
-    return std::tuple{field("name", &M::name),
-                      field("kind", &M::kind),
-                      field("fixed-bytes", &M::fixed_bytes),
-                      field("grouped", &M::grouped),
-                      field("group-is-key", &M::group_is_key),
-                      field("pages", &M::pages),
-                      field("blocks", &M::blocks),
-                      field("list", &M::list),
-                      field("broadcast", &M::broadcast)};
+    return Fields{field("name", &M::name),
+                  field("kind", &M::kind),
+                  field("fixed-bytes", &M::fixed_bytes),
+                  field("grouped", &M::grouped),
+                  field("group-is-key", &M::group_is_key),
+                  field("pages", &M::pages),
+                  field("blocks", &M::blocks),
+                  field("list", &M::list),
+                  field("broadcast", &M::broadcast)};
   }
 };
 static_assert(wire::EveryMemberHasARow<EntryRecord>);
@@ -91,9 +91,9 @@ struct TaskState::Manifest {
   std::vector<EntryRecord> entries;
   static constexpr auto fields() {
     using M = Manifest;
-    return std::tuple{field("format", &M::format), field("key-version", &M::key_version),
-                      field("max-parallelism", &M::max_parallelism), field("files", &M::files),
-                      field("entries", &M::entries)};
+    return Fields{field("format", &M::format), field("key-version", &M::key_version),
+                  field("max-parallelism", &M::max_parallelism), field("files", &M::files),
+                  field("entries", &M::entries)};
   }
 };
 

@@ -24,6 +24,15 @@ struct Other {
   std::int64_t key = 0;
   DREY_FIELDS(Other, key)
 };
+#if CASE == 13
+#define KEYS_4 key, key, key, key
+#define KEYS_16 KEYS_4, KEYS_4, KEYS_4, KEYS_4
+#define KEYS_64 KEYS_16, KEYS_16, KEYS_16, KEYS_16
+struct TooWide {
+  std::int64_t key = 0;
+  DREY_FIELDS(TooWide, KEYS_64, KEYS_64, KEYS_64, KEYS_64, key)
+};
+#endif
 struct WrongProcess : drey::KeyedProcess<Row, Row> {
   void process(const Other&, Context&, Out&) {}
 };
@@ -61,5 +70,7 @@ DREY_JOB("refused", env, args) {
 #elif CASE == 12
   drey::ValueState<std::string> state("name");
   state.ref();
+#elif CASE == 13
+  rows.map([](const Row&) { return TooWide{}; }).print();
 #endif
 }

@@ -46,8 +46,9 @@ struct Barrier {
   static constexpr auto fields() {
     using M = Barrier;
     using wire::field;
-    return std::tuple{field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time),
-                      field("form", &M::form), field("after", &M::after), field("directory", &M::directory)};
+    using wire::Fields;
+    return Fields{field("checkpoint-id", &M::checkpoint_id), field("trigger-time", &M::trigger_time),
+                  field("form", &M::form), field("after", &M::after), field("directory", &M::directory)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Barrier>);

@@ -54,7 +54,7 @@ struct CheckpointOptions {
   static constexpr auto options() {
     using M = CheckpointOptions;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("execution.checkpointing.interval", &M::interval,
                "Time between two checkpoints; 0: none but the last one of bounded jobs."),
         option("execution.checkpointing.min-pause", &M::min_pause,
@@ -84,8 +84,8 @@ struct TaskCheckpoint {
   SnapshotAck ack;
   static constexpr auto fields() {
     using M = TaskCheckpoint;
-    return std::tuple{field("vertex", &M::vertex), field("subtask", &M::subtask),
-                      field("acknowledged", &M::acknowledged), field("ack-time", &M::ack_time), field("ack", &M::ack)};
+    return Fields{field("vertex", &M::vertex), field("subtask", &M::subtask), field("acknowledged", &M::acknowledged),
+                  field("ack-time", &M::ack_time), field("ack", &M::ack)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskCheckpoint>);
@@ -108,14 +108,14 @@ struct SnapshotOperator {
   bool has_state = false;
   static constexpr auto fields() {
     using M = SnapshotOperator;
-    return std::tuple{field("id", &M::id),
-                      field("uid", &M::uid),
-                      field("name", &M::name),
-                      field("vertex", &M::vertex),
-                      field("parallelism", &M::parallelism),
-                      field("max-parallelism", &M::max_parallelism),
-                      field("key", &M::key),
-                      field("has-state", &M::has_state)};
+    return Fields{field("id", &M::id),
+                  field("uid", &M::uid),
+                  field("name", &M::name),
+                  field("vertex", &M::vertex),
+                  field("parallelism", &M::parallelism),
+                  field("max-parallelism", &M::max_parallelism),
+                  field("key", &M::key),
+                  field("has-state", &M::has_state)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SnapshotOperator>);
@@ -141,20 +141,20 @@ struct Checkpoint {
   std::size_t acknowledged() const;
   static constexpr auto fields() {
     using M = Checkpoint;
-    return std::tuple{field("id", &M::id),
-                      field("status", &M::status),
-                      field("trigger-time", &M::trigger_time),
-                      field("latest-ack-time", &M::latest_ack_time),
-                      field("failure-time", &M::failure_time),
-                      field("failure-message", &M::failure_message),
-                      field("path", &M::path),
-                      field("discarded", &M::discarded),
-                      field("is-final", &M::is_final),
-                      field("form", &M::form),
-                      field("after", &M::after),
-                      field("keep", &M::keep),
-                      field("operators", &M::operators),
-                      field("tasks", &M::tasks)};
+    return Fields{field("id", &M::id),
+                  field("status", &M::status),
+                  field("trigger-time", &M::trigger_time),
+                  field("latest-ack-time", &M::latest_ack_time),
+                  field("failure-time", &M::failure_time),
+                  field("failure-message", &M::failure_message),
+                  field("path", &M::path),
+                  field("discarded", &M::discarded),
+                  field("is-final", &M::is_final),
+                  field("form", &M::form),
+                  field("after", &M::after),
+                  field("keep", &M::keep),
+                  field("operators", &M::operators),
+                  field("tasks", &M::tasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Checkpoint>);

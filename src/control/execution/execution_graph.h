@@ -59,7 +59,7 @@ struct ExceptionEntry {
   std::vector<ExceptionEntry> concurrent;
   static constexpr auto fields() {
     using M = ExceptionEntry;
-    return std::tuple{
+    return Fields{
         field("number", &M::number),        field("failure", &M::failure),   field("time", &M::time),
         field("task-name", &M::task_name),  field("endpoint", &M::endpoint), field("task-manager", &M::task_manager),
         field("concurrent", &M::concurrent)};

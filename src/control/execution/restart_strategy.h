@@ -58,7 +58,7 @@ struct RestartOptions {
   static constexpr auto options() {
     using M = RestartOptions;
     using config::option;
-    return std::tuple{
+    return config::Options{
         option("jobmanager.execution.failover-strategy", &M::failover,
                "What a failure restarts: the tasks that exchange rows with the failed one, or all."),
         option("restart-strategy.type", &M::kind, "Whether and when a failed job starts again.")

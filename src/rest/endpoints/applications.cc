@@ -17,8 +17,7 @@ using gateway::JobOutline;
 struct ApplicationPath {
   JobId applicationid;
   static constexpr auto fields() {
-    return std::tuple{
-        field("applicationid", &ApplicationPath::applicationid, "Id of an application: that of its job.")};
+    return Fields{field("applicationid", &ApplicationPath::applicationid, "Id of an application: that of its job.")};
   }
 };
 

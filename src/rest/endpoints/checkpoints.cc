@@ -199,7 +199,7 @@ struct CheckpointPath {
   std::int64_t checkpointid = 0;
   static constexpr auto fields() {
     using M = CheckpointPath;
-    return std::tuple{job_field(&M::jobid), field("checkpointid", &M::checkpointid, "Number of a checkpoint.")};
+    return Fields{job_field(&M::jobid), field("checkpointid", &M::checkpointid, "Number of a checkpoint.")};
   }
 };
 
@@ -221,8 +221,8 @@ struct CheckpointVertexPath {
   VertexId vertexid;
   static constexpr auto fields() {
     using M = CheckpointVertexPath;
-    return std::tuple{job_field(&M::jobid), field("checkpointid", &M::checkpointid, "Number of a checkpoint."),
-                      vertex_field(&M::vertexid)};
+    return Fields{job_field(&M::jobid), field("checkpointid", &M::checkpointid, "Number of a checkpoint."),
+                  vertex_field(&M::vertexid)};
   }
 };
 

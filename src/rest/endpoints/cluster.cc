@@ -106,7 +106,7 @@ struct DeleteDataSet {
   static constexpr Access kAccess = Access::kOperate;
   struct Path {
     DatasetId id;
-    static constexpr auto fields() { return std::tuple{field("datasetid", &Path::id, "Id of a data set.")}; }
+    static constexpr auto fields() { return Fields{field("datasetid", &Path::id, "Id of a data set.")}; }
   };
   using Response = TriggerAnswer;
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -122,9 +122,7 @@ struct PollDataSetDeletion {
   static constexpr Access kAccess = Access::kView;
   struct Path {
     TriggerId id;
-    static constexpr auto fields() {
-      return std::tuple{field("triggerid", &Path::id, "The request-id of the deletion.")};
-    }
+    static constexpr auto fields() { return Fields{field("triggerid", &Path::id, "The request-id of the deletion.")}; }
   };
   using Response = AsyncResult<AsyncInfo>;
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {

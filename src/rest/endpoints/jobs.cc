@@ -253,7 +253,7 @@ struct GetAccumulators : JobView<JobAccumulators, accumulators_of> {
   struct Query {
     bool serialized = false;
     static constexpr auto fields() {
-      return std::tuple{
+      return Fields{
           field("includeSerializedValue", &Query::serialized, "Asks for Java's form too; there is none here.")};
     }
   };
@@ -440,8 +440,8 @@ struct AskCoordinator {
     JobId jobid;
     OperatorId operatorid;
     static constexpr auto fields() {
-      return std::tuple{job_field(&Path::jobid),
-                        field("operatorid", &Path::operatorid, "Id of an operator: 32 hexadecimal digits.")};
+      return Fields{job_field(&Path::jobid),
+                    field("operatorid", &Path::operatorid, "Id of an operator: 32 hexadecimal digits.")};
     }
   };
   using Request = CoordinationRequest;

@@ -25,7 +25,7 @@ constexpr std::int64_t kPieceBytes = 4 << 20;
 struct TaskManagerPath {
   std::string id;
   static constexpr auto fields() {
-    return std::tuple{field("taskmanagerid", &TaskManagerPath::id, "Id of a TaskManager.")};
+    return Fields{field("taskmanagerid", &TaskManagerPath::id, "Id of a TaskManager.")};
   }
 };
 
@@ -150,21 +150,21 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
 struct TailQuery {
   Index tail;
   static constexpr auto fields() {
-    return std::tuple{field("tail", &TailQuery::tail, "Only the last bytes, as many as this says.").in(kUnlisted)};
+    return Fields{field("tail", &TailQuery::tail, "Only the last bytes, as many as this says.").in(kUnlisted)};
   }
 };
 
 struct LogName {
   std::string name;
-  static constexpr auto fields() { return std::tuple{field("filename", &LogName::name, "Name of a log file.")}; }
+  static constexpr auto fields() { return Fields{field("filename", &LogName::name, "Name of a log file.")}; }
 };
 struct TaskManagerLogName {
   std::string id;
   std::string name;
   static constexpr auto fields() {
     using M = TaskManagerLogName;
-    return std::tuple{field("taskmanagerid", &M::id, "Id of a TaskManager."),
-                      field("filename", &M::name, "Name of a log file.")};
+    return Fields{field("taskmanagerid", &M::id, "Id of a TaskManager."),
+                  field("filename", &M::name, "Name of a log file.")};
   }
 };
 
@@ -418,7 +418,7 @@ struct GetEnvironmentOfJob {
 struct UncheckedJob {
   std::string job;
   static constexpr auto fields() {
-    return std::tuple{field("jobid", &UncheckedJob::job, "Id of a job; anything will do.")};
+    return Fields{field("jobid", &UncheckedJob::job, "Id of a job; anything will do.")};
   }
 };
 
@@ -440,8 +440,8 @@ struct GetTaskManagerLogUrl {
     std::string job;
     std::string id;
     static constexpr auto fields() {
-      return std::tuple{field("jobid", &Path::job, "Id of a job; anything will do."),
-                        field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
+      return Fields{field("jobid", &Path::job, "Id of a job; anything will do."),
+                    field("taskmanagerid", &Path::id, "Id of a TaskManager.")};
     }
   };
   using Response = LogUrl;

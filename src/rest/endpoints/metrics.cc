@@ -25,7 +25,7 @@ using gateway::Metrics;
 struct MetricQuery {
   std::optional<std::vector<std::string>> get;
   static constexpr auto fields() {
-    return std::tuple{field("get", &MetricQuery::get, "Names of the metrics wanted; without it the names are listed.")};
+    return Fields{field("get", &MetricQuery::get, "Names of the metrics wanted; without it the names are listed.")};
   }
 };
 
@@ -169,9 +169,9 @@ struct GetMetricsOverJobs : AggregatedCall {
     Modes agg;
     std::vector<JobId> jobs;
     static constexpr auto fields() {
-      return std::tuple{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
-                        field("agg", &Query::agg, "Which aggregations; all when left out."),
-                        field("jobs", &Query::jobs, "Which jobs; all when left out.")};
+      return Fields{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
+                    field("agg", &Query::agg, "Which aggregations; all when left out."),
+                    field("jobs", &Query::jobs, "Which jobs; all when left out.")};
     }
   };
   static void handle(const Call<None, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -264,9 +264,9 @@ struct GetMetricsOverTaskManagers : AggregatedCall {
     Modes agg;
     std::vector<std::string> taskmanagers;
     static constexpr auto fields() {
-      return std::tuple{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
-                        field("agg", &Query::agg, "Which aggregations; all when left out."),
-                        field("taskmanagers", &Query::taskmanagers, "Which TaskManagers; all when left out.")};
+      return Fields{field("get", &Query::get, "Names of the metrics wanted; without it the names are listed."),
+                    field("agg", &Query::agg, "Which aggregations; all when left out."),
+                    field("taskmanagers", &Query::taskmanagers, "Which TaskManagers; all when left out.")};
     }
   };
   static void handle(const Call<None, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
@@ -286,7 +286,7 @@ struct GetTaskManagerMetrics : PlainCall {
   static constexpr Route kRoute{"GET", "/taskmanagers/:taskmanagerid/metrics", 200, "Metrics of a TaskManager."};
   struct Path {
     std::string id;
-    static constexpr auto fields() { return std::tuple{field("taskmanagerid", &Path::id, "Id of a TaskManager.")}; }
+    static constexpr auto fields() { return Fields{field("taskmanagerid", &Path::id, "Id of a TaskManager.")}; }
   };
   static void handle(const Call<Path, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     cluster.task_managers().then(

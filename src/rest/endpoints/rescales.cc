@@ -136,8 +136,7 @@ struct RescalePath {
   gateway::RescaleId rescale;
   static constexpr auto fields() {
     using M = RescalePath;
-    return std::tuple{job_field(&M::jobid),
-                      field("rescaleuuid", &M::rescale, "Id of a rescaling: 32 hexadecimal digits.")};
+    return Fields{job_field(&M::jobid), field("rescaleuuid", &M::rescale, "Id of a rescaling: 32 hexadecimal digits.")};
   }
 };
 struct GetRescale {

@@ -91,7 +91,7 @@ struct GetTaskManager {
   static constexpr Access kAccess = Access::kView;
   struct Path {
     std::string id;
-    static constexpr auto fields() { return std::tuple{field("taskmanagerid", &Path::id, "Id of a TaskManager.")}; }
+    static constexpr auto fields() { return Fields{field("taskmanagerid", &Path::id, "Id of a TaskManager.")}; }
   };
   using Response = TaskManagerDetails;
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {

@@ -382,8 +382,8 @@ struct GetFlameGraph {
     OneOf<kFlameGraphTypes> type{"FULL"};
     std::optional<Index> subtask;
     static constexpr auto fields() {
-      return std::tuple{field("type", &Query::type, "FULL, ON_CPU or OFF_CPU.").in(kV2),
-                        field("subtaskindex", &Query::subtask, "Only this subtask.").in(kV2)};
+      return Fields{field("type", &Query::type, "FULL, ON_CPU or OFF_CPU.").in(kV2),
+                    field("subtaskindex", &Query::subtask, "Only this subtask.").in(kV2)};
     }
   };
   using Response = VertexFlameGraph;

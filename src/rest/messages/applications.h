@@ -26,20 +26,20 @@ struct ApplicationSummary {
   Map<std::int64_t> jobs;  // job state -> how many
   static constexpr auto fields() {
     using M = ApplicationSummary;
-    return std::tuple{field("id", &M::id),
-                      field("name", &M::name),
-                      field("start-time", &M::start_time),
-                      field("end-time", &M::end_time),
-                      field("duration", &M::duration),
-                      field("status", &M::status),
-                      field("jobs", &M::jobs)};
+    return Fields{field("id", &M::id),
+                  field("name", &M::name),
+                  field("start-time", &M::start_time),
+                  field("end-time", &M::end_time),
+                  field("duration", &M::duration),
+                  field("status", &M::status),
+                  field("jobs", &M::jobs)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationSummary>);
 
 struct ApplicationSummaries {
   std::vector<ApplicationSummary> applications;
-  static constexpr auto fields() { return std::tuple{field("applications", &ApplicationSummaries::applications)}; }
+  static constexpr auto fields() { return Fields{field("applications", &ApplicationSummaries::applications)}; }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationSummaries>);
 
@@ -54,14 +54,14 @@ struct ApplicationDetails {
   std::vector<JobSummary> jobs;
   static constexpr auto fields() {
     using M = ApplicationDetails;
-    return std::tuple{field("id", &M::id),
-                      field("name", &M::name),
-                      field("status", &M::status),
-                      field("start-time", &M::start_time),
-                      field("end-time", &M::end_time),
-                      field("duration", &M::duration),
-                      field("timestamps", &M::timestamps),
-                      field("jobs", &M::jobs)};
+    return Fields{field("id", &M::id),
+                  field("name", &M::name),
+                  field("status", &M::status),
+                  field("start-time", &M::start_time),
+                  field("end-time", &M::end_time),
+                  field("duration", &M::duration),
+                  field("timestamps", &M::timestamps),
+                  field("jobs", &M::jobs)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationDetails>);
@@ -73,22 +73,22 @@ struct ApplicationException {
   JobId job_id;
   static constexpr auto fields() {
     using M = ApplicationException;
-    return std::tuple{field("exceptionName", &M::exception_name), field("stacktrace", &M::stacktrace),
-                      field("timestamp", &M::timestamp), field("jobId", &M::job_id)};
+    return Fields{field("exceptionName", &M::exception_name), field("stacktrace", &M::stacktrace),
+                  field("timestamp", &M::timestamp), field("jobId", &M::job_id)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationException>);
 
 struct ApplicationExceptionHistory {
   std::vector<ApplicationException> entries;
-  static constexpr auto fields() { return std::tuple{field("entries", &ApplicationExceptionHistory::entries)}; }
+  static constexpr auto fields() { return Fields{field("entries", &ApplicationExceptionHistory::entries)}; }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationExceptionHistory>);
 
 struct ApplicationExceptions {
   ApplicationExceptionHistory exception_history;
   static constexpr auto fields() {
-    return std::tuple{field("exceptionHistory", &ApplicationExceptions::exception_history)};
+    return Fields{field("exceptionHistory", &ApplicationExceptions::exception_history)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ApplicationExceptions>);

@@ -13,14 +13,14 @@ namespace drey::rest {
 struct QueueStatus {
   OneOf<kQueueStates> id;
   static constexpr std::string_view kUrn = "runtime:rest:messages:queue:QueueStatus";
-  static constexpr auto fields() { return std::tuple{field("id", &QueueStatus::id)}; }
+  static constexpr auto fields() { return Fields{field("id", &QueueStatus::id)}; }
 };
 static_assert(wire::EveryMemberHasARow<QueueStatus>);
 
 struct TriggerAnswer {
   TriggerId request_id;
   static constexpr std::string_view kUrn = "runtime:rest:handler:async:TriggerResponse";
-  static constexpr auto fields() { return std::tuple{field("request-id", &TriggerAnswer::request_id)}; }
+  static constexpr auto fields() { return Fields{field("request-id", &TriggerAnswer::request_id)}; }
 };
 static_assert(wire::EveryMemberHasARow<TriggerAnswer>);
 
@@ -31,8 +31,8 @@ struct FailureCause {
   std::string serialized_throwable;
   static constexpr auto fields() {
     using M = FailureCause;
-    return std::tuple{field("class", &M::class_name), field("stack-trace", &M::stack_trace),
-                      field("serialized-throwable", &M::serialized_throwable)};
+    return Fields{field("class", &M::class_name), field("stack-trace", &M::stack_trace),
+                  field("serialized-throwable", &M::serialized_throwable)};
   }
 };
 static_assert(wire::EveryMemberHasARow<FailureCause>);
@@ -44,14 +44,14 @@ struct AsyncResult {
   static constexpr std::string_view kUrn = "runtime:rest:handler:async:AsynchronousOperationResult";
   static constexpr auto fields() {
     using M = AsyncResult;
-    return std::tuple{field("status", &M::status), field("operation", &M::operation).nullable()};
+    return Fields{field("status", &M::status), field("operation", &M::operation).nullable()};
   }
 };
 
 struct AsyncInfo {
   std::optional<FailureCause> failure_cause;
   static constexpr std::string_view kUrn = "runtime:rest:handler:async:AsynchronousOperationInfo";
-  static constexpr auto fields() { return std::tuple{field("failure-cause", &AsyncInfo::failure_cause)}; }
+  static constexpr auto fields() { return Fields{field("failure-cause", &AsyncInfo::failure_cause)}; }
 };
 static_assert(wire::EveryMemberHasARow<AsyncInfo>);
 

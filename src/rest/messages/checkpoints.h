@@ -21,8 +21,8 @@ struct CheckpointCounts {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointingStatistics:Counts";
   static constexpr auto fields() {
     using M = CheckpointCounts;
-    return std::tuple{field("restored", &M::restored), field("total", &M::total), field("in_progress", &M::in_progress),
-                      field("completed", &M::completed), field("failed", &M::failed)};
+    return Fields{field("restored", &M::restored), field("total", &M::total), field("in_progress", &M::in_progress),
+                  field("completed", &M::completed), field("failed", &M::failed)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointCounts>);
@@ -40,9 +40,9 @@ struct StatsSummary {
   static constexpr std::string_view kUrnV1 = "runtime:rest:messages:checkpoints:MinMaxAvgStatistics";
   static constexpr auto fields() {
     using M = StatsSummary;
-    return std::tuple{field("min", &M::min),         field("max", &M::max),          field("avg", &M::avg),
-                      field("p50", &M::p50).in(kV2), field("p90", &M::p90).in(kV2),  field("p95", &M::p95).in(kV2),
-                      field("p99", &M::p99).in(kV2), field("p999", &M::p999).in(kV2)};
+    return Fields{field("min", &M::min),         field("max", &M::max),          field("avg", &M::avg),
+                  field("p50", &M::p50).in(kV2), field("p90", &M::p90).in(kV2),  field("p95", &M::p95).in(kV2),
+                  field("p99", &M::p99).in(kV2), field("p999", &M::p999).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<StatsSummary>);
@@ -57,7 +57,7 @@ struct CheckpointSummary {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointingStatistics:Summary";
   static constexpr auto fields() {
     using M = CheckpointSummary;
-    return std::tuple{
+    return Fields{
         field("checkpointed_size", &M::checkpointed_size).in(kV2), field("state_size", &M::state_size),
         field("end_to_end_duration", &M::end_to_end_duration),     field("alignment_buffered", &M::alignment_buffered),
         field("processed_data", &M::processed_data).in(kV2),       field("persisted_data", &M::persisted_data).in(kV2)};
@@ -80,17 +80,17 @@ struct TaskCheckpoint {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:TaskCheckpointStatistics";
   static constexpr auto fields() {
     using M = TaskCheckpoint;
-    return std::tuple{field("id", &M::id),
-                      field("status", &M::status),
-                      field("latest_ack_timestamp", &M::latest_ack_timestamp),
-                      field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("alignment_buffered", &M::alignment_buffered),
-                      field("processed_data", &M::processed_data).in(kV2),
-                      field("persisted_data", &M::persisted_data).in(kV2),
-                      field("num_subtasks", &M::num_subtasks),
-                      field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks)};
+    return Fields{field("id", &M::id),
+                  field("status", &M::status),
+                  field("latest_ack_timestamp", &M::latest_ack_timestamp),
+                  field("checkpointed_size", &M::checkpointed_size).in(kV2),
+                  field("state_size", &M::state_size),
+                  field("end_to_end_duration", &M::end_to_end_duration),
+                  field("alignment_buffered", &M::alignment_buffered),
+                  field("processed_data", &M::processed_data).in(kV2),
+                  field("persisted_data", &M::persisted_data).in(kV2),
+                  field("num_subtasks", &M::num_subtasks),
+                  field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskCheckpoint>);
@@ -120,27 +120,27 @@ struct Checkpoint {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointStatistics";
   static constexpr auto fields() {
     using M = Checkpoint;
-    return std::tuple{field("className", &M::class_name).in(kUnlisted),
-                      field("id", &M::id),
-                      field("status", &M::status),
-                      field("is_savepoint", &M::is_savepoint),
-                      field("savepointFormat", &M::savepoint_format).in(kV2).nullable(),
-                      field("trigger_timestamp", &M::trigger_timestamp),
-                      field("latest_ack_timestamp", &M::latest_ack_timestamp),
-                      field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("alignment_buffered", &M::alignment_buffered),
-                      field("processed_data", &M::processed_data).in(kV2),
-                      field("persisted_data", &M::persisted_data).in(kV2),
-                      field("num_subtasks", &M::num_subtasks),
-                      field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
-                      field("checkpoint_type", &M::checkpoint_type).in(kV2),
-                      field("tasks", &M::tasks),
-                      field("failure_timestamp", &M::failure_timestamp).in(kUnlisted),
-                      field("failure_message", &M::failure_message).in(kUnlisted),
-                      field("external_path", &M::external_path).in(kUnlisted),
-                      field("discarded", &M::discarded).in(kUnlisted)};
+    return Fields{field("className", &M::class_name).in(kUnlisted),
+                  field("id", &M::id),
+                  field("status", &M::status),
+                  field("is_savepoint", &M::is_savepoint),
+                  field("savepointFormat", &M::savepoint_format).in(kV2).nullable(),
+                  field("trigger_timestamp", &M::trigger_timestamp),
+                  field("latest_ack_timestamp", &M::latest_ack_timestamp),
+                  field("checkpointed_size", &M::checkpointed_size).in(kV2),
+                  field("state_size", &M::state_size),
+                  field("end_to_end_duration", &M::end_to_end_duration),
+                  field("alignment_buffered", &M::alignment_buffered),
+                  field("processed_data", &M::processed_data).in(kV2),
+                  field("persisted_data", &M::persisted_data).in(kV2),
+                  field("num_subtasks", &M::num_subtasks),
+                  field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
+                  field("checkpoint_type", &M::checkpoint_type).in(kV2),
+                  field("tasks", &M::tasks),
+                  field("failure_timestamp", &M::failure_timestamp).in(kUnlisted),
+                  field("failure_message", &M::failure_message).in(kUnlisted),
+                  field("external_path", &M::external_path).in(kUnlisted),
+                  field("discarded", &M::discarded).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<Checkpoint>);
@@ -169,25 +169,25 @@ struct CompletedCheckpoint {
       "runtime:rest:messages:checkpoints:CheckpointStatistics:CompletedCheckpointStatistics";
   static constexpr auto fields() {
     using M = CompletedCheckpoint;
-    return std::tuple{field("className", &M::class_name).in(kUnlisted),
-                      field("id", &M::id),
-                      field("status", &M::status),
-                      field("is_savepoint", &M::is_savepoint),
-                      field("savepointFormat", &M::savepoint_format).in(kV2).nullable(),
-                      field("trigger_timestamp", &M::trigger_timestamp),
-                      field("latest_ack_timestamp", &M::latest_ack_timestamp),
-                      field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("alignment_buffered", &M::alignment_buffered),
-                      field("processed_data", &M::processed_data).in(kV2),
-                      field("persisted_data", &M::persisted_data).in(kV2),
-                      field("num_subtasks", &M::num_subtasks),
-                      field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
-                      field("checkpoint_type", &M::checkpoint_type).in(kV2),
-                      field("tasks", &M::tasks),
-                      field("external_path", &M::external_path),
-                      field("discarded", &M::discarded)};
+    return Fields{field("className", &M::class_name).in(kUnlisted),
+                  field("id", &M::id),
+                  field("status", &M::status),
+                  field("is_savepoint", &M::is_savepoint),
+                  field("savepointFormat", &M::savepoint_format).in(kV2).nullable(),
+                  field("trigger_timestamp", &M::trigger_timestamp),
+                  field("latest_ack_timestamp", &M::latest_ack_timestamp),
+                  field("checkpointed_size", &M::checkpointed_size).in(kV2),
+                  field("state_size", &M::state_size),
+                  field("end_to_end_duration", &M::end_to_end_duration),
+                  field("alignment_buffered", &M::alignment_buffered),
+                  field("processed_data", &M::processed_data).in(kV2),
+                  field("persisted_data", &M::persisted_data).in(kV2),
+                  field("num_subtasks", &M::num_subtasks),
+                  field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
+                  field("checkpoint_type", &M::checkpoint_type).in(kV2),
+                  field("tasks", &M::tasks),
+                  field("external_path", &M::external_path),
+                  field("discarded", &M::discarded)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CompletedCheckpoint>);
@@ -216,25 +216,25 @@ struct FailedCheckpoint {
       "runtime:rest:messages:checkpoints:CheckpointStatistics:FailedCheckpointStatistics";
   static constexpr auto fields() {
     using M = FailedCheckpoint;
-    return std::tuple{field("className", &M::class_name).in(kUnlisted),
-                      field("id", &M::id),
-                      field("status", &M::status),
-                      field("is_savepoint", &M::is_savepoint),
-                      field("savepointFormat", &M::savepoint_format).in(kV2).nullable(),
-                      field("trigger_timestamp", &M::trigger_timestamp),
-                      field("latest_ack_timestamp", &M::latest_ack_timestamp),
-                      field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("alignment_buffered", &M::alignment_buffered),
-                      field("processed_data", &M::processed_data).in(kV2),
-                      field("persisted_data", &M::persisted_data).in(kV2),
-                      field("num_subtasks", &M::num_subtasks),
-                      field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
-                      field("checkpoint_type", &M::checkpoint_type).in(kV2),
-                      field("tasks", &M::tasks),
-                      field("failure_timestamp", &M::failure_timestamp),
-                      field("failure_message", &M::failure_message)};
+    return Fields{field("className", &M::class_name).in(kUnlisted),
+                  field("id", &M::id),
+                  field("status", &M::status),
+                  field("is_savepoint", &M::is_savepoint),
+                  field("savepointFormat", &M::savepoint_format).in(kV2).nullable(),
+                  field("trigger_timestamp", &M::trigger_timestamp),
+                  field("latest_ack_timestamp", &M::latest_ack_timestamp),
+                  field("checkpointed_size", &M::checkpointed_size).in(kV2),
+                  field("state_size", &M::state_size),
+                  field("end_to_end_duration", &M::end_to_end_duration),
+                  field("alignment_buffered", &M::alignment_buffered),
+                  field("processed_data", &M::processed_data).in(kV2),
+                  field("persisted_data", &M::persisted_data).in(kV2),
+                  field("num_subtasks", &M::num_subtasks),
+                  field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
+                  field("checkpoint_type", &M::checkpoint_type).in(kV2),
+                  field("tasks", &M::tasks),
+                  field("failure_timestamp", &M::failure_timestamp),
+                  field("failure_message", &M::failure_message)};
   }
 };
 static_assert(wire::EveryMemberHasARow<FailedCheckpoint>);
@@ -248,8 +248,8 @@ struct RestoredCheckpoint {
       "runtime:rest:messages:checkpoints:CheckpointingStatistics:RestoredCheckpointStatistics";
   static constexpr auto fields() {
     using M = RestoredCheckpoint;
-    return std::tuple{field("id", &M::id), field("restore_timestamp", &M::restore_timestamp),
-                      field("is_savepoint", &M::is_savepoint), field("external_path", &M::external_path)};
+    return Fields{field("id", &M::id), field("restore_timestamp", &M::restore_timestamp),
+                  field("is_savepoint", &M::is_savepoint), field("external_path", &M::external_path)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RestoredCheckpoint>);
@@ -263,8 +263,8 @@ struct LatestCheckpoints {
       "runtime:rest:messages:checkpoints:CheckpointingStatistics:LatestCheckpoints";
   static constexpr auto fields() {
     using M = LatestCheckpoints;
-    return std::tuple{field("completed", &M::completed).nullable(), field("savepoint", &M::savepoint).nullable(),
-                      field("failed", &M::failed).nullable(), field("restored", &M::restored).nullable()};
+    return Fields{field("completed", &M::completed).nullable(), field("savepoint", &M::savepoint).nullable(),
+                  field("failed", &M::failed).nullable(), field("restored", &M::restored).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<LatestCheckpoints>);
@@ -277,8 +277,8 @@ struct CheckpointStatistics {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointingStatistics";
   static constexpr auto fields() {
     using M = CheckpointStatistics;
-    return std::tuple{field("counts", &M::counts), field("summary", &M::summary), field("latest", &M::latest),
-                      field("history", &M::history)};
+    return Fields{field("counts", &M::counts), field("summary", &M::summary), field("latest", &M::latest),
+                  field("history", &M::history)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointStatistics>);
@@ -290,7 +290,7 @@ struct ExternalizedCheckpoints {
       "runtime:rest:messages:checkpoints:CheckpointConfigInfo:ExternalizedCheckpointInfo";
   static constexpr auto fields() {
     using M = ExternalizedCheckpoints;
-    return std::tuple{field("enabled", &M::enabled), field("delete_on_cancellation", &M::delete_on_cancellation)};
+    return Fields{field("enabled", &M::enabled), field("delete_on_cancellation", &M::delete_on_cancellation)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExternalizedCheckpoints>);
@@ -314,7 +314,7 @@ struct CheckpointConfig {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointConfigInfo";
   static constexpr auto fields() {
     using M = CheckpointConfig;
-    return std::tuple{
+    return Fields{
         field("mode", &M::mode),
         field("interval", &M::interval),
         field("timeout", &M::timeout),
@@ -342,7 +342,7 @@ struct CheckpointDurationSummary {
       "CheckpointDuration";
   static constexpr auto fields() {
     using M = CheckpointDurationSummary;
-    return std::tuple{field("sync", &M::sync), field("async", &M::async)};
+    return Fields{field("sync", &M::sync), field("async", &M::async)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointDurationSummary>);
@@ -357,8 +357,8 @@ struct CheckpointAlignmentSummary {
       "CheckpointAlignment";
   static constexpr auto fields() {
     using M = CheckpointAlignmentSummary;
-    return std::tuple{field("buffered", &M::buffered), field("processed", &M::processed).in(kV2),
-                      field("persisted", &M::persisted).in(kV2), field("duration", &M::duration)};
+    return Fields{field("buffered", &M::buffered), field("processed", &M::processed).in(kV2),
+                  field("persisted", &M::persisted).in(kV2), field("duration", &M::duration)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointAlignmentSummary>);
@@ -374,12 +374,12 @@ struct SubtaskCheckpointSummary {
       "runtime:rest:messages:checkpoints:TaskCheckpointStatisticsWithSubtaskDetails:Summary";
   static constexpr auto fields() {
     using M = SubtaskCheckpointSummary;
-    return std::tuple{field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("checkpoint_duration", &M::checkpoint_duration),
-                      field("alignment", &M::alignment),
-                      field("start_delay", &M::start_delay)};
+    return Fields{field("checkpointed_size", &M::checkpointed_size).in(kV2),
+                  field("state_size", &M::state_size),
+                  field("end_to_end_duration", &M::end_to_end_duration),
+                  field("checkpoint_duration", &M::checkpoint_duration),
+                  field("alignment", &M::alignment),
+                  field("start_delay", &M::start_delay)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskCheckpointSummary>);
@@ -389,7 +389,7 @@ struct SubtaskCheckpointDuration {
   std::int64_t async = 0;
   static constexpr auto fields() {
     using M = SubtaskCheckpointDuration;
-    return std::tuple{field("sync", &M::sync).in(kUnlisted), field("async", &M::async).in(kUnlisted)};
+    return Fields{field("sync", &M::sync).in(kUnlisted), field("async", &M::async).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskCheckpointDuration>);
@@ -401,8 +401,8 @@ struct SubtaskCheckpointAlignment {
   std::int64_t duration = 0;
   static constexpr auto fields() {
     using M = SubtaskCheckpointAlignment;
-    return std::tuple{field("buffered", &M::buffered).in(kUnlisted), field("processed", &M::processed).in(kUnlisted),
-                      field("persisted", &M::persisted).in(kUnlisted), field("duration", &M::duration).in(kUnlisted)};
+    return Fields{field("buffered", &M::buffered).in(kUnlisted), field("processed", &M::processed).in(kUnlisted),
+                  field("persisted", &M::persisted).in(kUnlisted), field("duration", &M::duration).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskCheckpointAlignment>);
@@ -423,18 +423,18 @@ struct SubtaskCheckpoint {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:SubtaskCheckpointStatistics";
   static constexpr auto fields() {
     using M = SubtaskCheckpoint;
-    return std::tuple{field("className", &M::class_name).in(kUnlisted),
-                      field("index", &M::index),
-                      field("ack_timestamp", &M::ack_timestamp).in(kUnlisted),
-                      field("end_to_end_duration", &M::end_to_end_duration).in(kUnlisted),
-                      field("checkpointed_size", &M::checkpointed_size).in(kUnlisted),
-                      field("state_size", &M::state_size).in(kUnlisted),
-                      field("checkpoint", &M::checkpoint).in(kUnlisted),
-                      field("alignment", &M::alignment).in(kUnlisted),
-                      field("start_delay", &M::start_delay).in(kUnlisted),
-                      field("unaligned_checkpoint", &M::unaligned_checkpoint).in(kUnlisted),
-                      field("aborted", &M::aborted).in(kUnlisted),
-                      field("status", &M::status)};
+    return Fields{field("className", &M::class_name).in(kUnlisted),
+                  field("index", &M::index),
+                  field("ack_timestamp", &M::ack_timestamp).in(kUnlisted),
+                  field("end_to_end_duration", &M::end_to_end_duration).in(kUnlisted),
+                  field("checkpointed_size", &M::checkpointed_size).in(kUnlisted),
+                  field("state_size", &M::state_size).in(kUnlisted),
+                  field("checkpoint", &M::checkpoint).in(kUnlisted),
+                  field("alignment", &M::alignment).in(kUnlisted),
+                  field("start_delay", &M::start_delay).in(kUnlisted),
+                  field("unaligned_checkpoint", &M::unaligned_checkpoint).in(kUnlisted),
+                  field("aborted", &M::aborted).in(kUnlisted),
+                  field("status", &M::status)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskCheckpoint>);
@@ -457,19 +457,19 @@ struct TaskCheckpointDetails {
       "runtime:rest:messages:checkpoints:TaskCheckpointStatisticsWithSubtaskDetails";
   static constexpr auto fields() {
     using M = TaskCheckpointDetails;
-    return std::tuple{field("id", &M::id),
-                      field("status", &M::status),
-                      field("latest_ack_timestamp", &M::latest_ack_timestamp),
-                      field("checkpointed_size", &M::checkpointed_size).in(kV2),
-                      field("state_size", &M::state_size),
-                      field("end_to_end_duration", &M::end_to_end_duration),
-                      field("alignment_buffered", &M::alignment_buffered),
-                      field("processed_data", &M::processed_data).in(kV2),
-                      field("persisted_data", &M::persisted_data).in(kV2),
-                      field("num_subtasks", &M::num_subtasks),
-                      field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
-                      field("summary", &M::summary),
-                      field("subtasks", &M::subtasks)};
+    return Fields{field("id", &M::id),
+                  field("status", &M::status),
+                  field("latest_ack_timestamp", &M::latest_ack_timestamp),
+                  field("checkpointed_size", &M::checkpointed_size).in(kV2),
+                  field("state_size", &M::state_size),
+                  field("end_to_end_duration", &M::end_to_end_duration),
+                  field("alignment_buffered", &M::alignment_buffered),
+                  field("processed_data", &M::processed_data).in(kV2),
+                  field("persisted_data", &M::persisted_data).in(kV2),
+                  field("num_subtasks", &M::num_subtasks),
+                  field("num_acknowledged_subtasks", &M::num_acknowledged_subtasks),
+                  field("summary", &M::summary),
+                  field("subtasks", &M::subtasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskCheckpointDetails>);

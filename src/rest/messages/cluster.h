@@ -20,8 +20,8 @@ struct DashboardFeatures {
   static constexpr std::string_view kUrn = "runtime:rest:messages:DashboardConfiguration:Features";
   static constexpr auto fields() {
     using M = DashboardFeatures;
-    return std::tuple{field("web-submit", &M::web_submit), field("web-cancel", &M::web_cancel).in(kV2),
-                      field("web-rescale", &M::web_rescale).in(kV2), field("web-history", &M::web_history).in(kV2)};
+    return Fields{field("web-submit", &M::web_submit), field("web-cancel", &M::web_cancel).in(kV2),
+                  field("web-rescale", &M::web_rescale).in(kV2), field("web-history", &M::web_history).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<DashboardFeatures>);
@@ -36,9 +36,9 @@ struct DashboardConfiguration {
   static constexpr std::string_view kUrn = "runtime:rest:messages:DashboardConfiguration";
   static constexpr auto fields() {
     using M = DashboardConfiguration;
-    return std::tuple{field("refresh-interval", &M::refresh_interval), field("timezone-name", &M::timezone_name),
-                      field("timezone-offset", &M::timezone_offset),   field("flink-version", &M::flink_version),
-                      field("flink-revision", &M::flink_revision),     field("features", &M::features)};
+    return Fields{field("refresh-interval", &M::refresh_interval), field("timezone-name", &M::timezone_name),
+                  field("timezone-offset", &M::timezone_offset),   field("flink-version", &M::flink_version),
+                  field("flink-revision", &M::flink_revision),     field("features", &M::features)};
   }
 };
 static_assert(wire::EveryMemberHasARow<DashboardConfiguration>);
@@ -58,17 +58,17 @@ struct ClusterOverview {
   static constexpr std::string_view kUrn = "runtime:rest:handler:legacy:messages:ClusterOverviewWithVersion";
   static constexpr auto fields() {
     using M = ClusterOverview;
-    return std::tuple{field("taskmanagers", &M::taskmanagers),
-                      field("slots-total", &M::slots_total),
-                      field("slots-available", &M::slots_available),
-                      field("jobs-running", &M::jobs_running),
-                      field("jobs-finished", &M::jobs_finished),
-                      field("jobs-cancelled", &M::jobs_cancelled),
-                      field("jobs-failed", &M::jobs_failed),
-                      field("flink-version", &M::flink_version),
-                      field("flink-commit", &M::flink_commit),
-                      field("slots-free-and-blocked", &M::slots_free_and_blocked).in(kV2),
-                      field("taskmanagers-blocked", &M::taskmanagers_blocked).in(kV2)};
+    return Fields{field("taskmanagers", &M::taskmanagers),
+                  field("slots-total", &M::slots_total),
+                  field("slots-available", &M::slots_available),
+                  field("jobs-running", &M::jobs_running),
+                  field("jobs-finished", &M::jobs_finished),
+                  field("jobs-cancelled", &M::jobs_cancelled),
+                  field("jobs-failed", &M::jobs_failed),
+                  field("flink-version", &M::flink_version),
+                  field("flink-commit", &M::flink_commit),
+                  field("slots-free-and-blocked", &M::slots_free_and_blocked).in(kV2),
+                  field("taskmanagers-blocked", &M::taskmanagers_blocked).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ClusterOverview>);
@@ -80,7 +80,7 @@ struct ConfigurationEntry {
   static constexpr std::string_view kUrnV1 = "runtime:rest:messages:ClusterConfigurationInfoEntry";
   static constexpr auto fields() {
     using M = ConfigurationEntry;
-    return std::tuple{field("key", &M::key), field("value", &M::value)};
+    return Fields{field("key", &M::key), field("value", &M::value)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ConfigurationEntry>);
@@ -92,8 +92,8 @@ struct MachineInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:EnvironmentInfo:JVMInfo";
   static constexpr auto fields() {
     using M = MachineInfo;
-    return std::tuple{field("version", &M::version).in(kV2), field("arch", &M::arch).in(kV2),
-                      field("options", &M::options).in(kV2)};
+    return Fields{field("version", &M::version).in(kV2), field("arch", &M::arch).in(kV2),
+                  field("options", &M::options).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<MachineInfo>);
@@ -104,7 +104,7 @@ struct EnvironmentInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:EnvironmentInfo";
   static constexpr auto fields() {
     using M = EnvironmentInfo;
-    return std::tuple{field("jvm", &M::jvm).in(kV2), field("classpath", &M::classpath).in(kV2)};
+    return Fields{field("jvm", &M::jvm).in(kV2), field("classpath", &M::classpath).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<EnvironmentInfo>);
@@ -116,7 +116,7 @@ struct LogInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:LogInfo";
   static constexpr auto fields() {
     using M = LogInfo;
-    return std::tuple{field("name", &M::name), field("size", &M::size), field("mtime", &M::mtime).in(kV2)};
+    return Fields{field("name", &M::name), field("size", &M::size), field("mtime", &M::mtime).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<LogInfo>);
@@ -126,7 +126,7 @@ struct LogList {
   static constexpr std::string_view kUrn = "runtime:rest:messages:LogListInfo";
   static constexpr auto fields() {
     using M = LogList;
-    return std::tuple{field("logs", &M::logs)};
+    return Fields{field("logs", &M::logs)};
   }
 };
 static_assert(wire::EveryMemberHasARow<LogList>);
@@ -137,7 +137,7 @@ struct LogUrl {
   static constexpr bool kCors = false;
   static constexpr auto fields() {
     using M = LogUrl;
-    return std::tuple{field("url", &M::url).in(kV2)};
+    return Fields{field("url", &M::url).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<LogUrl>);
@@ -149,8 +149,7 @@ struct ThreadInfo {
   static constexpr std::string_view kUrnV1 = "runtime:rest:messages:taskmanager:ThreadDumpInfo:ThreadInfo";
   static constexpr auto fields() {
     using M = ThreadInfo;
-    return std::tuple{field("threadName", &M::thread_name),
-                      field("stringifiedThreadInfo", &M::stringified_thread_info)};
+    return Fields{field("threadName", &M::thread_name), field("stringifiedThreadInfo", &M::stringified_thread_info)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ThreadInfo>);
@@ -161,7 +160,7 @@ struct ThreadDump {
   static constexpr std::string_view kUrnV1 = "runtime:rest:messages:taskmanager:ThreadDumpInfo";
   static constexpr auto fields() {
     using M = ThreadDump;
-    return std::tuple{field("threadInfos", &M::thread_infos)};
+    return Fields{field("threadInfos", &M::thread_infos)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ThreadDump>);
@@ -172,7 +171,7 @@ struct DataSetEntry {
   static constexpr std::string_view kUrn = "runtime:rest:messages:dataset:ClusterDataSetEntry";
   static constexpr auto fields() {
     using M = DataSetEntry;
-    return std::tuple{field("id", &M::id), field("isComplete", &M::is_complete)};
+    return Fields{field("id", &M::id), field("isComplete", &M::is_complete)};
   }
 };
 static_assert(wire::EveryMemberHasARow<DataSetEntry>);
@@ -182,7 +181,7 @@ struct DataSetList {
   static constexpr std::string_view kUrn = "runtime:rest:messages:dataset:ClusterDataSetListResponseBody";
   static constexpr auto fields() {
     using M = DataSetList;
-    return std::tuple{field("dataSets", &M::data_sets)};
+    return Fields{field("dataSets", &M::data_sets)};
   }
 };
 static_assert(wire::EveryMemberHasARow<DataSetList>);

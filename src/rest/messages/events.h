@@ -21,8 +21,8 @@ struct JobStateChanged {
   std::int64_t timestamp = 0;
   static constexpr auto fields() {
     using M = JobStateChanged;
-    return std::tuple{field("jid", &M::jid), field("name", &M::name), field("state", &M::state),
-                      field("timestamp", &M::timestamp)};
+    return Fields{field("jid", &M::jid), field("name", &M::name), field("state", &M::state),
+                  field("timestamp", &M::timestamp)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobStateChanged>);
@@ -34,7 +34,7 @@ struct CheckpointChanged {
   Checkpoint checkpoint;
   static constexpr auto fields() {
     using M = CheckpointChanged;
-    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp), field("checkpoint", &M::checkpoint)};
+    return Fields{field("jid", &M::jid), field("timestamp", &M::timestamp), field("checkpoint", &M::checkpoint)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointChanged>);
@@ -46,7 +46,7 @@ struct ExceptionOccurred {
   RootException exception;
   static constexpr auto fields() {
     using M = ExceptionOccurred;
-    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp), field("exception", &M::exception)};
+    return Fields{field("jid", &M::jid), field("timestamp", &M::timestamp), field("exception", &M::exception)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExceptionOccurred>);
@@ -58,7 +58,7 @@ struct RescaleChanged {
   RescaleDetails rescale;
   static constexpr auto fields() {
     using M = RescaleChanged;
-    return std::tuple{field("jid", &M::jid), field("timestamp", &M::timestamp), field("rescale", &M::rescale)};
+    return Fields{field("jid", &M::jid), field("timestamp", &M::timestamp), field("rescale", &M::rescale)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleChanged>);
@@ -71,8 +71,8 @@ struct TaskManagerChanged {
   std::int64_t timestamp = 0;
   static constexpr auto fields() {
     using M = TaskManagerChanged;
-    return std::tuple{field("id", &M::id), field("state", &M::state), field("reason", &M::reason),
-                      field("timestamp", &M::timestamp)};
+    return Fields{field("id", &M::id), field("state", &M::state), field("reason", &M::reason),
+                  field("timestamp", &M::timestamp)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskManagerChanged>);
@@ -91,16 +91,16 @@ struct MetricsTick {
   std::int64_t completed_checkpoints = 0;
   static constexpr auto fields() {
     using M = MetricsTick;
-    return std::tuple{field("jid", &M::jid),
-                      field("timestamp", &M::timestamp),
-                      field("numRecordsIn", &M::records_in),
-                      field("numRecordsOut", &M::records_out),
-                      field("numBytesIn", &M::bytes_in),
-                      field("numBytesOut", &M::bytes_out),
-                      field("busyTimeMsPerSecond", &M::busy),
-                      field("backPressuredTimeMsPerSecond", &M::back_pressured),
-                      field("currentInputWatermark", &M::watermark),
-                      field("numberOfCompletedCheckpoints", &M::completed_checkpoints)};
+    return Fields{field("jid", &M::jid),
+                  field("timestamp", &M::timestamp),
+                  field("numRecordsIn", &M::records_in),
+                  field("numRecordsOut", &M::records_out),
+                  field("numBytesIn", &M::bytes_in),
+                  field("numBytesOut", &M::bytes_out),
+                  field("busyTimeMsPerSecond", &M::busy),
+                  field("backPressuredTimeMsPerSecond", &M::back_pressured),
+                  field("currentInputWatermark", &M::watermark),
+                  field("numberOfCompletedCheckpoints", &M::completed_checkpoints)};
   }
 };
 static_assert(wire::EveryMemberHasARow<MetricsTick>);
@@ -108,7 +108,7 @@ static_assert(wire::EveryMemberHasARow<MetricsTick>);
 // event: missed (the stream does not go on where the last one ended), lagged and end (it is over).
 struct StreamNote {
   std::string reason;
-  static constexpr auto fields() { return std::tuple{field("reason", &StreamNote::reason)}; }
+  static constexpr auto fields() { return Fields{field("reason", &StreamNote::reason)}; }
 };
 static_assert(wire::EveryMemberHasARow<StreamNote>);
 

@@ -18,7 +18,7 @@ struct JarEntry {
   static constexpr std::string_view kUrn = "runtime:webmonitor:handlers:JarListInfo:JarEntryInfo";
   static constexpr auto fields() {
     using M = JarEntry;
-    return std::tuple{field("name", &M::name), field("description", &M::description).nullable()};
+    return Fields{field("name", &M::name), field("description", &M::description).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarEntry>);
@@ -31,8 +31,8 @@ struct JarFile {
   static constexpr std::string_view kUrn = "runtime:webmonitor:handlers:JarListInfo:JarFileInfo";
   static constexpr auto fields() {
     using M = JarFile;
-    return std::tuple{field("id", &M::id), field("name", &M::name), field("uploaded", &M::uploaded),
-                      field("entry", &M::entry)};
+    return Fields{field("id", &M::id), field("name", &M::name), field("uploaded", &M::uploaded),
+                  field("entry", &M::entry)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarFile>);
@@ -43,7 +43,7 @@ struct JarList {
   static constexpr std::string_view kUrn = "runtime:webmonitor:handlers:JarListInfo";
   static constexpr auto fields() {
     using M = JarList;
-    return std::tuple{field("address", &M::address), field("files", &M::files)};
+    return Fields{field("address", &M::address), field("files", &M::files)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarList>);
@@ -54,7 +54,7 @@ struct JarUploadAnswer {
   static constexpr std::string_view kUrn = "runtime:webmonitor:handlers:JarUploadResponseBody";
   static constexpr auto fields() {
     using M = JarUploadAnswer;
-    return std::tuple{field("filename", &M::filename), field("status", &M::status)};
+    return Fields{field("filename", &M::filename), field("status", &M::status)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarUploadAnswer>);
@@ -69,12 +69,12 @@ struct JarPlanRequest {
   static constexpr std::string_view kUrn = "runtime:webmonitor:handlers:JarPlanRequestBody";
   static constexpr auto fields() {
     using M = JarPlanRequest;
-    return std::tuple{field("entryClass", &M::entry_class),
-                      field("flinkConfiguration", &M::flink_configuration).in(kV2),
-                      field("jobId", &M::job_id),
-                      field("parallelism", &M::parallelism),
-                      field("programArgsList", &M::program_args_list),
-                      field("programArgs", &M::program_args).in(kV1)};
+    return Fields{field("entryClass", &M::entry_class),
+                  field("flinkConfiguration", &M::flink_configuration).in(kV2),
+                  field("jobId", &M::job_id),
+                  field("parallelism", &M::parallelism),
+                  field("programArgsList", &M::program_args_list),
+                  field("programArgs", &M::program_args).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarPlanRequest>);
@@ -93,16 +93,16 @@ struct JarRunRequest {
   static constexpr std::string_view kUrn = "runtime:webmonitor:handlers:JarRunRequestBody";
   static constexpr auto fields() {
     using M = JarRunRequest;
-    return std::tuple{field("allowNonRestoredState", &M::allow_non_restored_state),
-                      field("claimMode", &M::claim_mode).in(kV2),
-                      field("entryClass", &M::entry_class),
-                      field("flinkConfiguration", &M::flink_configuration).in(kV2),
-                      field("jobId", &M::job_id),
-                      field("parallelism", &M::parallelism),
-                      field("programArgsList", &M::program_args_list),
-                      field("restoreMode", &M::restore_mode).in(kV2),
-                      field("savepointPath", &M::savepoint_path),
-                      field("programArgs", &M::program_args).in(kV1)};
+    return Fields{field("allowNonRestoredState", &M::allow_non_restored_state),
+                  field("claimMode", &M::claim_mode).in(kV2),
+                  field("entryClass", &M::entry_class),
+                  field("flinkConfiguration", &M::flink_configuration).in(kV2),
+                  field("jobId", &M::job_id),
+                  field("parallelism", &M::parallelism),
+                  field("programArgsList", &M::program_args_list),
+                  field("restoreMode", &M::restore_mode).in(kV2),
+                  field("savepointPath", &M::savepoint_path),
+                  field("programArgs", &M::program_args).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarRunRequest>);
@@ -114,7 +114,7 @@ struct JarRunAnswer {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = JarRunAnswer;
-    return std::tuple{field("jobid", &M::jobid), field("applicationId", &M::application_id).in(kUnlisted)};
+    return Fields{field("jobid", &M::jobid), field("applicationId", &M::application_id).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JarRunAnswer>);

@@ -19,7 +19,7 @@ struct JobIdWithStatus {
   static constexpr std::string_view kUrn = "runtime:messages:webmonitor:JobIdsWithStatusOverview:JobIdWithStatus";
   static constexpr auto fields() {
     using M = JobIdWithStatus;
-    return std::tuple{field("id", &M::id), field("status", &M::status)};
+    return Fields{field("id", &M::id), field("status", &M::status)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobIdWithStatus>);
@@ -29,7 +29,7 @@ struct JobIdsWithStatus {
   static constexpr std::string_view kUrn = "runtime:messages:webmonitor:JobIdsWithStatusOverview";
   static constexpr auto fields() {
     using M = JobIdsWithStatus;
-    return std::tuple{field("jobs", &M::jobs)};
+    return Fields{field("jobs", &M::jobs)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobIdsWithStatus>);
@@ -49,17 +49,17 @@ struct JobSummary {
   static constexpr std::string_view kUrn = "runtime:messages:webmonitor:JobDetails";
   static constexpr auto fields() {
     using M = JobSummary;
-    return std::tuple{field("jid", &M::jid).in(kV2),
-                      field("name", &M::name).in(kV2),
-                      field("jobType", &M::job_type).in(kUnlisted),
-                      field("schedulerType", &M::scheduler_type).in(kUnlisted).nullable(),
-                      field("start-time", &M::start_time).in(kV2),
-                      field("end-time", &M::end_time).in(kV2),
-                      field("duration", &M::duration).in(kV2),
-                      field("state", &M::state).in(kV2),
-                      field("last-modification", &M::last_modification).in(kV2),
-                      field("tasks", &M::tasks).in(kV2),
-                      field("pending-operators", &M::pending_operators).in(kUnlisted)};
+    return Fields{field("jid", &M::jid).in(kV2),
+                  field("name", &M::name).in(kV2),
+                  field("jobType", &M::job_type).in(kUnlisted),
+                  field("schedulerType", &M::scheduler_type).in(kUnlisted).nullable(),
+                  field("start-time", &M::start_time).in(kV2),
+                  field("end-time", &M::end_time).in(kV2),
+                  field("duration", &M::duration).in(kV2),
+                  field("state", &M::state).in(kV2),
+                  field("last-modification", &M::last_modification).in(kV2),
+                  field("tasks", &M::tasks).in(kV2),
+                  field("pending-operators", &M::pending_operators).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobSummary>);
@@ -69,7 +69,7 @@ struct JobSummaries {
   static constexpr std::string_view kUrn = "runtime:messages:webmonitor:MultipleJobsDetails";
   static constexpr auto fields() {
     using M = JobSummaries;
-    return std::tuple{field("jobs", &M::jobs)};
+    return Fields{field("jobs", &M::jobs)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobSummaries>);
@@ -81,8 +81,8 @@ struct PlanInput {
   std::string ship_strategy;
   static constexpr auto fields() {
     using M = PlanInput;
-    return std::tuple{field("id", &M::id), field("num", &M::num), field("exchange", &M::exchange),
-                      field("ship_strategy", &M::ship_strategy)};
+    return Fields{field("id", &M::id), field("num", &M::num), field("exchange", &M::exchange),
+                  field("ship_strategy", &M::ship_strategy)};
   }
 };
 static_assert(wire::EveryMemberHasARow<PlanInput>);
@@ -97,13 +97,13 @@ struct PlanNode {
   std::optional<std::vector<PlanInput>> inputs;  // absent on sources
   static constexpr auto fields() {
     using M = PlanNode;
-    return std::tuple{field("id", &M::id),
-                      field("operator", &M::operator_name),
-                      field("parallelism", &M::parallelism),
-                      field("operator_strategy", &M::operator_strategy),
-                      field("description", &M::description),
-                      field("optimizer_properties", &M::optimizer_properties),
-                      field("inputs", &M::inputs)};
+    return Fields{field("id", &M::id),
+                  field("operator", &M::operator_name),
+                  field("parallelism", &M::parallelism),
+                  field("operator_strategy", &M::operator_strategy),
+                  field("description", &M::description),
+                  field("optimizer_properties", &M::optimizer_properties),
+                  field("inputs", &M::inputs)};
   }
 };
 static_assert(wire::EveryMemberHasARow<PlanNode>);
@@ -116,8 +116,8 @@ struct JobPlan {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobPlanInfo:RawJson";
   static constexpr auto fields() {
     using M = JobPlan;
-    return std::tuple{field("jid", &M::jid).in(kUnlisted), field("name", &M::name).in(kUnlisted),
-                      field("type", &M::type).in(kUnlisted), field("nodes", &M::nodes).in(kUnlisted)};
+    return Fields{field("jid", &M::jid).in(kUnlisted), field("name", &M::name).in(kUnlisted),
+                  field("type", &M::type).in(kUnlisted), field("nodes", &M::nodes).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobPlan>);
@@ -127,7 +127,7 @@ struct JobPlanInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobPlanInfo";
   static constexpr auto fields() {
     using M = JobPlanInfo;
-    return std::tuple{field("plan", &M::plan)};
+    return Fields{field("plan", &M::plan)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobPlanInfo>);
@@ -148,17 +148,17 @@ struct IoMetrics {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = IoMetrics;
-    return std::tuple{field("read-bytes", &M::read_bytes),
-                      field("read-bytes-complete", &M::read_bytes_complete),
-                      field("write-bytes", &M::write_bytes),
-                      field("write-bytes-complete", &M::write_bytes_complete),
-                      field("read-records", &M::read_records),
-                      field("read-records-complete", &M::read_records_complete),
-                      field("write-records", &M::write_records),
-                      field("write-records-complete", &M::write_records_complete),
-                      field("accumulated-backpressured-time", &M::accumulated_backpressured_time).in(kV2),
-                      field("accumulated-idle-time", &M::accumulated_idle_time).in(kV2),
-                      field("accumulated-busy-time", &M::accumulated_busy_time).in(kV2)};
+    return Fields{field("read-bytes", &M::read_bytes),
+                  field("read-bytes-complete", &M::read_bytes_complete),
+                  field("write-bytes", &M::write_bytes),
+                  field("write-bytes-complete", &M::write_bytes_complete),
+                  field("read-records", &M::read_records),
+                  field("read-records-complete", &M::read_records_complete),
+                  field("write-records", &M::write_records),
+                  field("write-records-complete", &M::write_records_complete),
+                  field("accumulated-backpressured-time", &M::accumulated_backpressured_time).in(kV2),
+                  field("accumulated-idle-time", &M::accumulated_idle_time).in(kV2),
+                  field("accumulated-busy-time", &M::accumulated_busy_time).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<IoMetrics>);
@@ -179,17 +179,17 @@ struct JobDetailsVertex {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = JobDetailsVertex;
-    return std::tuple{field("id", &M::id),
-                      field("slotSharingGroupId", &M::slot_sharing_group_id).in(kV2),
-                      field("name", &M::name),
-                      field("maxParallelism", &M::max_parallelism).in(kV2),
-                      field("parallelism", &M::parallelism),
-                      field("status", &M::status),
-                      field("start-time", &M::start_time),
-                      field("end-time", &M::end_time),
-                      field("duration", &M::duration),
-                      field("tasks", &M::tasks),
-                      field("metrics", &M::metrics)};
+    return Fields{field("id", &M::id),
+                  field("slotSharingGroupId", &M::slot_sharing_group_id).in(kV2),
+                  field("name", &M::name),
+                  field("maxParallelism", &M::max_parallelism).in(kV2),
+                  field("parallelism", &M::parallelism),
+                  field("status", &M::status),
+                  field("start-time", &M::start_time),
+                  field("end-time", &M::end_time),
+                  field("duration", &M::duration),
+                  field("tasks", &M::tasks),
+                  field("metrics", &M::metrics)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobDetailsVertex>);
@@ -216,30 +216,30 @@ struct JobDetails {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = JobDetails;
-    return std::tuple{field("jid", &M::jid),
-                      field("application-id", &M::application_id).in(kUnlisted),
-                      field("name", &M::name),
-                      field("isStoppable", &M::is_stoppable),
-                      field("state", &M::state),
-                      field("job-type", &M::job_type).in(kV2),
-                      field("schedulerType", &M::scheduler_type).in(kUnlisted),
-                      field("start-time", &M::start_time),
-                      field("end-time", &M::end_time),
-                      field("duration", &M::duration),
-                      field("maxParallelism", &M::max_parallelism).in(kV2),
-                      field("now", &M::now),
-                      field("timestamps", &M::timestamps),
-                      field("vertices", &M::vertices),
-                      field("status-counts", &M::status_counts),
-                      field("plan", &M::plan),
-                      field("pending-operators", &M::pending_operators).in(kUnlisted)};
+    return Fields{field("jid", &M::jid),
+                  field("application-id", &M::application_id).in(kUnlisted),
+                  field("name", &M::name),
+                  field("isStoppable", &M::is_stoppable),
+                  field("state", &M::state),
+                  field("job-type", &M::job_type).in(kV2),
+                  field("schedulerType", &M::scheduler_type).in(kUnlisted),
+                  field("start-time", &M::start_time),
+                  field("end-time", &M::end_time),
+                  field("duration", &M::duration),
+                  field("maxParallelism", &M::max_parallelism).in(kV2),
+                  field("now", &M::now),
+                  field("timestamps", &M::timestamps),
+                  field("vertices", &M::vertices),
+                  field("status-counts", &M::status_counts),
+                  field("plan", &M::plan),
+                  field("pending-operators", &M::pending_operators).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobDetails>);
 
 struct JobAccumulator {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobAccumulatorsInfo:JobAccumulator";
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields{}; }
 };
 static_assert(wire::EveryMemberHasARow<JobAccumulator>);
 
@@ -250,7 +250,7 @@ struct UserTaskAccumulator {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobAccumulatorsInfo:UserTaskAccumulator";
   static constexpr auto fields() {
     using M = UserTaskAccumulator;
-    return std::tuple{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
+    return Fields{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
   }
 };
 static_assert(wire::EveryMemberHasARow<UserTaskAccumulator>);
@@ -262,9 +262,9 @@ struct JobAccumulators {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobAccumulatorsInfo";
   static constexpr auto fields() {
     using M = JobAccumulators;
-    return std::tuple{field("job-accumulators", &M::job_accumulators),
-                      field("user-task-accumulators", &M::user_task_accumulators),
-                      field("serialized-user-task-accumulators", &M::serialized_user_task_accumulators)};
+    return Fields{field("job-accumulators", &M::job_accumulators),
+                  field("user-task-accumulators", &M::user_task_accumulators),
+                  field("serialized-user-task-accumulators", &M::serialized_user_task_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobAccumulators>);
@@ -277,8 +277,8 @@ struct ExecutionException {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfo:ExecutionExceptionInfo";
   static constexpr auto fields() {
     using M = ExecutionException;
-    return std::tuple{field("exception", &M::exception).in(kV1), field("task", &M::task).in(kV1),
-                      field("location", &M::location).in(kV1), field("timestamp", &M::timestamp).in(kV1)};
+    return Fields{field("exception", &M::exception).in(kV1), field("task", &M::task).in(kV1),
+                  field("location", &M::location).in(kV1), field("timestamp", &M::timestamp).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExecutionException>);
@@ -294,7 +294,7 @@ struct ConcurrentException {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfoWithHistory:ExceptionInfo";
   static constexpr auto fields() {
     using M = ConcurrentException;
-    return std::tuple{
+    return Fields{
         field("exceptionName", &M::exception_name).in(kV2), field("stacktrace", &M::stacktrace).in(kV2),
         field("timestamp", &M::timestamp).in(kV2),          field("failureLabels", &M::failure_labels).in(kV2),
         field("taskName", &M::task_name).in(kV2),           field("endpoint", &M::endpoint).in(kV2),
@@ -315,14 +315,14 @@ struct RootException {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfoWithHistory:RootExceptionInfo";
   static constexpr auto fields() {
     using M = RootException;
-    return std::tuple{field("exceptionName", &M::exception_name).in(kV2),
-                      field("stacktrace", &M::stacktrace).in(kV2),
-                      field("timestamp", &M::timestamp).in(kV2),
-                      field("failureLabels", &M::failure_labels).in(kV2),
-                      field("taskName", &M::task_name).in(kV2),
-                      field("endpoint", &M::endpoint).in(kV2),
-                      field("taskManagerId", &M::task_manager_id).in(kV2),
-                      field("concurrentExceptions", &M::concurrent_exceptions).in(kV2)};
+    return Fields{field("exceptionName", &M::exception_name).in(kV2),
+                  field("stacktrace", &M::stacktrace).in(kV2),
+                  field("timestamp", &M::timestamp).in(kV2),
+                  field("failureLabels", &M::failure_labels).in(kV2),
+                  field("taskName", &M::task_name).in(kV2),
+                  field("endpoint", &M::endpoint).in(kV2),
+                  field("taskManagerId", &M::task_manager_id).in(kV2),
+                  field("concurrentExceptions", &M::concurrent_exceptions).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RootException>);
@@ -333,7 +333,7 @@ struct JobExceptionHistory {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobExceptionsInfoWithHistory:JobExceptionHistory";
   static constexpr auto fields() {
     using M = JobExceptionHistory;
-    return std::tuple{field("entries", &M::entries).in(kV2), field("truncated", &M::truncated).in(kV2)};
+    return Fields{field("entries", &M::entries).in(kV2), field("truncated", &M::truncated).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobExceptionHistory>);
@@ -348,10 +348,10 @@ struct JobExceptions {
   static constexpr std::string_view kUrnV1 = "runtime:rest:messages:JobExceptionsInfo";
   static constexpr auto fields() {
     using M = JobExceptions;
-    return std::tuple{field("root-exception", &M::root_exception).in(kV1).nullable(),
-                      field("timestamp", &M::timestamp).in(kV1).nullable(),
-                      field("all-exceptions", &M::all_exceptions).in(kV1), field("truncated", &M::truncated).in(kV1),
-                      field("exceptionHistory", &M::exception_history).in(kV2)};
+    return Fields{field("root-exception", &M::root_exception).in(kV1).nullable(),
+                  field("timestamp", &M::timestamp).in(kV1).nullable(),
+                  field("all-exceptions", &M::all_exceptions).in(kV1), field("truncated", &M::truncated).in(kV1),
+                  field("exceptionHistory", &M::exception_history).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobExceptions>);
@@ -361,7 +361,7 @@ struct JobStatusInfo {
   static constexpr std::string_view kUrn = "runtime:messages:webmonitor:JobStatusInfo";
   static constexpr auto fields() {
     using M = JobStatusInfo;
-    return std::tuple{field("status", &M::status).in(kV2)};
+    return Fields{field("status", &M::status).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobStatusInfo>);
@@ -371,9 +371,8 @@ struct CoordinationRequest {
   static constexpr std::string_view kUrn = "runtime:rest:messages:ClientCoordinationRequestBody";
   static constexpr bool kNeedsAll = true;
   static constexpr auto fields() {
-    return std::tuple{
-        field("serializedCoordinationRequest", &CoordinationRequest::request, "What Java wrote, as base64.")
-            .in(kUnlisted)};
+    return Fields{field("serializedCoordinationRequest", &CoordinationRequest::request, "What Java wrote, as base64.")
+                      .in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CoordinationRequest>);
@@ -382,7 +381,7 @@ struct CoordinationAnswer {
   std::string result;
   static constexpr std::string_view kUrn = "runtime:rest:messages:ClientCoordinationResponseBody";
   static constexpr auto fields() {
-    return std::tuple{field("serializedCoordinationResult", &CoordinationAnswer::result).in(kUnlisted)};
+    return Fields{field("serializedCoordinationResult", &CoordinationAnswer::result).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CoordinationAnswer>);
@@ -393,7 +392,7 @@ struct ClientHeartbeat {
   static constexpr bool kNeedsAll = true;
   static constexpr auto fields() {
     using M = ClientHeartbeat;
-    return std::tuple{field("expiredTimestamp", &M::expired_timestamp).in(kV2)};
+    return Fields{field("expiredTimestamp", &M::expired_timestamp).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ClientHeartbeat>);
@@ -404,7 +403,7 @@ struct ParallelismBounds {
   static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements:Parallelism";
   static constexpr auto fields() {
     using M = ParallelismBounds;
-    return std::tuple{field("lowerBound", &M::lower_bound).in(kV2), field("upperBound", &M::upper_bound).in(kV2)};
+    return Fields{field("lowerBound", &M::lower_bound).in(kV2), field("upperBound", &M::upper_bound).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ParallelismBounds>);
@@ -414,7 +413,7 @@ struct VertexResourceRequirements {
   static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements";
   static constexpr auto fields() {
     using M = VertexResourceRequirements;
-    return std::tuple{field("parallelism", &M::parallelism).in(kV2)};
+    return Fields{field("parallelism", &M::parallelism).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexResourceRequirements>);
@@ -425,7 +424,7 @@ struct CachedFile {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitRequestBody:DistributedCacheFile";
   static constexpr auto fields() {
     using M = CachedFile;
-    return std::tuple{field("entryName", &M::entry_name).in(kV1), field("fileName", &M::file_name).in(kV1)};
+    return Fields{field("entryName", &M::entry_name).in(kV1), field("fileName", &M::file_name).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CachedFile>);
@@ -439,10 +438,10 @@ struct JobSubmission {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitRequestBody";
   static constexpr auto fields() {
     using M = JobSubmission;
-    return std::tuple{field("jobGraphFileName", &M::job_graph_file_name).in(kV1),
-                      field("executionPlanFileName", &M::execution_plan_file_name).in(kUnlisted),
-                      field("jobJarFileNames", &M::job_jar_file_names).in(kV1),
-                      field("jobArtifactFileNames", &M::job_artifact_file_names).in(kV1)};
+    return Fields{field("jobGraphFileName", &M::job_graph_file_name).in(kV1),
+                  field("executionPlanFileName", &M::execution_plan_file_name).in(kUnlisted),
+                  field("jobJarFileNames", &M::job_jar_file_names).in(kV1),
+                  field("jobArtifactFileNames", &M::job_artifact_file_names).in(kV1)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobSubmission>);
@@ -450,7 +449,7 @@ static_assert(wire::EveryMemberHasARow<JobSubmission>);
 struct JobSubmissionAnswer {
   std::string job_url;
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobSubmitResponseBody";
-  static constexpr auto fields() { return std::tuple{field("jobUrl", &JobSubmissionAnswer::job_url).in(kV1)}; }
+  static constexpr auto fields() { return Fields{field("jobUrl", &JobSubmissionAnswer::job_url).in(kV1)}; }
 };
 static_assert(wire::EveryMemberHasARow<JobSubmissionAnswer>);
 
@@ -469,15 +468,15 @@ struct ExecutionResult {
   static constexpr bool kStrictV1 = true;
   static constexpr auto fields() {
     using M = ExecutionResult;
-    return std::tuple{field("id", &M::id),
-                      field("name", &M::name).in(kV2),
-                      field("application-status", &M::application_status),
-                      field("accumulator-results", &M::accumulator_results),
-                      field("net-runtime", &M::net_runtime),
-                      field("failure-cause", &M::failure_cause),
-                      field("application-id", &M::application_id).in(kV2),
-                      field("start-time", &M::start_time).in(kV2),
-                      field("end-time", &M::end_time).in(kV2)};
+    return Fields{field("id", &M::id),
+                  field("name", &M::name).in(kV2),
+                  field("application-status", &M::application_status),
+                  field("accumulator-results", &M::accumulator_results),
+                  field("net-runtime", &M::net_runtime),
+                  field("failure-cause", &M::failure_cause),
+                  field("application-id", &M::application_id).in(kV2),
+                  field("start-time", &M::start_time).in(kV2),
+                  field("end-time", &M::end_time).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExecutionResult>);
@@ -488,7 +487,7 @@ struct JobExecutionResult {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:JobExecutionResultResponseBody";
   static constexpr auto fields() {
     using M = JobExecutionResult;
-    return std::tuple{field("status", &M::status), field("job-execution-result", &M::result)};
+    return Fields{field("status", &M::status), field("job-execution-result", &M::result)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobExecutionResult>);
@@ -501,9 +500,9 @@ struct ExecutionConfig {
   Map<std::string> user_config;
   static constexpr auto fields() {
     using M = ExecutionConfig;
-    return std::tuple{field("execution-mode", &M::execution_mode).in(kUnlisted),
-                      field("restart-strategy", &M::restart_strategy), field("job-parallelism", &M::job_parallelism),
-                      field("object-reuse-mode", &M::object_reuse_mode), field("user-config", &M::user_config)};
+    return Fields{field("execution-mode", &M::execution_mode).in(kUnlisted),
+                  field("restart-strategy", &M::restart_strategy), field("job-parallelism", &M::job_parallelism),
+                  field("object-reuse-mode", &M::object_reuse_mode), field("user-config", &M::user_config)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ExecutionConfig>);
@@ -514,7 +513,7 @@ struct JobConfig {
   ExecutionConfig execution_config;
   static constexpr auto fields() {
     using M = JobConfig;
-    return std::tuple{field("jid", &M::jid), field("name", &M::name), field("execution-config", &M::execution_config)};
+    return Fields{field("jid", &M::jid), field("name", &M::name), field("execution-config", &M::execution_config)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobConfig>);

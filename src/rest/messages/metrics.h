@@ -14,7 +14,7 @@ struct MetricEntry {
   std::optional<std::string> value;
   static constexpr auto fields() {
     using M = MetricEntry;
-    return std::tuple{field("id", &M::id), field("value", &M::value)};
+    return Fields{field("id", &M::id), field("value", &M::value)};
   }
 };
 static_assert(wire::EveryMemberHasARow<MetricEntry>);
@@ -28,8 +28,8 @@ struct AggregatedMetric {
   std::optional<double> skew;  // mean deviation from the mean, in percent of it
   static constexpr auto fields() {
     using M = AggregatedMetric;
-    return std::tuple{field("id", &M::id),   field("min", &M::min), field("max", &M::max),
-                      field("avg", &M::avg), field("sum", &M::sum), field("skew", &M::skew)};
+    return Fields{field("id", &M::id),   field("min", &M::min), field("max", &M::max),
+                  field("avg", &M::avg), field("sum", &M::sum), field("skew", &M::skew)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AggregatedMetric>);

@@ -20,12 +20,11 @@ struct SavepointTrigger {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:SavepointTriggerRequestBody";
   static constexpr auto fields() {
     using M = SavepointTrigger;
-    return std::tuple{
-        field("cancel-job", &M::cancel_job, "Cancel the job once the savepoint is complete."),
-        field("formatType", &M::format, "CANONICAL (the default) or NATIVE.").in(kV2),
-        field("target-directory", &M::target,
-              "Where the savepoint's directory is made; the configured place when left out."),
-        field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.").in(kV2)};
+    return Fields{field("cancel-job", &M::cancel_job, "Cancel the job once the savepoint is complete."),
+                  field("formatType", &M::format, "CANONICAL (the default) or NATIVE.").in(kV2),
+                  field("target-directory", &M::target,
+                        "Where the savepoint's directory is made; the configured place when left out."),
+                  field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.").in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SavepointTrigger>);
@@ -38,7 +37,7 @@ struct StopTrigger {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:stop:StopWithSavepointRequestBody";
   static constexpr auto fields() {
     using M = StopTrigger;
-    return std::tuple{
+    return Fields{
         field("drain", &M::drain, "End as if all input had ended: windows fire. Not for a job that is to be resumed."),
         field("formatType", &M::format, "CANONICAL (the default) or NATIVE.").in(kV2),
         field("targetDirectory", &M::target,
@@ -54,8 +53,8 @@ struct CheckpointTrigger {
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointTriggerRequestBody";
   static constexpr auto fields() {
     using M = CheckpointTrigger;
-    return std::tuple{field("checkpointType", &M::type, "CONFIGURED (the default), FULL or INCREMENTAL."),
-                      field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.")};
+    return Fields{field("checkpointType", &M::type, "CONFIGURED (the default), FULL or INCREMENTAL."),
+                  field("triggerId", &M::trigger, "Chosen by the caller: one that is known starts nothing.")};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointTrigger>);
@@ -64,7 +63,7 @@ struct DisposalTrigger {
   std::optional<std::string> path;
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:SavepointDisposalRequest";
   static constexpr auto fields() {
-    return std::tuple{field("savepoint-path", &DisposalTrigger::path, "Directory of the savepoint.")};
+    return Fields{field("savepoint-path", &DisposalTrigger::path, "Directory of the savepoint.")};
   }
 };
 static_assert(wire::EveryMemberHasARow<DisposalTrigger>);
@@ -75,8 +74,7 @@ struct SavepointInfo {
   std::optional<std::string> location;
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:savepoints:SavepointInfo";
   static constexpr auto fields() {
-    return std::tuple{field("failure-cause", &SavepointInfo::failure_cause),
-                      field("location", &SavepointInfo::location)};
+    return Fields{field("failure-cause", &SavepointInfo::failure_cause), field("location", &SavepointInfo::location)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SavepointInfo>);
@@ -86,8 +84,8 @@ struct CheckpointInfo {
   std::optional<FailureCause> failure_cause;
   static constexpr std::string_view kUrn = "runtime:rest:messages:checkpoints:CheckpointInfo";
   static constexpr auto fields() {
-    return std::tuple{field("checkpointId", &CheckpointInfo::checkpoint_id),
-                      field("failureCause", &CheckpointInfo::failure_cause)};
+    return Fields{field("checkpointId", &CheckpointInfo::checkpoint_id),
+                  field("failureCause", &CheckpointInfo::failure_cause)};
   }
 };
 static_assert(wire::EveryMemberHasARow<CheckpointInfo>);
@@ -97,8 +95,8 @@ struct VertexParallelism {
   std::int64_t upper = 0;
   static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements:Parallelism";
   static constexpr auto fields() {
-    return std::tuple{field("lowerBound", &VertexParallelism::lower, "At least so wide; -1: 1."),
-                      field("upperBound", &VertexParallelism::upper, "At most so wide; -1: the vertex's maximum.")};
+    return Fields{field("lowerBound", &VertexParallelism::lower, "At least so wide; -1: 1."),
+                  field("upperBound", &VertexParallelism::upper, "At most so wide; -1: the vertex's maximum.")};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexParallelism>);
@@ -106,7 +104,7 @@ static_assert(wire::EveryMemberHasARow<VertexParallelism>);
 struct VertexRequirements {
   VertexParallelism parallelism;
   static constexpr std::string_view kUrn = "runtime:jobgraph:JobVertexResourceRequirements";
-  static constexpr auto fields() { return std::tuple{field("parallelism", &VertexRequirements::parallelism)}; }
+  static constexpr auto fields() { return Fields{field("parallelism", &VertexRequirements::parallelism)}; }
 };
 static_assert(wire::EveryMemberHasARow<VertexRequirements>);
 

@@ -18,7 +18,7 @@ struct ProfilingRequest {
   static constexpr bool kNeedsAll = true;
   static constexpr auto fields() {
     using M = ProfilingRequest;
-    return std::tuple{field("mode", &M::mode).in(kUnlisted), field("duration", &M::duration).in(kUnlisted)};
+    return Fields{field("mode", &M::mode).in(kUnlisted), field("duration", &M::duration).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProfilingRequest>);
@@ -35,14 +35,14 @@ struct ProfilingInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:ProfilingInfo";
   static constexpr auto fields() {
     using M = ProfilingInfo;
-    return std::tuple{field("status", &M::status).in(kUnlisted),
-                      field("mode", &M::mode).in(kUnlisted),
-                      field("triggerTime", &M::trigger_time).in(kUnlisted),
-                      field("finishedTime", &M::finished_time).in(kUnlisted).nullable(),
-                      field("duration", &M::duration).in(kUnlisted),
-                      field("message", &M::message).in(kUnlisted).nullable(),
-                      field("outputFile", &M::output_file).in(kUnlisted).nullable(),
-                      field("profilingMode", &M::profiling_mode).in(kUnlisted)};
+    return Fields{field("status", &M::status).in(kUnlisted),
+                  field("mode", &M::mode).in(kUnlisted),
+                  field("triggerTime", &M::trigger_time).in(kUnlisted),
+                  field("finishedTime", &M::finished_time).in(kUnlisted).nullable(),
+                  field("duration", &M::duration).in(kUnlisted),
+                  field("message", &M::message).in(kUnlisted).nullable(),
+                  field("outputFile", &M::output_file).in(kUnlisted).nullable(),
+                  field("profilingMode", &M::profiling_mode).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProfilingInfo>);
@@ -51,7 +51,7 @@ struct ProfilingList {
   std::vector<ProfilingInfo> profiling_list;
   static constexpr std::string_view kUrn = "runtime:rest:messages:ProfilingInfoList";
   static constexpr auto fields() {
-    return std::tuple{field("profilingList", &ProfilingList::profiling_list).in(kUnlisted)};
+    return Fields{field("profilingList", &ProfilingList::profiling_list).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ProfilingList>);

@@ -29,14 +29,14 @@ struct VertexRescale {
   std::optional<std::int64_t> post_rescale_parallelism;
   static constexpr auto fields() {
     using M = VertexRescale;
-    return std::tuple{field("jobVertexId", &M::vertex),
-                      field("jobVertexName", &M::vertex_name),
-                      field("slotSharingGroupId", &M::slot_sharing_group),
-                      field("slotSharingGroupName", &M::slot_sharing_group_name),
-                      field("desiredParallelism", &M::desired_parallelism),
-                      field("sufficientParallelism", &M::sufficient_parallelism),
-                      field("preRescaleParallelism", &M::pre_rescale_parallelism).nullable(),
-                      field("postRescaleParallelism", &M::post_rescale_parallelism).nullable()};
+    return Fields{field("jobVertexId", &M::vertex),
+                  field("jobVertexName", &M::vertex_name),
+                  field("slotSharingGroupId", &M::slot_sharing_group),
+                  field("slotSharingGroupName", &M::slot_sharing_group_name),
+                  field("desiredParallelism", &M::desired_parallelism),
+                  field("sufficientParallelism", &M::sufficient_parallelism),
+                  field("preRescaleParallelism", &M::pre_rescale_parallelism).nullable(),
+                  field("postRescaleParallelism", &M::post_rescale_parallelism).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexRescale>);
@@ -52,14 +52,14 @@ struct SlotsRescale {
   ResourceProfile acquired_resource_profile;
   static constexpr auto fields() {
     using M = SlotsRescale;
-    return std::tuple{field("slotSharingGroupId", &M::slot_sharing_group),
-                      field("slotSharingGroupName", &M::slot_sharing_group_name),
-                      field("requestResourceProfile", &M::request_resource_profile),
-                      field("desiredSlots", &M::desired_slots),
-                      field("minimalRequiredSlots", &M::minimal_required_slots),
-                      field("preRescaleSlots", &M::pre_rescale_slots).nullable(),
-                      field("postRescaleSlots", &M::post_rescale_slots).nullable(),
-                      field("acquiredResourceProfile", &M::acquired_resource_profile)};
+    return Fields{field("slotSharingGroupId", &M::slot_sharing_group),
+                  field("slotSharingGroupName", &M::slot_sharing_group_name),
+                  field("requestResourceProfile", &M::request_resource_profile),
+                  field("desiredSlots", &M::desired_slots),
+                  field("minimalRequiredSlots", &M::minimal_required_slots),
+                  field("preRescaleSlots", &M::pre_rescale_slots).nullable(),
+                  field("postRescaleSlots", &M::post_rescale_slots).nullable(),
+                  field("acquiredResourceProfile", &M::acquired_resource_profile)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SlotsRescale>);
@@ -72,10 +72,10 @@ struct SchedulerState {
   std::optional<std::string> exception;
   static constexpr auto fields() {
     using M = SchedulerState;
-    return std::tuple{field("state", &M::state), field("enterTimestampInMillis", &M::entered),
-                      field("leaveTimestampInMillis", &M::left).nullable(),
-                      field("durationInMillis", &M::duration).nullable(),
-                      field("stringifiedException", &M::exception).nullable()};
+    return Fields{field("state", &M::state), field("enterTimestampInMillis", &M::entered),
+                  field("leaveTimestampInMillis", &M::left).nullable(),
+                  field("durationInMillis", &M::duration).nullable(),
+                  field("stringifiedException", &M::exception).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<SchedulerState>);
@@ -95,17 +95,17 @@ struct RescaleDetails {
   std::optional<std::string> terminated_reason;
   static constexpr auto fields() {
     using M = RescaleDetails;
-    return std::tuple{field("rescaleUuid", &M::rescale_uuid),
-                      field("resourceRequirementsUuid", &M::resource_requirements_uuid),
-                      field("rescaleAttemptId", &M::rescale_attempt_id),
-                      field("vertices", &M::vertices),
-                      field("slots", &M::slots),
-                      field("schedulerStates", &M::scheduler_states),
-                      field("startTimestampInMillis", &M::start_timestamp),
-                      field("endTimestampInMillis", &M::end_timestamp).nullable(),
-                      field("terminalState", &M::terminal_state).nullable(),
-                      field("triggerCause", &M::trigger_cause),
-                      field("terminatedReason", &M::terminated_reason).nullable()};
+    return Fields{field("rescaleUuid", &M::rescale_uuid),
+                  field("resourceRequirementsUuid", &M::resource_requirements_uuid),
+                  field("rescaleAttemptId", &M::rescale_attempt_id),
+                  field("vertices", &M::vertices),
+                  field("slots", &M::slots),
+                  field("schedulerStates", &M::scheduler_states),
+                  field("startTimestampInMillis", &M::start_timestamp),
+                  field("endTimestampInMillis", &M::end_timestamp).nullable(),
+                  field("terminalState", &M::terminal_state).nullable(),
+                  field("triggerCause", &M::trigger_cause),
+                  field("terminatedReason", &M::terminated_reason).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleDetails>);
@@ -117,8 +117,8 @@ struct RescaleCounts {
   std::int64_t failed = 0;
   static constexpr auto fields() {
     using M = RescaleCounts;
-    return std::tuple{field("ignored", &M::ignored), field("inProgress", &M::in_progress),
-                      field("completed", &M::completed), field("failed", &M::failed)};
+    return Fields{field("ignored", &M::ignored), field("inProgress", &M::in_progress),
+                  field("completed", &M::completed), field("failed", &M::failed)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescaleCounts>);
@@ -129,8 +129,8 @@ struct LatestRescales {
   std::optional<RescaleDetails> ignored;
   static constexpr auto fields() {
     using M = LatestRescales;
-    return std::tuple{field("completed", &M::completed).nullable(), field("failed", &M::failed).nullable(),
-                      field("ignored", &M::ignored).nullable()};
+    return Fields{field("completed", &M::completed).nullable(), field("failed", &M::failed).nullable(),
+                  field("ignored", &M::ignored).nullable()};
   }
 };
 static_assert(wire::EveryMemberHasARow<LatestRescales>);
@@ -140,7 +140,7 @@ struct RescalesOverview {
   LatestRescales latest;
   static constexpr auto fields() {
     using M = RescalesOverview;
-    return std::tuple{field("rescalesCounts", &M::counts), field("latest", &M::latest)};
+    return Fields{field("rescalesCounts", &M::counts), field("latest", &M::latest)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescalesOverview>);
@@ -153,10 +153,10 @@ struct RescalesSummary {
   StatsSummary failed;
   static constexpr auto fields() {
     using M = RescalesSummary;
-    return std::tuple{field("rescalesCounts", &M::counts), field("rescalesDurationStatsInMillis", &M::all),
-                      field("completedRescalesDurationStatsInMillis", &M::completed),
-                      field("ignoredRescalesDurationStatsInMillis", &M::ignored),
-                      field("failedRescalesDurationStatsInMillis", &M::failed)};
+    return Fields{field("rescalesCounts", &M::counts), field("rescalesDurationStatsInMillis", &M::all),
+                  field("completedRescalesDurationStatsInMillis", &M::completed),
+                  field("ignoredRescalesDurationStatsInMillis", &M::ignored),
+                  field("failedRescalesDurationStatsInMillis", &M::failed)};
   }
 };
 static_assert(wire::EveryMemberHasARow<RescalesSummary>);
@@ -173,7 +173,7 @@ struct RescalesConfig {
   std::int64_t rescale_on_failed_checkpoint_count = 0;
   static constexpr auto fields() {
     using M = RescalesConfig;
-    return std::tuple{
+    return Fields{
         field("rescaleHistoryMax", &M::rescale_history_max),
         field("schedulerExecutionMode", &M::scheduler_execution_mode).nullable(),
         field("submissionResourceWaitTimeoutInMillis", &M::submission_resource_wait_timeout),

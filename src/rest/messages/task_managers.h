@@ -19,8 +19,8 @@ struct HardwareDescription {
   static constexpr std::string_view kUrn = "runtime:instance:HardwareDescription";
   static constexpr auto fields() {
     using M = HardwareDescription;
-    return std::tuple{field("cpuCores", &M::cpu_cores), field("physicalMemory", &M::physical_memory),
-                      field("freeMemory", &M::free_memory), field("managedMemory", &M::managed_memory)};
+    return Fields{field("cpuCores", &M::cpu_cores), field("physicalMemory", &M::physical_memory),
+                  field("freeMemory", &M::free_memory), field("managedMemory", &M::managed_memory)};
   }
 };
 static_assert(wire::EveryMemberHasARow<HardwareDescription>);
@@ -39,16 +39,16 @@ struct MemoryConfiguration {
   static constexpr std::string_view kUrn = "runtime:taskexecutor:TaskExecutorMemoryConfiguration";
   static constexpr auto fields() {
     using M = MemoryConfiguration;
-    return std::tuple{field("frameworkHeap", &M::framework_heap).in(kV2),
-                      field("taskHeap", &M::task_heap).in(kV2),
-                      field("frameworkOffHeap", &M::framework_off_heap).in(kV2),
-                      field("taskOffHeap", &M::task_off_heap).in(kV2),
-                      field("networkMemory", &M::network_memory).in(kV2),
-                      field("managedMemory", &M::managed_memory).in(kV2),
-                      field("jvmMetaspace", &M::jvm_metaspace).in(kV2),
-                      field("jvmOverhead", &M::jvm_overhead).in(kV2),
-                      field("totalFlinkMemory", &M::total_flink_memory).in(kV2),
-                      field("totalProcessMemory", &M::total_process_memory).in(kV2)};
+    return Fields{field("frameworkHeap", &M::framework_heap).in(kV2),
+                  field("taskHeap", &M::task_heap).in(kV2),
+                  field("frameworkOffHeap", &M::framework_off_heap).in(kV2),
+                  field("taskOffHeap", &M::task_off_heap).in(kV2),
+                  field("networkMemory", &M::network_memory).in(kV2),
+                  field("managedMemory", &M::managed_memory).in(kV2),
+                  field("jvmMetaspace", &M::jvm_metaspace).in(kV2),
+                  field("jvmOverhead", &M::jvm_overhead).in(kV2),
+                  field("totalFlinkMemory", &M::total_flink_memory).in(kV2),
+                  field("totalProcessMemory", &M::total_process_memory).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<MemoryConfiguration>);
@@ -63,12 +63,12 @@ struct ResourceProfile {
   static constexpr std::string_view kUrn = "runtime:rest:messages:ResourceProfileInfo";
   static constexpr auto fields() {
     using M = ResourceProfile;
-    return std::tuple{field("cpuCores", &M::cpu_cores),
-                      field("taskHeapMemory", &M::task_heap_memory),
-                      field("taskOffHeapMemory", &M::task_off_heap_memory),
-                      field("managedMemory", &M::managed_memory),
-                      field("networkMemory", &M::network_memory),
-                      field("extendedResources", &M::extended_resources)};
+    return Fields{field("cpuCores", &M::cpu_cores),
+                  field("taskHeapMemory", &M::task_heap_memory),
+                  field("taskOffHeapMemory", &M::task_off_heap_memory),
+                  field("managedMemory", &M::managed_memory),
+                  field("networkMemory", &M::network_memory),
+                  field("extendedResources", &M::extended_resources)};
   }
 };
 static_assert(wire::EveryMemberHasARow<ResourceProfile>);
@@ -90,19 +90,19 @@ struct TaskManagerInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:TaskManagerInfo";
   static constexpr auto fields() {
     using M = TaskManagerInfo;
-    return std::tuple{field("id", &M::id),
-                      field("path", &M::path),
-                      field("dataPort", &M::data_port),
-                      field("jmxPort", &M::jmx_port).in(kV2),
-                      field("timeSinceLastHeartbeat", &M::time_since_last_heartbeat),
-                      field("slotsNumber", &M::slots_number),
-                      field("freeSlots", &M::free_slots),
-                      field("assignedTasks", &M::assigned_tasks).in(kUnlisted),
-                      field("totalResource", &M::total_resource),
-                      field("freeResource", &M::free_resource),
-                      field("hardware", &M::hardware),
-                      field("memoryConfiguration", &M::memory_configuration).in(kV2),
-                      field("blocked", &M::blocked).in(kV2)};
+    return Fields{field("id", &M::id),
+                  field("path", &M::path),
+                  field("dataPort", &M::data_port),
+                  field("jmxPort", &M::jmx_port).in(kV2),
+                  field("timeSinceLastHeartbeat", &M::time_since_last_heartbeat),
+                  field("slotsNumber", &M::slots_number),
+                  field("freeSlots", &M::free_slots),
+                  field("assignedTasks", &M::assigned_tasks).in(kUnlisted),
+                  field("totalResource", &M::total_resource),
+                  field("freeResource", &M::free_resource),
+                  field("hardware", &M::hardware),
+                  field("memoryConfiguration", &M::memory_configuration).in(kV2),
+                  field("blocked", &M::blocked).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskManagerInfo>);
@@ -112,7 +112,7 @@ struct TaskManagerList {
   static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:TaskManagersInfo";
   static constexpr auto fields() {
     using M = TaskManagerList;
-    return std::tuple{field("taskmanagers", &M::taskmanagers)};
+    return Fields{field("taskmanagers", &M::taskmanagers)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskManagerList>);
@@ -124,8 +124,8 @@ struct SlotInfo {
   static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:SlotInfo";
   static constexpr auto fields() {
     using M = SlotInfo;
-    return std::tuple{field("jobId", &M::job_id).in(kV2), field("resource", &M::resource).in(kV2),
-                      field("assignedTasks", &M::assigned_tasks).in(kUnlisted)};
+    return Fields{field("jobId", &M::job_id).in(kV2), field("resource", &M::resource).in(kV2),
+                  field("assignedTasks", &M::assigned_tasks).in(kUnlisted)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SlotInfo>);
@@ -138,7 +138,7 @@ struct GarbageCollectorInfo {
       "runtime:rest:messages:taskmanager:TaskManagerMetricsInfo:GarbageCollectorInfo";
   static constexpr auto fields() {
     using M = GarbageCollectorInfo;
-    return std::tuple{field("name", &M::name), field("count", &M::count), field("time", &M::time)};
+    return Fields{field("name", &M::name), field("count", &M::count), field("time", &M::time)};
   }
 };
 static_assert(wire::EveryMemberHasARow<GarbageCollectorInfo>);
@@ -168,27 +168,27 @@ struct TaskManagerMetrics {
   static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:TaskManagerMetricsInfo";
   static constexpr auto fields() {
     using M = TaskManagerMetrics;
-    return std::tuple{field("heapUsed", &M::heap_used),
-                      field("heapCommitted", &M::heap_committed),
-                      field("heapMax", &M::heap_max),
-                      field("nonHeapUsed", &M::non_heap_used),
-                      field("nonHeapCommitted", &M::non_heap_committed),
-                      field("nonHeapMax", &M::non_heap_max),
-                      field("directCount", &M::direct_count),
-                      field("directUsed", &M::direct_used),
-                      field("directMax", &M::direct_max),
-                      field("mappedCount", &M::mapped_count),
-                      field("mappedUsed", &M::mapped_used),
-                      field("mappedMax", &M::mapped_max),
-                      field("memorySegmentsAvailable", &M::memory_segments_available).in(kV1),
-                      field("memorySegmentsTotal", &M::memory_segments_total).in(kV1),
-                      field("nettyShuffleMemorySegmentsAvailable", &M::netty_shuffle_memory_segments_available).in(kV2),
-                      field("nettyShuffleMemorySegmentsUsed", &M::netty_shuffle_memory_segments_used).in(kV2),
-                      field("nettyShuffleMemorySegmentsTotal", &M::netty_shuffle_memory_segments_total).in(kV2),
-                      field("nettyShuffleMemoryAvailable", &M::netty_shuffle_memory_available).in(kV2),
-                      field("nettyShuffleMemoryUsed", &M::netty_shuffle_memory_used).in(kV2),
-                      field("nettyShuffleMemoryTotal", &M::netty_shuffle_memory_total).in(kV2),
-                      field("garbageCollectors", &M::garbage_collectors)};
+    return Fields{field("heapUsed", &M::heap_used),
+                  field("heapCommitted", &M::heap_committed),
+                  field("heapMax", &M::heap_max),
+                  field("nonHeapUsed", &M::non_heap_used),
+                  field("nonHeapCommitted", &M::non_heap_committed),
+                  field("nonHeapMax", &M::non_heap_max),
+                  field("directCount", &M::direct_count),
+                  field("directUsed", &M::direct_used),
+                  field("directMax", &M::direct_max),
+                  field("mappedCount", &M::mapped_count),
+                  field("mappedUsed", &M::mapped_used),
+                  field("mappedMax", &M::mapped_max),
+                  field("memorySegmentsAvailable", &M::memory_segments_available).in(kV1),
+                  field("memorySegmentsTotal", &M::memory_segments_total).in(kV1),
+                  field("nettyShuffleMemorySegmentsAvailable", &M::netty_shuffle_memory_segments_available).in(kV2),
+                  field("nettyShuffleMemorySegmentsUsed", &M::netty_shuffle_memory_segments_used).in(kV2),
+                  field("nettyShuffleMemorySegmentsTotal", &M::netty_shuffle_memory_segments_total).in(kV2),
+                  field("nettyShuffleMemoryAvailable", &M::netty_shuffle_memory_available).in(kV2),
+                  field("nettyShuffleMemoryUsed", &M::netty_shuffle_memory_used).in(kV2),
+                  field("nettyShuffleMemoryTotal", &M::netty_shuffle_memory_total).in(kV2),
+                  field("garbageCollectors", &M::garbage_collectors)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskManagerMetrics>);
@@ -212,21 +212,21 @@ struct TaskManagerDetails {
   static constexpr std::string_view kUrn = "runtime:rest:messages:taskmanager:TaskManagerDetailsInfo";
   static constexpr auto fields() {
     using M = TaskManagerDetails;
-    return std::tuple{field("id", &M::id),
-                      field("path", &M::path),
-                      field("dataPort", &M::data_port),
-                      field("jmxPort", &M::jmx_port).in(kV2),
-                      field("timeSinceLastHeartbeat", &M::time_since_last_heartbeat),
-                      field("slotsNumber", &M::slots_number),
-                      field("freeSlots", &M::free_slots),
-                      field("assignedTasks", &M::assigned_tasks).in(kUnlisted),
-                      field("totalResource", &M::total_resource),
-                      field("freeResource", &M::free_resource),
-                      field("hardware", &M::hardware),
-                      field("memoryConfiguration", &M::memory_configuration).in(kV2),
-                      field("allocatedSlots", &M::allocated_slots).in(kV2),
-                      field("metrics", &M::metrics),
-                      field("blocked", &M::blocked).in(kV2)};
+    return Fields{field("id", &M::id),
+                  field("path", &M::path),
+                  field("dataPort", &M::data_port),
+                  field("jmxPort", &M::jmx_port).in(kV2),
+                  field("timeSinceLastHeartbeat", &M::time_since_last_heartbeat),
+                  field("slotsNumber", &M::slots_number),
+                  field("freeSlots", &M::free_slots),
+                  field("assignedTasks", &M::assigned_tasks).in(kUnlisted),
+                  field("totalResource", &M::total_resource),
+                  field("freeResource", &M::free_resource),
+                  field("hardware", &M::hardware),
+                  field("memoryConfiguration", &M::memory_configuration).in(kV2),
+                  field("allocatedSlots", &M::allocated_slots).in(kV2),
+                  field("metrics", &M::metrics),
+                  field("blocked", &M::blocked).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<TaskManagerDetails>);

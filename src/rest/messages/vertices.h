@@ -18,7 +18,7 @@ struct AggregatedTaskDetails {
   static constexpr std::string_view kUrn = "runtime:rest:messages:AggregatedTaskDetailsInfo";
   static constexpr auto fields() {
     using M = AggregatedTaskDetails;
-    return std::tuple{field("metrics", &M::metrics).in(kV2), field("status-duration", &M::status_duration).in(kV2)};
+    return Fields{field("metrics", &M::metrics).in(kV2), field("status-duration", &M::status_duration).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AggregatedTaskDetails>);
@@ -40,19 +40,19 @@ struct SubtaskAttempt {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:SubtaskExecutionAttemptDetailsInfo";
   static constexpr auto fields() {
     using M = SubtaskAttempt;
-    return std::tuple{field("subtask", &M::subtask),
-                      field("status", &M::status),
-                      field("attempt", &M::attempt),
-                      field("host", &M::host).in(kV1),
-                      field("endpoint", &M::endpoint).in(kV2),
-                      field("start-time", &M::start_time),
-                      field("end-time", &M::end_time),
-                      field("duration", &M::duration),
-                      field("metrics", &M::metrics),
-                      field("taskmanager-id", &M::taskmanager_id),
-                      field("status-duration", &M::status_duration).in(kV2),
-                      field("other-concurrent-attempts", &M::other_concurrent_attempts).in(kV2),
-                      field("start_time", &M::start_time_twin)};
+    return Fields{field("subtask", &M::subtask),
+                  field("status", &M::status),
+                  field("attempt", &M::attempt),
+                  field("host", &M::host).in(kV1),
+                  field("endpoint", &M::endpoint).in(kV2),
+                  field("start-time", &M::start_time),
+                  field("end-time", &M::end_time),
+                  field("duration", &M::duration),
+                  field("metrics", &M::metrics),
+                  field("taskmanager-id", &M::taskmanager_id),
+                  field("status-duration", &M::status_duration).in(kV2),
+                  field("other-concurrent-attempts", &M::other_concurrent_attempts).in(kV2),
+                  field("start_time", &M::start_time_twin)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskAttempt>);
@@ -68,13 +68,13 @@ struct JobVertexDetails {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexDetailsInfo";
   static constexpr auto fields() {
     using M = JobVertexDetails;
-    return std::tuple{field("id", &M::id),
-                      field("name", &M::name),
-                      field("parallelism", &M::parallelism),
-                      field("maxParallelism", &M::max_parallelism).in(kV2),
-                      field("now", &M::now),
-                      field("subtasks", &M::subtasks),
-                      field("aggregated", &M::aggregated).in(kV2)};
+    return Fields{field("id", &M::id),
+                  field("name", &M::name),
+                  field("parallelism", &M::parallelism),
+                  field("maxParallelism", &M::max_parallelism).in(kV2),
+                  field("now", &M::now),
+                  field("subtasks", &M::subtasks),
+                  field("aggregated", &M::aggregated).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobVertexDetails>);
@@ -86,7 +86,7 @@ struct UserAccumulator {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:UserAccumulator";
   static constexpr auto fields() {
     using M = UserAccumulator;
-    return std::tuple{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
+    return Fields{field("name", &M::name), field("type", &M::type), field("value", &M::value)};
   }
 };
 static_assert(wire::EveryMemberHasARow<UserAccumulator>);
@@ -97,7 +97,7 @@ struct VertexAccumulators {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexAccumulatorsInfo";
   static constexpr auto fields() {
     using M = VertexAccumulators;
-    return std::tuple{field("id", &M::id), field("user-accumulators", &M::user_accumulators)};
+    return Fields{field("id", &M::id), field("user-accumulators", &M::user_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexAccumulators>);
@@ -112,8 +112,8 @@ struct SubtaskAccumulators {
       "runtime:rest:messages:job:SubtasksAllAccumulatorsInfo:SubtaskAccumulatorsInfo";
   static constexpr auto fields() {
     using M = SubtaskAccumulators;
-    return std::tuple{field("subtask", &M::subtask), field("attempt", &M::attempt), field("host", &M::host).in(kV1),
-                      field("endpoint", &M::endpoint).in(kV2), field("user-accumulators", &M::user_accumulators)};
+    return Fields{field("subtask", &M::subtask), field("attempt", &M::attempt), field("host", &M::host).in(kV1),
+                  field("endpoint", &M::endpoint).in(kV2), field("user-accumulators", &M::user_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskAccumulators>);
@@ -125,7 +125,7 @@ struct AllSubtaskAccumulators {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:SubtasksAllAccumulatorsInfo";
   static constexpr auto fields() {
     using M = AllSubtaskAccumulators;
-    return std::tuple{field("id", &M::id), field("parallelism", &M::parallelism), field("subtasks", &M::subtasks)};
+    return Fields{field("id", &M::id), field("parallelism", &M::parallelism), field("subtasks", &M::subtasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AllSubtaskAccumulators>);
@@ -138,8 +138,8 @@ struct AttemptAccumulators {
   static constexpr std::string_view kUrn = "runtime:rest:messages:job:SubtaskExecutionAttemptAccumulatorsInfo";
   static constexpr auto fields() {
     using M = AttemptAccumulators;
-    return std::tuple{field("subtask", &M::subtask), field("attempt", &M::attempt), field("id", &M::id),
-                      field("user-accumulators", &M::user_accumulators)};
+    return Fields{field("subtask", &M::subtask), field("attempt", &M::attempt), field("id", &M::id),
+                  field("user-accumulators", &M::user_accumulators)};
   }
 };
 static_assert(wire::EveryMemberHasARow<AttemptAccumulators>);
@@ -153,9 +153,9 @@ struct SubtaskTime {
   static constexpr std::string_view kUrn = "runtime:rest:messages:SubtasksTimesInfo:SubtaskTimeInfo";
   static constexpr auto fields() {
     using M = SubtaskTime;
-    return std::tuple{field("subtask", &M::subtask), field("host", &M::host).in(kV1),
-                      field("endpoint", &M::endpoint).in(kV2), field("duration", &M::duration),
-                      field("timestamps", &M::timestamps)};
+    return Fields{field("subtask", &M::subtask), field("host", &M::host).in(kV1),
+                  field("endpoint", &M::endpoint).in(kV2), field("duration", &M::duration),
+                  field("timestamps", &M::timestamps)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskTime>);
@@ -168,8 +168,7 @@ struct SubtaskTimes {
   static constexpr std::string_view kUrn = "runtime:rest:messages:SubtasksTimesInfo";
   static constexpr auto fields() {
     using M = SubtaskTimes;
-    return std::tuple{field("id", &M::id), field("name", &M::name), field("now", &M::now),
-                      field("subtasks", &M::subtasks)};
+    return Fields{field("id", &M::id), field("name", &M::name), field("now", &M::now), field("subtasks", &M::subtasks)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskTimes>);
@@ -188,16 +187,16 @@ struct VertexTaskManager {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexTaskManagersInfo:TaskManagersInfo";
   static constexpr auto fields() {
     using M = VertexTaskManager;
-    return std::tuple{field("host", &M::host).in(kV1),
-                      field("endpoint", &M::endpoint).in(kV2),
-                      field("status", &M::status),
-                      field("start-time", &M::start_time),
-                      field("end-time", &M::end_time),
-                      field("duration", &M::duration),
-                      field("metrics", &M::metrics),
-                      field("status-counts", &M::status_counts),
-                      field("taskmanager-id", &M::taskmanager_id),
-                      field("aggregated", &M::aggregated).in(kV2)};
+    return Fields{field("host", &M::host).in(kV1),
+                  field("endpoint", &M::endpoint).in(kV2),
+                  field("status", &M::status),
+                  field("start-time", &M::start_time),
+                  field("end-time", &M::end_time),
+                  field("duration", &M::duration),
+                  field("metrics", &M::metrics),
+                  field("status-counts", &M::status_counts),
+                  field("taskmanager-id", &M::taskmanager_id),
+                  field("aggregated", &M::aggregated).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexTaskManager>);
@@ -210,8 +209,8 @@ struct VertexTaskManagers {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexTaskManagersInfo";
   static constexpr auto fields() {
     using M = VertexTaskManagers;
-    return std::tuple{field("id", &M::id), field("name", &M::name), field("now", &M::now),
-                      field("taskmanagers", &M::taskmanagers)};
+    return Fields{field("id", &M::id), field("name", &M::name), field("now", &M::now),
+                  field("taskmanagers", &M::taskmanagers)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexTaskManagers>);
@@ -228,14 +227,14 @@ struct SubtaskBackPressure {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexBackPressureInfo:SubtaskBackPressureInfo";
   static constexpr auto fields() {
     using M = SubtaskBackPressure;
-    return std::tuple{field("subtask", &M::subtask),
-                      field("backpressureLevel", &M::backpressure_level).in(kV2),
-                      field("ratio", &M::ratio),
-                      field("idleRatio", &M::idle_ratio).in(kV2),
-                      field("busyRatio", &M::busy_ratio).in(kV2),
-                      field("backpressure-level", &M::backpressure_level_twin),
-                      field("attempt-number", &M::attempt_number).in(kV2),
-                      field("other-concurrent-attempts", &M::other_concurrent_attempts).in(kV2)};
+    return Fields{field("subtask", &M::subtask),
+                  field("backpressureLevel", &M::backpressure_level).in(kV2),
+                  field("ratio", &M::ratio),
+                  field("idleRatio", &M::idle_ratio).in(kV2),
+                  field("busyRatio", &M::busy_ratio).in(kV2),
+                  field("backpressure-level", &M::backpressure_level_twin),
+                  field("attempt-number", &M::attempt_number).in(kV2),
+                  field("other-concurrent-attempts", &M::other_concurrent_attempts).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<SubtaskBackPressure>);
@@ -249,9 +248,9 @@ struct VertexBackPressure {
   static constexpr std::string_view kUrn = "runtime:rest:messages:JobVertexBackPressureInfo";
   static constexpr auto fields() {
     using M = VertexBackPressure;
-    return std::tuple{field("status", &M::status), field("backpressureLevel", &M::backpressure_level).in(kV2),
-                      field("end-timestamp", &M::end_timestamp), field("subtasks", &M::subtasks),
-                      field("backpressure-level", &M::backpressure_level_twin)};
+    return Fields{field("status", &M::status), field("backpressureLevel", &M::backpressure_level).in(kV2),
+                  field("end-timestamp", &M::end_timestamp), field("subtasks", &M::subtasks),
+                  field("backpressure-level", &M::backpressure_level_twin)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexBackPressure>);
@@ -263,8 +262,8 @@ struct FlameNode {
   static constexpr std::string_view kUrn = "runtime:webmonitor:threadinfo:VertexFlameGraph:Node";
   static constexpr auto fields() {
     using M = FlameNode;
-    return std::tuple{field("name", &M::name).in(kV2), field("value", &M::value).in(kV2),
-                      field("children", &M::children).in(kV2)};
+    return Fields{field("name", &M::name).in(kV2), field("value", &M::value).in(kV2),
+                  field("children", &M::children).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<FlameNode>);
@@ -275,7 +274,7 @@ struct VertexFlameGraph {
   static constexpr std::string_view kUrn = "runtime:webmonitor:threadinfo:VertexFlameGraph";
   static constexpr auto fields() {
     using M = VertexFlameGraph;
-    return std::tuple{field("endTimestamp", &M::end_timestamp).in(kV2), field("data", &M::data).in(kV2)};
+    return Fields{field("endTimestamp", &M::end_timestamp).in(kV2), field("data", &M::data).in(kV2)};
   }
 };
 static_assert(wire::EveryMemberHasARow<VertexFlameGraph>);

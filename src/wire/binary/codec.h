@@ -7,14 +7,19 @@
 //
 // Decoding trusts nothing: sizes are checked against what is left, depth is bounded, and bytes that remain after a
 // message are an error. Threading: values.
+//
+// Templates end at the type of a member: a message is written and read by a loop over an array of offsets and
+// functions.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstdint>
 #include <cstring>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -78,6 +83,19 @@ struct IsPair : std::false_type {};
 template <typename A, typename B>
 struct IsPair<std::pair<A, B>> : std::true_type {};
 
+// A member of a message: where it lies, and the functions of its type.
+struct MemberCodec {
+  std::size_t offset;
+  void (*encode)(std::string& out, const void* value);
+  void (*decode)(Reader& in, void* value);
+};
+void encode_members(std::string& out, const void* message, std::span<const MemberCodec> members);
+void decode_members(Reader& in, void* message, std::span<const MemberCodec> members);
+void encode_text(std::string& out, std::string_view text);
+void decode_text(Reader& in, std::string& text);
+template <HasFields M>
+std::span<const MemberCodec> members_of();
+
 template <typename T>
 void encode_value(std::string& out, const T& value) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -90,8 +108,7 @@ void encode_value(std::string& out, const T& value) {
     std::memcpy(raw, &value, sizeof(T));
     out.append(raw, sizeof(T));
   } else if constexpr (std::is_same_v<T, std::string>) {
-    encode_value(out, static_cast<std::uint32_t>(value.size()));
-    out += value;
+    encode_text(out, value);
   } else if constexpr (std::is_same_v<T, Instant>) {
     encode_value(out, value.millis);
   } else if constexpr (IsId<T>::value) {
@@ -110,7 +127,7 @@ void encode_value(std::string& out, const T& value) {
     std::visit([&](const auto& alternative) { encode_value(out, alternative); }, value);
   } else {
     static_assert(HasFields<T>, "this type has no field table");
-    for_each_field<T>([&](const auto& row) { encode_value(out, value.*(row.member)); });
+    encode_members(out, &value, members_of<T>());
   }
 }
 
@@ -141,9 +158,7 @@ void decode_value(Reader& in, T& value) {
   } else if constexpr (std::is_arithmetic_v<T>) {
     if (const char* raw = in.take(sizeof(T))) std::memcpy(&value, raw, sizeof(T));
   } else if constexpr (std::is_same_v<T, std::string>) {
-    std::uint32_t size = 0;
-    decode_value(in, size);
-    if (const char* raw = in.take(size)) value.assign(raw, size);
+    decode_text(in, value);
   } else if constexpr (std::is_same_v<T, Instant>) {
     decode_value(in, value.millis);
   } else if constexpr (IsId<T>::value) {
@@ -192,10 +207,29 @@ void decode_value(Reader& in, T& value) {
     if (in.ok()) decode_variant(in, index, value);
   } else {
     static_assert(HasFields<T>, "this type has no field table");
-    if (++in.depth > kDepthMax) in.fail();
-    if (in.ok()) for_each_field<T>([&](const auto& row) { decode_value(in, value.*(row.member)); });
-    --in.depth;
+    decode_members(in, &value, members_of<T>());
   }
+}
+
+namespace detail {
+template <typename T>
+void encode_any(std::string& out, const void* value) {
+  encode_value(out, *static_cast<const T*>(value));
+}
+template <typename T>
+void decode_any(Reader& in, void* value) {
+  decode_value(in, *static_cast<T*>(value));
+}
+}  // namespace detail
+
+template <HasFields M>
+std::span<const MemberCodec> members_of() {
+  static constexpr auto kFields = M::fields();
+  static const auto members = kFields.apply([]<typename... T>(const FieldRow<M, T>&... rows) {
+    return std::array<MemberCodec, sizeof...(T)>{
+        MemberCodec{offset_of(rows.member), &detail::encode_any<T>, &detail::decode_any<T>}...};
+  });
+  return members;
 }
 
 template <typename T>

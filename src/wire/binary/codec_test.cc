@@ -11,7 +11,7 @@ namespace {
 struct Leaf {
   std::string name;
   std::int64_t number = 0;
-  static constexpr auto fields() { return std::tuple{field("name", &Leaf::name), field("number", &Leaf::number)}; }
+  static constexpr auto fields() { return Fields{field("name", &Leaf::name), field("number", &Leaf::number)}; }
 };
 struct Tree {
   JobId id;
@@ -20,8 +20,8 @@ struct Tree {
   std::optional<double> weight;
   std::variant<Leaf, bool> either;
   static constexpr auto fields() {
-    return std::tuple{field("id", &Tree::id), field("children", &Tree::children), field("leaves", &Tree::leaves),
-                      field("weight", &Tree::weight), field("either", &Tree::either)};
+    return Fields{field("id", &Tree::id), field("children", &Tree::children), field("leaves", &Tree::leaves),
+                  field("weight", &Tree::weight), field("either", &Tree::either)};
   }
 };
 static_assert(EveryMemberHasARow<Leaf>);

@@ -52,7 +52,7 @@ struct Reading {
   drey::List<std::int64_t> values;         // a view, like Text
   static constexpr auto fields() {         // as DREY_FIELDS, with names of one's own
     using R = Reading;
-    return std::tuple{drey::field("sensor-id", &R::sensor), drey::field("price", &R::price),
+    return drey::Fields{drey::field("sensor-id", &R::sensor), drey::field("price", &R::price),
                       drey::field("day", &R::day), drey::field("at", &R::at), drey::field("values", &R::values)};
   }
 };
