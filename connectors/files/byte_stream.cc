@@ -113,13 +113,32 @@ class GzipStream final : public ByteStream {
   bool at_end_ = false;
 };
 
+class NewlineStream final : public ByteStream {
+ public:
+  explicit NewlineStream(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream)) {}
+  Result<std::size_t> read(char* out, std::size_t bytes) override {
+    DREY_TRY_ASSIGN(const std::size_t got, stream_->read(out, bytes));
+    std::replace(out, out + got, '\r', '\n');
+    return got;
+  }
+
+ private:
+  std::unique_ptr<ByteStream> stream_;
+};
+
 }  // namespace
+
+std::unique_ptr<ByteStream> with_newlines(std::unique_ptr<ByteStream> stream) {
+  return std::make_unique<NewlineStream>(std::move(stream));
+}
 
 Result<Compression> compression_of(env::FileSystem& files, const std::string& path) {
   DREY_TRY_ASSIGN(auto file, files.open(path));
   unsigned char head[4] = {};
   DREY_TRY_ASSIGN(const std::size_t got, file->read_at(0, reinterpret_cast<char*>(head), sizeof head));
   if (got == 4 && head[0] == 0x28 && head[1] == 0xB5 && head[2] == 0x2F && head[3] == 0xFD) return Compression::kZstd;
+  // Zstd's frames for other things may come first.
+  if (got == 4 && head[0] >> 4 == 5 && head[1] == 0x2A && head[2] == 0x4D && head[3] == 0x18) return Compression::kZstd;
   if (got >= 2 && head[0] == 0x1F && head[1] == 0x8B) return Compression::kGzip;
   return Compression::kNone;
 }

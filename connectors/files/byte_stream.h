@@ -23,6 +23,8 @@ class ByteStream {
 
 // By content, not by name.
 Result<Compression> compression_of(env::FileSystem& files, const std::string& path);
+// The same bytes with '\n' for each '\r': for files whose lines end with carriage returns alone. Offsets stay.
+std::unique_ptr<ByteStream> with_newlines(std::unique_ptr<ByteStream> stream);
 // `offset` counts decompressed bytes.
 Result<std::unique_ptr<ByteStream>> open_stream(env::FileSystem& files, const std::string& path,
                                                 Compression compression, std::uint64_t offset);

@@ -58,6 +58,7 @@ class FileSink final : public operators::Operator {
     DREY_TRY_ASSIGN(const std::string path, options.required("path"));
     directory_ = local_path(path);
     DREY_TRY_ASSIGN(format_, formats::format_options(context.node().options));
+    if (!options.has("header")) format_.header = false;
     DREY_TRY_ASSIGN(writer_, formats::make_writer(format_, context.input_schema(0)));
     sent_.open(context);
     send_time_ = context.metric("currentSendTime", DREY_GAUGE);
@@ -167,6 +168,9 @@ class FileSink final : public operators::Operator {
       name_ =
           fmt::format("part-{}-{}-{}.{}", job8_, context_.subtask(), next_++, formats::file_extension(format_.format));
       DREY_TRY_ASSIGN(file_, files().create(directory_ + "/." + name_));
+      std::string header;
+      writer_->append_header(header);
+      if (!header.empty()) DREY_TRY(file_->append(header));
     }
     const Ticks began = context_.env().clock.ticks();
     DREY_TRY(file_->append(buffer_));

@@ -70,6 +70,15 @@ TEST_F(FileSinkTest, WritesWhatCsvNeeds) {
   EXPECT_THAT(lines(), ElementsAre(",plain,2013-01-02T00:00:00Z", "1,\"x,y\",2013-01-01T10:00:00Z"));
 }
 
+TEST_F(FileSinkTest, EachFileBeginsWithAHeaderThatTheSourceReads) {
+  const std::string path = write("in.csv", "a;b\n1;x,y\n2;\n");
+  ASSERT_TRUE(run("a:l;b:vu", {{"path", path}, {"delimiter", ";"}}, {{"header", "true"}, {"delimiter", "|"}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("1|x,y", "2|", "a|b"));
+  ASSERT_TRUE(disk_.rename(directory_ + "/out", directory_ + "/again").ok());
+  ASSERT_TRUE(run("b:vu;a:l", {{"path", directory_ + "/again"}, {"delimiter", "|"}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("\"x,y\",1", ",2"));
+}
+
 TEST_F(FileSinkTest, WritesJsonLines) {
   const std::string path = write("in.csv", "a,b\n1,say \"hi\"\n,x\n");
   ASSERT_TRUE(run("a:l?;b:vu", {{"path", path}}, {{"format", "json"}}).ok());

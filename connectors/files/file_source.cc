@@ -32,6 +32,8 @@ using wire::Fields;
 // Large enough for a batch, small enough that block, batches and a decompressor's window share the second cache.
 constexpr std::size_t kBlockBytes = 128u << 10;
 constexpr std::uint64_t kSplitBytesMin = 64u << 10;
+constexpr std::size_t kHeadBytes = 64u << 10;  // what tells how lines end
+constexpr int kSkippedRowsLogged = 5;          // a subtask
 
 // A share of the input: range `lane` of `lanes` of each file that can be cut, and of the others those whose number is
 // `turn` modulo `lanes`. What moves when the parallelism changes; cut further when there are more subtasks than lanes:
@@ -298,35 +300,69 @@ class FileSource final : public operators::Source {
       // The neighbours' ranges follow from the size, too: with another one rows would be read twice or not at all.
       if (lane.is_cut && lane.lanes > 1 && stat.size != found_size) return changed(path, found_size, stat.size);
       size_ = stat.size;
-      DREY_TRY(read_header(path, compression));
+      compression_ = compression;
+      DREY_TRY_ASSIGN(const bool has_rows, read_head(path));
       // A row belongs to the range in which its first byte lies, that is, in which a line ends right before it.
       const std::uint64_t from = lane.in_row ? lane.offset - 1 : lane.offset;
       skip_line_ = lane.in_row || (lane.offset == 0 && parser_->has_header());
-      DREY_TRY_ASSIGN(stream_, open_stream(files, path, compression, from));
+      DREY_TRY_ASSIGN(stream_, open_text(path, from));
       offset_ = from;
+      skip_mark_ = from == 0 && !skip_line_;
       block_ = data::BlockRef();
       filled_ = at_ = 0;
-      ended_ = false;
+      ended_ = !has_rows;
       reading_ = true;
       return true;
     }
   }
 
-  Status read_header(const std::string& path, Compression compression) {
-    if (!parser_->has_header()) return {};
-    DREY_TRY_ASSIGN(auto stream, open_stream(context_.env().files, path, compression, 0));
-    std::string head(64u << 10, '\0');
-    DREY_TRY_ASSIGN(const std::size_t got, stream->read(head.data(), head.size()));
-    head.resize(got);
-    return parser_->set_header(std::string_view(head).substr(0, head.find('\n'))).with_context("file=" + path);
+  Result<std::unique_ptr<ByteStream>> open_text(const std::string& path, std::uint64_t offset) {
+    DREY_TRY_ASSIGN(auto stream, open_stream(context_.env().files, path, compression_, offset));
+    return ends_with_returns_ ? with_newlines(std::move(stream)) : std::move(stream);
+  }
+
+  // Finds out how lines end and hands the header to the parser. False: there is nothing in the file.
+  Result<bool> read_head(const std::string& path) {
+    ends_with_returns_ = false;
+    DREY_TRY_ASSIGN(auto stream, open_text(path, 0));
+    std::string head;
+    const auto read_more = [&]() -> Result<bool> {
+      const std::size_t before = head.size();
+      head.resize(before + std::max(kHeadBytes, before));
+      std::size_t got = 0;
+      for (std::size_t now = 1; now > 0 && before + got < head.size(); got += now) {
+        DREY_TRY_ASSIGN(now, stream->read(head.data() + before + got, head.size() - before - got));
+      }
+      const bool is_full = before + got == head.size();
+      head.resize(before + got);
+      return is_full;
+    };
+    DREY_TRY_ASSIGN(bool has_more, read_more());
+    // The last byte may be the first half of "\r\n".
+    const std::string_view known = std::string_view(head).substr(0, head.size() - (has_more ? 1 : 0));
+    if (known.find('\n') == std::string_view::npos && known.find('\r') != std::string_view::npos) {
+      ends_with_returns_ = true;
+      std::replace(head.begin(), head.end(), '\r', '\n');
+    }
+    if (!parser_->has_header()) return true;
+    while (has_more && head.find('\n') == std::string::npos) {
+      if (head.size() > format_.row_bytes_max) {
+        return fail(Code::kInvalidArgument,
+                    fmt::format("The header line is longer than {} bytes (option row_bytes_max): file={}",
+                                format_.row_bytes_max, path));
+      }
+      DREY_TRY_ASSIGN(has_more, read_more());
+    }
+    const std::size_t mark = formats::byte_order_mark_bytes(head);
+    if (!has_more && head.find_first_not_of("\r\n", mark) == std::string::npos) return false;
+    DREY_TRY(parser_->set_header(std::string_view(head).substr(0, head.find('\n'))).with_context("file=" + path));
+    return true;
   }
 
   // Reads the next block; what is left of the last one goes in front of it.
   Status read_block() {
     const std::size_t left = filled_ - at_;
-    if (left > format_.row_bytes_max)
-      return row_error({offset_, "", fmt::format("the row is longer than {} bytes", format_.row_bytes_max)});
-    data::BlockRef next = context_.pool().allocate(left + kBlockBytes);
+    data::BlockRef next = context_.pool().allocate(left + std::max(left, kBlockBytes));
     if (left > 0) std::memcpy(next->data(), block_->data() + at_, left);
     block_ = std::move(next);
     at_ = 0;
@@ -366,13 +402,14 @@ class FileSource final : public operators::Source {
         continue;
       }
       std::string_view input(block_->data() + at_, filled_ - at_);
+      if (skip_mark_) {
+        skip_mark_ = false;
+        advance(formats::byte_order_mark_bytes(input));
+        continue;
+      }
       if (skip_line_) {
         const auto line = input.find('\n');
         if (line == std::string_view::npos) {
-          if (!ended_) {
-            DREY_TRY(read_block());
-            continue;
-          }
           advance(input.size());
         } else {
           advance(line + 1);
@@ -395,9 +432,7 @@ class FileSource final : public operators::Source {
       if (outcome.error) {
         formats::RowError error = *outcome.error;
         error.offset += row_begin;
-        if (!skips_) return row_error(error);
-        ++*errors_;
-        context_.accumulate("numRecordsInErrors", DREY_LONG_COUNTER, 1, 0);
+        DREY_TRY(refuse_row(error));
       } else if (outcome.needs_more) {
         if (ended_) {
           finish_file();
@@ -405,6 +440,13 @@ class FileSource final : public operators::Source {
         }
         // A batch never waits for the disk with rows in it when the block must be changed: they point into it.
         if (builder.rows() > 0) return {};
+        if (filled_ - at_ > format_.row_bytes_max) {
+          DREY_TRY(refuse_row(
+              {offset_, "",
+               fmt::format("the row is longer than {} bytes (option row_bytes_max)", format_.row_bytes_max)}));
+          skip_line_ = true;
+          continue;
+        }
         DREY_TRY(read_block());
       } else if (outcome.consumed == 0) {
         return {};
@@ -438,21 +480,30 @@ class FileSource final : public operators::Source {
     for (std::uint32_t i = 0; i < builder.rows(); ++i) values[i] = year_shift_.apply(values[i], pass);
   }
 
+  // Fails, or counts the row and goes on. The first ones are logged: a wrong schema would otherwise go unnoticed.
+  Status refuse_row(const formats::RowError& error) {
+    if (!skips_) return row_error(error);
+    ++*errors_;
+    context_.accumulate("numRecordsInErrors", DREY_LONG_COUNTER, 1, 0);
+    if (rows_skipped_ < kSkippedRowsLogged) {
+      env::log_warn("files", "{} (the row is skipped{})", row_error(error).message(),
+                    ++rows_skipped_ == kSkippedRowsLogged ? "; more are only counted" : "");
+    }
+    return {};
+  }
+
   // The line is counted only now: errors are rare, rows are not.
   Status row_error(const formats::RowError& error) {
     const std::string& path = lanes_.back().files[lanes_.back().file];
     std::uint64_t line = 1;
-    auto compression = compression_of(context_.env().files, path);
-    if (compression.ok()) {
-      auto stream = open_stream(context_.env().files, path, *compression, 0);
-      std::vector<char> buffer(64u << 10);
-      for (std::uint64_t left = error.offset; stream.ok() && left > 0;) {
-        auto got = (*stream)->read(buffer.data(), std::min<std::uint64_t>(left, buffer.size()));
-        if (!got.ok() || *got == 0) break;
-        line += static_cast<std::uint64_t>(
-            std::count(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*got), '\n'));
-        left -= *got;
-      }
+    auto stream = open_text(path, 0);
+    std::vector<char> buffer(64u << 10);
+    for (std::uint64_t left = error.offset; stream.ok() && left > 0;) {
+      auto got = (*stream)->read(buffer.data(), std::min<std::uint64_t>(left, buffer.size()));
+      if (!got.ok() || *got == 0) break;
+      line += static_cast<std::uint64_t>(
+          std::count(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*got), '\n'));
+      left -= *got;
     }
     const std::string column = error.column.empty() ? "" : fmt::format(", column '{}'", error.column);
     return fail(Code::kInvalidArgument,
@@ -489,6 +540,7 @@ class FileSource final : public operators::Source {
   std::int64_t watch_ms_ = 0;
   operators::Pacer pacer_;
   std::int64_t* errors_ = nullptr;
+  int rows_skipped_ = 0;  // as far as they are logged
   state::OperatorList* positions_ = nullptr;
   std::vector<Lane> lanes_;              // the last one is read first
   std::vector<std::uint32_t> split_of_;  // which of the task's splits a lane is
@@ -500,6 +552,9 @@ class FileSource final : public operators::Source {
   std::unique_ptr<ByteStream> stream_;
   std::uint64_t size_ = 0;
   std::uint64_t offset_ = 0;  // of block_[at_] in the (decompressed) file
+  Compression compression_ = Compression::kNone;
+  bool ends_with_returns_ = false;  // '\r' alone ends a line
+  bool skip_mark_ = false;          // a byte order mark may come
   bool skip_line_ = false;
   bool ended_ = false;
   data::BlockRef block_;

@@ -186,7 +186,7 @@ TEST_F(FileSourceTest, JsonLinesAndText) {
   EXPECT_THAT(lines(), ElementsAre("1,caf\xC3\xA9", "2,b"));
   ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
   ASSERT_TRUE(run("line:vu", {{"path", write("in.txt", "one\r\n\nlast")}, {"format", "text"}}).ok());
-  EXPECT_THAT(lines(), ElementsAre("", "last", "one"));
+  EXPECT_THAT(lines(), ElementsAre("\"\"", "last", "one"));
 }
 
 TEST_F(FileSourceTest, AMissingFileAndAMissingColumnAreNamed) {
@@ -223,6 +223,119 @@ TEST_F(FileSourceTest, PassesMoveTheirTimestampsByYears) {
   const std::string path = write("in.csv", "t\n2013-03-01T00:00:00Z\n");
   ASSERT_TRUE(run("t:tsm:UTC", {{"path", path}, {"passes", "3"}, {"pass_shift_years_column", "0"}}).ok());
   EXPECT_THAT(lines(), ElementsAre("2013-03-01T00:00:00Z", "2014-03-01T00:00:00Z", "2015-03-01T00:00:00Z"));
+}
+
+TEST_F(FileSourceTest, LinesMayEndWithCarriageReturnsAlone) {
+  ASSERT_TRUE(run("a:l", {{"path", write("cr.csv", "b,a\r1,2\r3,4\r")}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("2", "4"));
+  for (const auto& [format, text] : {std::pair{"json", "{\"a\":2}\r{\"a\":4}"}, {"text", "2\r4\r"}, {"csv", "2\r4"}}) {
+    ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+    const Options source{{"path", write("cr", text)}, {"format", format}, {"header", "false"}};
+    ASSERT_TRUE(run(std::string(format) == "text" ? "a:vu" : "a:l", source).ok()) << format;
+    EXPECT_THAT(lines(), ElementsAre("2", "4")) << format;
+  }
+  // Large enough to be cut; an error's line counts these lines.
+  std::string large = "n,text\r";
+  for (int i = 0; i < 20'000; ++i) large += fmt::format("{},row {}\r", i, i);
+  ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+  ASSERT_TRUE(run("n:l", {{"path", write("large.csv", large)}}, {}, 3).ok());
+  EXPECT_EQ(lines().size(), 20'000u);
+  const auto bad = run("n:l", {{"path", write("bad.csv", "n\r1\r2\rx\r")}});
+  EXPECT_THAT(bad.status().message(), HasSubstr("line=4"));
+  // Where newlines end the lines a carriage return is text, and in a header an error.
+  ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+  ASSERT_TRUE(run("t:vu", {{"path", write("mixed.csv", "t,u\n1\r2,3\n")}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("\"1\r2\""));
+  EXPECT_THAT(run("a:l", {{"path", write("mixed.csv", "a,b\r1,2\n3,4\n")}}).status().message(),
+              HasSubstr("carriage return"));
+}
+
+TEST_F(FileSourceTest, AByteOrderMarkIsNoPartOfTheFirstRow) {
+  const std::string mark = "\xEF\xBB\xBF";
+  for (const auto& [format, header, text] : {std::tuple{"json", "false", "{\"a\":1}\n"},
+                                             {"csv", "false", "1\n"},
+                                             {"csv", "true", "a\n1\n"},
+                                             {"csv", "true", "\"a\"\r\n1\r\n"},
+                                             {"text", "false", "1\n"}}) {
+    ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+    const Options source{{"path", write("in", mark + text)}, {"format", format}, {"header", header}};
+    const auto result = run(std::string(format) == "text" ? "a:vu" : "a:l", source);
+    ASSERT_TRUE(result.ok()) << result.status().to_string();
+    EXPECT_THAT(lines(), ElementsAre("1")) << format;
+  }
+}
+
+TEST_F(FileSourceTest, FilesWithoutRowsAreNoError) {
+  ASSERT_TRUE(disk_.make_directories(directory_ + "/in").ok());
+  write("in/a.csv", "n\n1\n");
+  write("in/empty.csv", "");
+  write("in/mark.csv", "\xEF\xBB\xBF");
+  write("in/lines.csv", "\n\r\n\n");
+  write("in/header.csv", "n");
+  std::string packed(64, '\0');
+  z_stream z{};
+  ASSERT_EQ(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  z.next_out = reinterpret_cast<Bytef*>(packed.data());
+  z.avail_out = static_cast<uInt>(packed.size());
+  ASSERT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+  packed.resize(z.total_out);
+  deflateEnd(&z);
+  write("in/packed.csv.gz", packed);
+  for (const std::int32_t parallelism : {1, 3}) {
+    ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+    const auto result = run("n:l", {{"path", directory_ + "/in"}}, {}, parallelism);
+    ASSERT_TRUE(result.ok()) << result.status().to_string();
+    EXPECT_THAT(lines(), ElementsAre("1"));
+  }
+}
+
+TEST_F(FileSourceTest, AHeaderMayBeLongAndItsBoundIsNamed) {
+  std::string header, row;
+  for (int i = 0; i < 20'000; ++i) {
+    header += fmt::format("column_{},", i);
+    row += fmt::format("{},", i);
+  }
+  const std::string path = write("in.csv", header + "last\n" + row + "7\n");
+  ASSERT_TRUE(run("column_19999:l;last:l", {{"path", path}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("19999,7"));
+  EXPECT_THAT(run("last:l", {{"path", path}, {"row_bytes_max", "100000"}}).status().message(),
+              testing::AllOf(HasSubstr("100000 bytes"), HasSubstr("row_bytes_max"), HasSubstr("in.csv")));
+}
+
+TEST_F(FileSourceTest, ALongRowIsSkippedAndCountedWhenAskedFor) {
+  const std::string text = "1\n" + std::string(300'000, '7') + "\n2\n" + std::string(700'000, '8');
+  for (const std::int32_t parallelism : {1, 4}) {
+    ASSERT_TRUE(disk_.remove_tree(directory_ + "/out").ok());
+    const std::string path = write("in.txt", text);
+    const Options source{{"path", path}, {"format", "text"}, {"row_bytes_max", "200000"}};
+    const auto failed = run("t:vu", source, {}, parallelism);
+    EXPECT_THAT(failed.status().message(),
+                testing::AllOf(HasSubstr(parallelism == 1 ? "line=2" : "line="), HasSubstr("longer than 200000 bytes"),
+                               HasSubstr("row_bytes_max")));
+    Options skipping = source;
+    skipping["on_error"] = "skip";
+    const auto result = run("t:vu", skipping, {}, parallelism);
+    ASSERT_TRUE(result.ok()) << result.status().to_string();
+    EXPECT_THAT(lines(), ElementsAre("1", "2"));
+  }
+}
+
+TEST_F(FileSourceTest, ZstdMayBeginWithASkippableFrame) {
+  const std::string text = "n\n1\n2\n";
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+  const std::string skippable = std::string("\x52\x2A\x4D\x18\x03\x00\x00\x00", 8) + "abc";
+  ASSERT_TRUE(run("n:l", {{"path", write("in.csv.zst", skippable + packed)}}).ok());
+  EXPECT_THAT(lines(), ElementsAre("1", "2"));
+}
+
+TEST_F(FileSourceTest, JsonOfEveryKindIsReadAndWritten) {
+  const std::string row = R"({"id":1,"user":{"name":"a","geo":null},"tags":["x","y"],"amount":799.929496989092949698})";
+  const Options source{{"path", write("in.jsonl", row + "\n")}, {"format", "json"}};
+  const std::string schema = "id:l;user:+s{name:vu;geo:+s?{city:vu?}};tags:+l{item:vu};amount:d:38,18";
+  const auto result = run(schema, source, {{"format", "json"}});
+  ASSERT_TRUE(result.ok()) << result.status().to_string();
+  EXPECT_THAT(lines(), ElementsAre(row));
 }
 
 }  // namespace

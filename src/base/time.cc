@@ -6,10 +6,13 @@
 
 #include <fmt/format.h>
 
+#include "base/date.h"
+
 namespace drey {
 namespace {
 
 constexpr std::int64_t kDayMillis = 86'400'000;
+__extension__ using Wide = __int128;
 
 std::optional<int> digits(std::string_view text, std::size_t at, std::size_t count) {
   if (at + count > text.size()) return std::nullopt;
@@ -116,6 +119,63 @@ CivilDate civil_from_days(std::int64_t days) {
   return {yoe + era * 400 + (month <= 2), month, day};
 }
 
+namespace {
+
+// As ISO 8601 has them: four digits, or a sign and as many as needed.
+std::string format_year(std::int64_t year) {
+  if (year > 9999) return fmt::format("+{}", year);
+  return year < 0 ? fmt::format("-{:04}", -year) : fmt::format("{:04}", year);
+}
+
+// Reads a year, a month and a day; `at` goes behind them.
+std::optional<std::int64_t> parse_days(std::string_view text, std::size_t& at) {
+  const bool is_signed = !text.empty() && (text[0] == '+' || text[0] == '-');
+  std::size_t count = 4;
+  if (is_signed) {
+    at = 1;
+    while (at + count < text.size() && text[at + count] != '-') ++count;
+    if (count > 9) return std::nullopt;
+  }
+  auto year = digits(text, at, count);
+  at += count;
+  const auto month = digits(text, at + 1, 2);
+  const auto day = digits(text, at + 4, 2);
+  if (!year || !month || !day || text[at] != '-' || text[at + 3] != '-') return std::nullopt;
+  if (*month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
+  if (text[0] == '-') year = -*year;
+  const std::int64_t days = days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day));
+  if (civil_from_days(days).day != static_cast<unsigned>(*day)) return std::nullopt;
+  at += 6;
+  return days;
+}
+
+// "Z", "+02:00", "+0200", "+02" or nothing: minutes east of UTC.
+std::optional<std::int64_t> parse_offset(std::string_view text) {
+  if (text.empty() || text == "Z" || text == "z") return 0;
+  if (text[0] != '+' && text[0] != '-') return std::nullopt;
+  const auto hours = digits(text, 1, 2);
+  const std::size_t colon = text.size() > 3 && text[3] == ':' ? 1 : 0;
+  const bool has_minutes = text.size() == 5 + colon;
+  const auto minutes = has_minutes ? digits(text, 3 + colon, 2) : std::optional(0);
+  if (!hours || !minutes || *hours > 18 || *minutes > 59 || (!has_minutes && text.size() != 3)) return std::nullopt;
+  const std::int64_t total = *hours * 60 + *minutes;
+  return text[0] == '-' ? -total : total;
+}
+
+}  // namespace
+
+std::string format_date(std::int64_t days) {
+  const CivilDate date = civil_from_days(days);
+  return fmt::format("{}-{:02}-{:02}", format_year(date.year), date.month, date.day);
+}
+
+std::optional<std::int32_t> parse_date(std::string_view text) {
+  std::size_t at = 0;
+  const auto days = parse_days(text, at);
+  if (!days || at != text.size() || *days < INT32_MIN || *days > INT32_MAX) return std::nullopt;
+  return static_cast<std::int32_t>(*days);
+}
+
 std::string format_instant(std::int64_t epoch_millis) {
   std::int64_t days = epoch_millis / kDayMillis;
   std::int64_t rest = epoch_millis % kDayMillis;
@@ -123,44 +183,45 @@ std::string format_instant(std::int64_t epoch_millis) {
     rest += kDayMillis;
     --days;
   }
-  const CivilDate date = civil_from_days(days);
-  const auto text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month, date.day,
-                                rest / 3'600'000, rest / 60'000 % 60, rest / 1000 % 60);
+  const auto text =
+      fmt::format("{}T{:02}:{:02}:{:02}", format_date(days), rest / 3'600'000, rest / 60'000 % 60, rest / 1000 % 60);
   return rest % 1000 == 0 ? text + "Z" : fmt::format("{}.{:03}Z", text, rest % 1000);
 }
 
 std::optional<std::int64_t> parse_instant(std::string_view text) {
-  const auto year = digits(text, 0, 4);
-  const auto month = digits(text, 5, 2);
-  const auto day = digits(text, 8, 2);
-  if (!year || !month || !day || text[4] != '-' || text[7] != '-') return std::nullopt;
-  if (*month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-  const std::int64_t days = days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day));
-  if (civil_from_days(days).day != static_cast<unsigned>(*day)) return std::nullopt;
-  std::int64_t millis = days * kDayMillis;
-  if (text.size() == 10) return millis;
-  const auto hour = digits(text, 11, 2);
-  const auto minute = digits(text, 14, 2);
-  const auto second = digits(text, 17, 2);
-  if (!hour || !minute || !second || (text[10] != 'T' && text[10] != ' ')) return std::nullopt;
-  if (text[13] != ':' || text[16] != ':' || *hour > 23 || *minute > 59 || *second > 59) {
-    return std::nullopt;
-  }
-  millis += *hour * 3'600'000LL + *minute * 60'000LL + *second * 1000LL;
-  std::size_t at = 19;
-  if (at < text.size() && text[at] == '.') {
-    ++at;
-    std::int64_t scale = 100;
-    const std::size_t first = at;
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
-      millis += (text[at] - '0') * scale;
-      scale /= 10;
-      ++at;
+  std::size_t at = 0;
+  const auto days = parse_days(text, at);
+  if (!days) return std::nullopt;
+  std::int64_t millis = 0;
+  if (at != text.size()) {
+    const char separator = text[at];
+    const auto hour = digits(text, at + 1, 2);
+    const auto minute = digits(text, at + 4, 2);
+    if (!hour || !minute || (separator != 'T' && separator != 't' && separator != ' ')) return std::nullopt;
+    if (text[at + 3] != ':' || *hour > 23 || *minute > 59) return std::nullopt;
+    millis = *hour * 3'600'000LL + *minute * 60'000LL;
+    at += 6;
+    if (at < text.size() && text[at] == ':') {
+      const auto second = digits(text, at + 1, 2);
+      if (!second || *second > 59) return std::nullopt;
+      millis += *second * 1000LL;
+      at += 3;
+      if (at < text.size() && text[at] == '.') {
+        const std::size_t first = ++at;
+        for (std::int64_t scale = 100; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10) {
+          millis += (text[at] - '0') * scale;
+        }
+        if (at == first) return std::nullopt;
+      }
     }
-    if (at == first) return std::nullopt;
+    const auto offset = parse_offset(text.substr(at));
+    if (!offset) return std::nullopt;
+    millis -= *offset * 60'000;
   }
-  if (at < text.size() && text[at] == 'Z') ++at;
-  return at == text.size() ? std::optional(millis) : std::nullopt;
+  // The least instant lies within a day that begins before it.
+  const auto wide = static_cast<Wide>(*days) * kDayMillis + millis;
+  if (wide < INT64_MIN || wide > INT64_MAX) return std::nullopt;
+  return static_cast<std::int64_t>(wide);
 }
 
 std::optional<Nanos> parse_duration(std::string_view text) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
+#include "base/date.h"
 #include "base/time.h"
 
 namespace drey::data {
@@ -14,6 +16,16 @@ void append_number(std::string& out, T value) {
   const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
   static_cast<void>(error);
   out.append(buffer, end);
+}
+
+// What is no number as Java has it; a NaN has no sign.
+template <typename T>
+void append_real(std::string& out, T value) {
+  if (std::isfinite(value)) {
+    append_number(out, value);
+  } else {
+    out += std::isnan(value) ? "NaN" : value < 0 ? "-Infinity" : "Infinity";
+  }
 }
 
 void append_decimal(std::string& out, const Type& type, const void* values, std::uint32_t row) {
@@ -55,16 +67,16 @@ bool append_text(std::string& out, const Type& type, const ArrowArray& column, s
       append_number(out, static_cast<const std::int64_t*>(values)[row]);
       break;
     case TypeKind::kFloat:
-      append_number(out, static_cast<const float*>(values)[row]);
+      append_real(out, static_cast<const float*>(values)[row]);
       break;
     case TypeKind::kDouble:
-      append_number(out, static_cast<const double*>(values)[row]);
+      append_real(out, static_cast<const double*>(values)[row]);
       break;
     case TypeKind::kDecimal:
       append_decimal(out, type, values, row);
       break;
     case TypeKind::kDate:
-      out.append(format_instant(static_cast<const std::int32_t*>(values)[row] * 86'400'000LL), 0, 10);
+      out += format_date(static_cast<const std::int32_t*>(values)[row]);
       break;
     case TypeKind::kTimestamp:
       out += format_instant(static_cast<const std::int64_t*>(values)[row]);

@@ -10,12 +10,12 @@ namespace {
 
 // Bit i stands for byte i of 64.
 struct Structure {
-  std::uint64_t separators;  // ',' and '\n'
+  std::uint64_t separators;  // delimiters and '\n'
   std::uint64_t lines;       // '\n'
   std::uint64_t quotes;
 };
 
-inline Structure structure_of(const char* p) {
+inline Structure structure_of(const char* p, char delimiter) {
 #ifdef __AVX2__
   const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32));
@@ -33,7 +33,7 @@ inline Structure structure_of(const char* p) {
   };
 #endif
   const std::uint64_t lines = bits_of('\n');
-  return {bits_of(',') | lines, lines, bits_of('"')};
+  return {bits_of(delimiter) | lines, lines, bits_of('"')};
 }
 
 // Number of the lowest bit; any number when there is none. (std::countr_zero asks whether there is one, each time.)
@@ -63,7 +63,7 @@ inline void write_positions(std::uint64_t bits, unsigned count, std::uint32_t at
 
 }  // namespace
 
-std::size_t CsvIndex::find(std::string_view input, std::size_t fields, std::size_t rows_max) {
+std::size_t CsvIndex::find(std::string_view input, std::size_t fields, char delimiter, std::size_t rows_max) {
   input_ = input.data();
   fields_ = fields;
   // A block writes up to 64 words from the last separator on, which may be that of a row with too many.
@@ -75,7 +75,7 @@ std::size_t CsvIndex::find(std::string_view input, std::size_t fields, std::size
   std::size_t rows = 0;
   std::size_t row_end = fields;  // separators up to the end of the row under way
   for (std::size_t at = 0; rows < rows_max && at + 64 + FieldSpans::kPadding <= input.size(); at += 64) {
-    Structure block = structure_of(input_ + at);
+    Structure block = structure_of(input_ + at, delimiter);
     const bool has_quote = block.quotes != 0;
     if (has_quote) {
       const std::uint64_t before = (block.quotes & (~block.quotes + 1)) - 1;

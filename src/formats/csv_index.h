@@ -46,7 +46,7 @@ class CsvIndex {
  public:
   // Finds up to `rows_max` plain rows at the begin of `input`, and stops before the first that is not, and before the
   // last bytes of the input. Returns how many. REQUIRES: fields > 0, input.size() < 4 GiB.
-  std::size_t find(std::string_view input, std::size_t fields, std::size_t rows_max);
+  std::size_t find(std::string_view input, std::size_t fields, char delimiter, std::size_t rows_max);
   // Bytes of the first `rows` rows, line ends included.
   std::size_t bytes(std::size_t rows) const { return begins_[rows * fields_]; }
   FieldSpans column(std::size_t field) const { return {input_, begins_.data() + field, fields_, field + 1 == fields_}; }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/column_rows.h"
+
 namespace drey::formats {
 namespace {
 
@@ -16,10 +18,13 @@ std::string_view shorten(std::string_view text) { return text.substr(0, 64); }
 }  // namespace
 
 CsvParser::CsvParser(const data::Schema& schema, FormatOptions options)
-    : schema_(schema), options_(std::move(options)), field_count_(schema.size()) {
+    : schema_(schema),
+      options_(std::move(options)),
+      values_(options_.time_format),
+      nested_(schema, options_),
+      field_count_(schema.size()) {
   // Without a header columns are where the schema has them.
   for (std::size_t c = 0; c < schema_.size(); ++c) {
-    column_of_field_.push_back(static_cast<std::int32_t>(c));
     field_of_column_.push_back(static_cast<std::uint32_t>(c));
   }
 }
@@ -34,22 +39,33 @@ Status CsvParser::set_header(std::string_view header) {
     return fail(Code::kInvalidArgument,
                 fmt::format("Cannot read the header line: {}", problem ? problem : "it is empty"));
   }
-  for (const FieldSpan& f : fields_) names.emplace_back(f.begin, f.end);
+  for (const FieldSpan& f : fields_) {
+    std::string& name = names.emplace_back();
+    for (const char* p = f.begin; p != f.end; ++p) {
+      name += *p;
+      if (f.doubled && *p == '"') ++p;
+    }
+  }
+  // A carriage return alone ends no line: rows would hide in the last name.
+  if (std::any_of(names.begin(), names.end(), [](const std::string& n) { return n.find('\r') != n.npos; })) {
+    return fail(Code::kInvalidArgument, "The header line holds a carriage return that ends no line");
+  }
   field_count_ = names.size();
-  column_of_field_.assign(field_count_, -1);
   field_of_column_.clear();
   for (std::size_t c = 0; c < schema_.size(); ++c) {
-    bool found = false;
-    for (std::size_t f = 0; f < names.size() && !found; ++f) {
-      if (names[f] != schema_[c].name) continue;
-      column_of_field_[f] = static_cast<std::int32_t>(c);
-      field_of_column_.push_back(static_cast<std::uint32_t>(f));
-      found = true;
-    }
-    if (!found) {
+    const auto found = std::find(names.begin(), names.end(), schema_[c].name);
+    if (found == names.end()) {
+      const bool other = names.size() == 1 && header.find_first_of(";\t|,") != std::string_view::npos;
       return fail(Code::kInvalidArgument,
-                  fmt::format("The file has no column '{}'; its header is: {}", schema_[c].name, shorten(header)));
+                  fmt::format("The file has no column '{}'; its header is: {}{}", schema_[c].name, shorten(header),
+                              other ? " (is the delimiter another one?)" : ""));
     }
+    if (std::find(found + 1, names.end(), schema_[c].name) != names.end()) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("The file has two columns '{}'; its header is: {}", schema_[c].name, shorten(header)));
+    }
+    const auto f = static_cast<std::uint32_t>(found - names.begin());
+    field_of_column_.push_back(f);
   }
   return {};
 }
@@ -85,14 +101,14 @@ const char* CsvParser::split_row(const char* begin, const char* end, bool is_las
       }
       field.end = p++;
       if (p != end && *p == '\r' && p + 1 != end && p[1] == '\n') ++p;
-      if (p != end && *p != ',' && *p != '\n') {
+      if (p != end && *p != options_.delimiter && *p != '\n') {
         *problem = "text follows the closing quote of a field";
         const void* line = std::memchr(p, '\n', static_cast<std::size_t>(end - p));
         if (line == nullptr) return is_last ? end : nullptr;
         return static_cast<const char*>(line) + 1;
       }
     } else {
-      while (p != end && *p != ',' && *p != '\n') ++p;
+      while (p != end && *p != options_.delimiter && *p != '\n') ++p;
       field.end = p;
       if (field.end != field.begin && field.end[-1] == '\r' && (p == end || *p == '\n')) --field.end;
     }
@@ -123,7 +139,7 @@ bool CsvParser::store_row(const char* row, const char* base, data::BatchBuilder&
       const bool empty_is_null = text.empty() && declared.nullable;
       if (is_null || empty_is_null) {
         if (!declared.nullable) return bad(declared.name, "is null but the column is not optional");
-        builder.set_null(c, at);
+        write_null(declared.type, column, at);
         continue;
       }
     } else if (field.doubled) {
@@ -134,6 +150,16 @@ bool CsvParser::store_row(const char* row, const char* base, data::BatchBuilder&
         if (text[i] == '"') ++i;
       }
       text = {copy, n};
+    }
+    if (declared.type.kind == data::TypeKind::kStruct || declared.type.kind == data::TypeKind::kList) {
+      RowError nested;
+      if (nested_.parse_value(text, declared, column, at, builder, nested)) continue;
+      return bad(std::move(nested.column), std::move(nested.what));
+    }
+    // Only text can be empty: what is quoted then is null, too.
+    if (text.empty() && field.quoted && declared.nullable && !declared.type.is_view()) {
+      write_null(declared.type, column, at);
+      continue;
     }
     if (const char* problem = values_.parse(text, declared.type, column, at)) {
       return bad(declared.name, fmt::format("{}: value={}", problem, shorten(text)));
@@ -147,7 +173,14 @@ std::size_t CsvParser::parse_plain(std::string_view input, data::BatchBuilder& b
   std::size_t consumed = 0;
   while (!builder.is_full()) {
     const std::size_t wanted = std::min<std::size_t>(index_rows_, builder.capacity() - builder.rows());
-    const std::size_t found = index_.find(input.substr(consumed), field_count_, wanted);
+    std::size_t found = index_.find(input.substr(consumed), field_count_, options_.delimiter, wanted);
+    if (field_count_ == 1) {
+      // An empty line is no row.
+      const FieldSpans only = index_.column(0);
+      for (std::size_t row = 0; row < found; ++row) {
+        if (only[row].size == 0) found = row;
+      }
+    }
     const std::uint32_t at = builder.rows();
     std::size_t good = found;
     for (std::size_t c = 0; c < field_of_column_.size() && good > 0; ++c) {
@@ -191,14 +224,14 @@ CsvParser::Outcome CsvParser::parse(std::string_view input, bool is_last, data::
     bool good = false;
     if (problem != nullptr) {
       error = {static_cast<std::uint64_t>(row - base), fmt::format("{}", fields_.size() + 1), problem};
-    } else if (fields_.size() == 1 && fields_[0].begin == fields_[0].end && !fields_[0].quoted && field_count_ != 1) {
+    } else if (fields_.size() == 1 && fields_[0].begin == fields_[0].end && !fields_[0].quoted) {
       good = true;  // an empty line is no row
     } else {
       // A bad row must leave no trace of nulls behind.
       good = store_row(row, base, builder, &error);
       if (!good) {
         for (std::size_t c = 0; c < schema_.size(); ++c) {
-          data::set_bit(builder.abi().columns[c].validity, builder.rows(), true);
+          erase_value(schema_[c].type, builder.abi().columns[c], builder.rows());
         }
       }
     }

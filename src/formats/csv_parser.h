@@ -3,7 +3,8 @@
 // Plain rows go the fast way: CsvIndex finds their fields, and the columns that the schema names are parsed one after
 // the other, each for many rows at once. A row that is not plain, or has a value that the fast way does not take, goes
 // the slow way alone, which knows all cases and all errors. Text becomes views into the input, unless a doubled quote
-// makes a copy necessary. "\r\n" ends a line as "\n" does. Threading: one owner.
+// makes a copy necessary. "\r\n" ends a line as "\n" does. A line of nothing is no row, however many columns there are.
+// Records and lists are JSON in a field. Threading: one owner.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "data/row_batch.h"
 #include "formats/csv_index.h"
 #include "formats/format.h"
+#include "formats/json_parser.h"
 #include "formats/value_parser.h"
 
 namespace drey::formats {
@@ -44,10 +46,10 @@ class CsvParser final : public RowParser {
   const data::Schema& schema_;
   FormatOptions options_;
   ValueParser values_;
+  JsonParser nested_;
   CsvIndex index_;
   std::size_t index_rows_ = 1;  // how far to look ahead: little where many rows go the slow way
   std::size_t field_count_ = 0;
-  std::vector<std::int32_t> column_of_field_;  // -1: not wanted
   std::vector<std::uint32_t> field_of_column_;
   std::vector<FieldSpan> fields_;
 };

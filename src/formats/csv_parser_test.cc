@@ -341,5 +341,32 @@ TEST(CsvParser, TextOfAnyLengthIsCutOutAndChecked) {
   }
 }
 
+// However many columns there are; the fast way and the slow way agree.
+TEST(CsvParser, ABlankLineIsNoRow) {
+  const std::string filler(200, '1');
+  for (const char* end : {"\n", "\r\n"}) {
+    const auto lines = [&](std::initializer_list<std::string> texts) {
+      std::string all;
+      for (const std::string& text : texts) all += text + end;
+      return all;
+    };
+    EXPECT_THAT(parse("n:l", "n", lines({"", "1", "", "", "2", ""})).rows, ElementsAre("1", "2"));
+    EXPECT_THAT(parse("n:l?", "n", lines({"1", "", "\"\"", "2", ""})).rows, ElementsAre("1", "<null>", "2"));
+    EXPECT_THAT(parse("t:vu", "t", lines({"", "a", "", "\"\"", "b", "", filler})).rows,
+                ElementsAre("a", "", "b", filler));
+    EXPECT_THAT(parse("t:vu;n:l", "t,n", lines({"", "a,1", "", "b,2", ""})).rows, ElementsAre("a|1", "b|2"));
+  }
+}
+
+TEST(CsvParser, ARepeatedColumnIsRefusedOnlyWhereItIsWanted) {
+  const data::Schema schema = *data::Schema::parse("n:l");
+  CsvParser parser(schema, {});
+  EXPECT_TRUE(parser.set_header("n,m,m").ok());
+  const Status status = parser.set_header("n,m,n");
+  EXPECT_THAT(status.message(), HasSubstr("two columns 'n'"));
+  EXPECT_THAT(parser.set_header("n\r1").message(), HasSubstr("carriage return"));
+  EXPECT_THAT(parser.set_header("a;n").message(), HasSubstr("is the delimiter another one?"));
+}
+
 }  // namespace
 }  // namespace drey::formats

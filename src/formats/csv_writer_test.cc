@@ -12,7 +12,7 @@ TEST(CsvWriter, QuotesOnlyWhereNeeded) {
     return convert("t:vu", "{\"t\":\"" + json + "\"}", json_options(), csv_options()).text;
   };
   EXPECT_EQ(text("plain text"), "plain text\n");
-  EXPECT_EQ(text(""), "\n");
+  EXPECT_EQ(text(""), "\"\"\n");  // an empty line would be no row
   EXPECT_EQ(text("a,b"), "\"a,b\"\n");
   EXPECT_EQ(text("say \\\"hi\\\""), "\"say \"\"hi\"\"\"\n");
   EXPECT_EQ(text("two\\nlines"), "\"two\nlines\"\n");

@@ -27,12 +27,24 @@ enum class Format : std::uint8_t {
   kText,  // one line, one column
 };
 
+// How timestamps are written. Readers of kIso and kSql take each other's, with offsets from UTC, without seconds and
+// with fractions of any length (milliseconds are kept); JSON numbers are milliseconds then.
+enum class TimeFormat : std::uint8_t {
+  kIso,           // 2013-01-01T10:00:00Z
+  kSql,           // 2013-01-01 10:00:00
+  kEpochSeconds,  // whole numbers since 1970-01-01T00:00Z
+  kEpochMillis,
+  kEpochMicros,
+};
+
 struct FormatOptions {
   Format format = Format::kCsv;
   bool header = true;                    // kCsv: the first line has the names of the columns
+  char delimiter = ',';                  // kCsv
   std::optional<std::string> null_text;  // kCsv: unquoted text that is null; absent: the empty field is
   bool multiline = false;                // kCsv: quoted fields may hold line ends
-  std::uint32_t row_bytes_max = 16u << 20;
+  TimeFormat time_format = TimeFormat::kIso;
+  std::uint32_t row_bytes_max = 16u << 20;  // a longer row is one that cannot be read
 };
 
 // FAILS WITH: kInvalidArgument naming option and value.

@@ -1,48 +1,24 @@
 #include "formats/json_writer.h"
 
-#include <fmt/format.h>
-
-#include "data/text.h"
+#include "formats/value_writer.h"
 
 namespace drey::formats {
-namespace {
 
-void append_json_text(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
+JsonWriter::JsonWriter(const data::Schema& schema, const FormatOptions& options)
+    : schema_(schema), times_(options.time_format) {
+  for (const data::Field& field : schema_.fields()) {
+    std::string& text = before_.emplace_back(before_.empty() ? "{" : ",");
+    append_json_string(text, field.name);
+    text += ':';
   }
-  out += '"';
 }
 
-}  // namespace
-
 void JsonWriter::append(const data::RowBatch& batch, std::uint32_t row, std::string& out) {
-  out += '{';
   for (std::size_t c = 0; c < schema_.size(); ++c) {
-    if (c > 0) out += ',';
-    append_json_text(out, schema_[c].name);
-    out += ':';
-    value_.clear();
-    using data::TypeKind;
-    const TypeKind kind = schema_[c].type.kind;
-    if (!data::append_text(value_, schema_[c].type, batch.column(c), row)) {
-      out += "null";
-    } else if (kind == TypeKind::kText || kind == TypeKind::kBytes || kind == TypeKind::kTimestamp ||
-               kind == TypeKind::kDate || kind == TypeKind::kStruct || kind == TypeKind::kList) {
-      append_json_text(out, value_);
-    } else {
-      out += value_;
-    }
+    out += before_[c];
+    append_json(out, schema_[c].type, batch.column(c), row, times_);
   }
-  out += "}\n";
+  out += schema_.size() == 0 ? "{}\n" : "}\n";
 }
 
 }  // namespace drey::formats

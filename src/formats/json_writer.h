@@ -1,5 +1,8 @@
-// JsonWriter: each row as a JSON object on a line. Threading: one owner.
+// JsonWriter: each row as a JSON object on a line; values as append_json() has them. Threading: one owner.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "formats/format.h"
 
@@ -7,12 +10,13 @@ namespace drey::formats {
 
 class JsonWriter final : public RowWriter {
  public:
-  explicit JsonWriter(const data::Schema& schema) : schema_(schema) {}
+  JsonWriter(const data::Schema& schema, const FormatOptions& options);
   void append(const data::RowBatch& batch, std::uint32_t row, std::string& out) override;
 
  private:
   const data::Schema& schema_;
-  std::string value_;
+  TimeFormat times_;
+  std::vector<std::string> before_;  // what stands before each value: {"a": or ,"b":
 };
 
 }  // namespace drey::formats

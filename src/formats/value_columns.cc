@@ -282,6 +282,9 @@ std::size_t ValueParser::parse_column(const FieldSpans& fields, std::size_t rows
       return reals(float{});
     case TypeKind::kDouble:
       return reals(double{});
+    case TypeKind::kStruct:
+    case TypeKind::kList:
+      return 0;
     default:
       return for_fields(fields, rows, nulls, to, slowly, kNoGroups);
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 namespace drey::formats {
@@ -33,7 +34,10 @@ TEST(ValueParser, WholeNumbersHaveTheirBounds) {
   EXPECT_EQ(parse<std::int8_t>("127", "c").value, 127);
   EXPECT_EQ(parse<std::int8_t>("128", "c").problem, "is out of range");
   EXPECT_EQ(parse<std::int32_t>("2147483648", "i").problem, "is out of range");
-  for (const char* bad : {"", "-", "+", "x1", "1x", "1.5", " 1", "9223372036854775808", "--1"}) {
+  EXPECT_EQ(parse<std::int64_t>("+9223372036854775807", "l").value, std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(parse<std::int64_t>("9223372036854775808", "l").problem, "is out of range");
+  EXPECT_EQ(parse<std::int64_t>("\t12 ", "l").value, 12);
+  for (const char* bad : {"", "-", "+", "x1", "1x", "1.5", "1 2", "--1", "+-9223372036854775807", "1e3"}) {
     EXPECT_EQ(parse<std::int64_t>(bad, "l").problem, "is not a whole number") << bad;
   }
 }
@@ -42,6 +46,16 @@ TEST(ValueParser, RealNumbersAreTheNearestDouble) {
   EXPECT_EQ(parse<double>("0.1", "g").value, 0.1);
   EXPECT_EQ(parse<double>("-1e-3", "g").value, -0.001);
   EXPECT_EQ(parse<double>("+2.5", "g").value, 2.5);
+  // As Java's parsers have it.
+  EXPECT_EQ(parse<double>("1e400", "g").value, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(parse<double>("-1000e9999999999999999999", "g").value, -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(parse<double>("1e-400", "g").value, 0.0);
+  EXPECT_TRUE(std::signbit(parse<double>("-0.0001e-400", "g").value));
+  EXPECT_EQ(parse<float>("1e39", "f").value, std::numeric_limits<float>::infinity());
+  EXPECT_EQ(parse<float>("1e-46", "f").value, 0.0f);
+  EXPECT_EQ(parse<double>(" 2.5 ", "g").value, 2.5);
+  EXPECT_EQ(parse<double>("-Infinity", "g").value, -std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(parse<double>("NaN", "g").value));
   for (const char* bad : {"", "+", "+-1", "1,5", "1.5x", "abc"})
     EXPECT_EQ(parse<double>(bad, "g").problem, "is not a number") << bad;
 }
@@ -51,9 +65,16 @@ TEST(ValueParser, DecimalsAreExact) {
   EXPECT_EQ(parse<std::int64_t>("-0.5", "d:10,2").value, -50);
   EXPECT_EQ(parse<std::int64_t>("7", "d:10,2").value, 700);
   EXPECT_EQ(parse<std::int64_t>("1.500", "d:10,2").value, 150);
+  EXPECT_EQ(parse<std::int64_t>("1e-2", "d:10,2").value, 1);
+  EXPECT_EQ(parse<std::int64_t>("1E2", "d:10,2").value, 10'000);
+  EXPECT_EQ(parse<std::int64_t>("-0012.340e+1", "d:10,2").value, -12'340);
+  EXPECT_EQ(parse<std::int64_t>(".5", "d:10,2").value, 50);
+  EXPECT_EQ(parse<std::int64_t>("5.", "d:10,2").value, 500);
+  EXPECT_EQ(parse<std::int64_t>("100.0", "d:10,2").value, 10'000);
+  EXPECT_EQ(parse<std::int64_t>("0.00000", "d:10,2").value, 0);
   EXPECT_EQ(parse<std::int64_t>("1.005", "d:10,2").problem, "has more digits after the point than the column");
   EXPECT_EQ(parse<std::int64_t>("123456789", "d:10,2").problem, "has more digits than the column");
-  for (const char* bad : {"", "-", "+", ".", "-.", "1.2.3", "1e3"}) {
+  for (const char* bad : {"", "-", "+", ".", "-.", "1.2.3", "1e", "1e+", "e5", "1x"}) {
     EXPECT_EQ(parse<std::int64_t>(bad, "d:10,2").problem, "is not a decimal number") << bad;
   }
 }
@@ -62,7 +83,9 @@ TEST(ValueParser, TimestampsAndDates) {
   EXPECT_EQ(parse<std::int64_t>("2013-01-01T10:00:00Z", "tsm:UTC").value, 1'357'034'400'000);
   EXPECT_EQ(parse<std::int32_t>("1969-12-31", "tdD").value, -1);
   EXPECT_EQ(parse<std::int32_t>("2016-02-29", "tdD").value, 16'860);
-  for (const char* bad : {"", "2013-13-01T10:00:00Z", "2013-02-29T10:00:00Z", "2013-01-01T24:00:01Z", "yesterday"}) {
+  for (const char* bad :
+       {"", "2013-13-01T10:00:00Z", "2013-02-29T10:00:00Z", "2013-01-01T24:00:01Z", "yesterday", "2013-01-01T10",
+        "2013-01-01T10:00:00+2", "2013-01-01T10:00:00+02:0", "2013-01-01T10:00:00+99:00", "99999-01-01", "+1-01-01"}) {
     EXPECT_NE(parse<std::int64_t>(bad, "tsm:UTC").problem, "") << bad;
   }
   EXPECT_NE(parse<std::int32_t>("2015-02-29", "tdD").problem, "");
