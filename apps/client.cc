@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "env/env.h"
 #include "local_plan.h"
+#include "options.h"
 #include "rest_client.h"
 #include "wire/json/json.h"
 
@@ -309,6 +310,8 @@ int client(const std::string& command, int argc, char** argv) {
     fmt::print(stderr, "drey {}: a parallelism is a number, not {}\n", command, args.get("--parallelism"));
     return 2;
   }
+  for (const std::string& line : without_effect_on_jobs(args.properties))
+    fmt::print(stderr, "drey {}: {}\n", command, line);
   const auto client = client_of(args);
   if (!client.ok()) {
     fmt::print(stderr, "drey: {}\n", client.status().to_string());

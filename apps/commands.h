@@ -33,6 +33,7 @@ int status(int argc, char** argv);
 int down(int argc, char** argv);
 int metrics(int argc, char** argv);
 int openapi(int argc, char** argv);
+int operators(int argc, char** argv);
 int task_manager(int argc, char** argv);
 int program(int argc, char** argv);
 // run, list, info, jars

@@ -24,6 +24,7 @@ constexpr const char* kUsage =
     "  jars         uploaded jars:      drey jars\n"
     "  config       every option, its value and where that comes from\n"
     "  metrics      what is measured, and what it means (--reference)\n"
+    "  operators    what graphs are made of: kinds of operators and their options (--reference)\n"
     "  openapi      the REST API for machines: OpenAPI 3, or a client in TypeScript\n"
     "  jobmanager   the JobManager alone; taskmanager  one TaskManager that joins it\n"
     "  --version\n"
@@ -38,6 +39,7 @@ int main(int argc, char** argv) {
   if (command == "jobmanager") return job_manager(argc - 2, argv + 2);
   if (command == "config") return config(argc - 2, argv + 2);
   if (command == "metrics") return metrics(argc - 2, argv + 2);
+  if (command == "operators") return operators(argc - 2, argv + 2);
   if (command == "openapi") return openapi(argc - 2, argv + 2);
   if (command == "status") return status(argc - 2, argv + 2);
   if (command == "down") return down(argc - 2, argv + 2);

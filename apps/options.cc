@@ -5,22 +5,33 @@
 #include <cstdio>
 
 #include "cluster/cluster_options.h"
-#include "control/checkpoint/coordinator.h"
-#include "control/execution/restart_strategy.h"
+#include "control/job_options.h"
 #include "env/env.h"
-#include "graph/pipeline_options.h"
 #include "rest/rest_options.h"
 #include "runtime/task_manager_config.h"
 
 namespace drey::apps {
 
 std::vector<config::OptionGroup> all_options() {
-  return {
-      config::describe<cluster::ClusterOptions>(),    config::describe<control::CheckpointOptions>(),
-      config::describe<control::RestartOptions>(),    config::describe<graph::PipelineOptions>(),
-      config::describe<rest::RestOptions>(),          config::describe<rest::RestSecurityOptions>(),
-      config::describe<runtime::TaskManagerConfig>(),
-  };
+  std::vector<config::OptionGroup> all = control::job_options();
+  all.insert(all.begin(), config::describe<cluster::ClusterOptions>());
+  all.insert(all.end(), {config::describe<rest::RestOptions>(), config::describe<rest::RestSecurityOptions>(),
+                         config::describe<runtime::TaskManagerConfig>()});
+  return all;
+}
+
+std::vector<std::string> without_effect_on_jobs(const config::Values& values) {
+  config::Configuration given;
+  given.values = config::with_current_names(values, all_options());
+  for (const auto& [key, value] : given.values) given.origins[key] = "command line";
+  std::vector<std::string> lines = config::unknown_keys(given, all_options());
+  for (const config::OptionGroup& group : all_options()) {
+    for (const config::OptionText& option : group.options) {
+      if (!option.is_per_job && given.values.contains(option.key))
+        lines.push_back(fmt::format("option {} has no effect: it is the cluster's, not a job's", option.key));
+    }
+  }
+  return lines;
 }
 
 Result<config::Configuration> load_configuration(const Arguments& args) {
@@ -32,7 +43,7 @@ Result<config::Configuration> load_configuration(const Arguments& args) {
   sources.environment = env::environment_variable("DREY_PROPERTIES");
   sources.command_line = args.properties;
   if (args.has("--web-ui")) sources.command_line["drey.web-ui"] = args.get("--web-ui");
-  return config::load(sources);
+  return config::load(sources, all_options());
 }
 
 int config(int argc, char** argv) {

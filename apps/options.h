@@ -14,6 +14,10 @@ std::vector<config::OptionGroup> all_options();
 // kNotFound, kInvalidArgument.
 Result<config::Configuration> load_configuration(const Arguments& args);
 
+// A line for each value that will have no effect on a job: keys that no option has, with the nearest one, and options
+// of the cluster.
+std::vector<std::string> without_effect_on_jobs(const config::Values& values);
+
 // drey config: each option with its value and origin, or the reference page.
 int config(int argc, char** argv);
 

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <limits>
 #include <optional>
 #include <semaphore>
 
@@ -14,9 +13,11 @@
 #include "connectors/all.h"
 #include "env/env.h"
 #include "env/log.h"
+#include "options.h"
 #include "runtime/crash.h"
 #include "runtime/inspector.h"
 #include "runtime/process_meter.h"
+#include "runtime/task_manager_config.h"
 #include "wire/binary/codec.h"
 
 namespace drey::apps {
@@ -25,60 +26,59 @@ namespace {
 std::binary_semaphore g_stop{0};
 void on_signal(int) { g_stop.release(); }
 
-// Nullopt, and said on stderr: `what` is no whole number within [least, most].
-std::optional<std::int64_t> number_of(const char* what, const std::string& text, std::int64_t least,
-                                      std::int64_t most) {
-  std::int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  if (error == std::errc() && at == end && number >= least && number <= most) return number;
-  fmt::print(stderr, "drey taskmanager: {} is '{}', not a whole number from {} to {}\n", what, text, least, most);
-  return std::nullopt;
+// Of "HOST:PORT"; nothing when it is none.
+std::optional<std::uint16_t> port_of(std::string_view target) {
+  const auto colon = target.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::uint16_t port = 0;
+  const char* const end = target.data() + target.size();
+  const auto [at, error] = std::from_chars(target.data() + colon + 1, end, port);
+  return error == std::errc() && at == end && port != 0 ? std::optional(port) : std::nullopt;
 }
 
 }  // namespace
 
 int task_manager(int argc, char** argv) {
-  const Arguments args = parse_arguments(argc, argv,
-                                         {"--id", "--job-manager", "--slots", "--managed-bytes",
-                                          "--cancellation-timeout-ms", "--host", "--data-port", "--log", "--crash"},
-                                         {"--help"}, false);
-  if (args.has("--help") || args.unknown) {
+  Arguments args = parse_arguments(
+      argc, argv, {"--id", "--job-manager", "--slots", "--host", "--config", "--log", "--crash"}, {"--help"}, false);
+  if (args.has("--help") || args.unknown || !args.rest.empty()) {
+    const bool asked = args.has("--help");
     std::fputs(
-        "drey taskmanager --id ID --job-manager HOST:PORT --slots N [--managed-bytes B] [--host HOST] [--data-port P] "
+        "drey taskmanager --id ID --job-manager HOST:PORT [--slots N] [--config FILE] [-Dkey=value ...] [--host HOST] "
         "[--log FILE]\n"
-        "  --host HOST, --data-port P: where other TaskManagers reach this one (default: localhost, any free port)\n"
+        "  --slots N: short for -Dtaskmanager.numberOfTaskSlots=N; drey config lists the options of TaskManagers\n"
+        "  --host HOST: where other TaskManagers reach this one (default: localhost)\n"
         "  the cluster's secret is read from the environment variable DREY_SECRET\n"
         "  example: DREY_SECRET=... drey taskmanager --id tm-1 --job-manager 127.0.0.1:6123 --slots 2\n",
-        args.unknown ? stderr : stdout);
-    return args.unknown ? 2 : 0;
+        asked ? stdout : stderr);
+    return asked ? 0 : 2;
   }
+  if (args.has("--slots")) args.properties["taskmanager.numberOfTaskSlots"] = args.get("--slots");
+  const auto refuse = [](std::string_view why) {
+    fmt::print(stderr, "drey taskmanager: {}\n", why);
+    return 2;
+  };
+  const auto configuration = load_configuration(args);
+  if (!configuration.ok()) return refuse(configuration.status().to_string());
+  const auto read = configuration->read<runtime::TaskManagerConfig>();
+  if (!read.ok()) return refuse(read.status().to_string());
+  const std::string target = args.get("--job-manager");
+  const auto port = port_of(target);
+  if (!port) return refuse(fmt::format("--job-manager must be HOST:PORT: value={}", target));
   env::open_log({args.get("--log"), false, env::LogLevel::kInfo});
   if (args.has("--crash")) static_cast<void>(runtime::install_crash_handler(args.get("--crash")));
   runtime::TaskManagerOptions options;
+  options.physical_memory = runtime::physical_memory();
+  const auto here = read->on_machine(env::posix().threads.core_count(), options.physical_memory);
   options.id = args.get("--id", "taskmanager-1");
-  const std::string target = args.get("--job-manager");
-  const auto colon = target.rfind(':');
-  if (colon == std::string::npos) {
-    std::fputs("drey taskmanager: --job-manager HOST:PORT is needed\n", stderr);
-    return 2;
-  }
-  options.job_manager_host = target.substr(0, colon);
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-  const auto port = number_of("the port in --job-manager", target.substr(colon + 1), 1, 65'535);
-  const auto slots = number_of("--slots", args.get("--slots", "1"), 1, 100'000);
-  const auto managed = number_of("--managed-bytes", args.get("--managed-bytes", "1073741824"), 1, kMost);
-  const auto data_port = number_of("--data-port", args.get("--data-port", "0"), 0, 65'535);
-  const auto cancellation =
-      number_of("--cancellation-timeout-ms", args.get("--cancellation-timeout-ms", "180000"), 0, kMost);
-  if (!port || !slots || !managed || !data_port || !cancellation) return 2;
-  options.job_manager_port = static_cast<std::uint16_t>(*port);
+  options.job_manager_host = target.substr(0, target.rfind(':'));
+  options.job_manager_port = *port;
   options.secret = env::environment_variable("DREY_SECRET");
-  options.slots = static_cast<std::int32_t>(*slots);
-  options.managed_bytes = static_cast<std::uint64_t>(*managed);
+  options.slots = *here.slots;
+  options.managed_bytes = here.managed_memory->count;
   options.host = args.get("--host", options.host);
-  options.data_port = static_cast<std::uint16_t>(*data_port);
-  options.cancellation_timeout = Millis(*cancellation);
+  options.data_port = here.data_port;
+  options.cancellation_timeout = here.cancellation_timeout;
   // What user code prints is to be seen when it is printed, not some kilobytes later.
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   runtime::InspectorOptions inspection;
@@ -92,7 +92,6 @@ int task_manager(int argc, char** argv) {
     inspection.profile_directory = inspection.log_directory + "/profiles";
   }
   inspection.profile_prefix = options.id;
-  options.physical_memory = runtime::physical_memory();
   runtime::ProcessMeter meter(env::posix());
   options.process_metrics = [&meter](const auto& pools) { return meter.read(pools); };
   runtime::Inspector inspector(inspection, env::posix());
@@ -101,9 +100,7 @@ int task_manager(int argc, char** argv) {
     if (!asked.ok()) return done(asked.status());
     inspector.answer(std::move(*asked), std::move(done));
   };
-  operators::Registry registry;
-  operators::add_builtin_kinds(registry);
-  connectors::add_connector_kinds(registry);
+  const operators::Registry registry = connectors::all_kinds();
   std::signal(SIGTERM, on_signal);
   std::signal(SIGINT, on_signal);
   std::signal(SIGPIPE, SIG_IGN);

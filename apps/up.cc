@@ -13,7 +13,9 @@
 #include "background.h"
 #include "cluster/child_program_runner.h"
 #include "cluster/job_manager.h"
+#include "cluster/snapshot_files.h"
 #include "commands.h"
+#include "connectors/all.h"
 #include "directory.h"
 #include "env/env.h"
 #include "env/log.h"
@@ -86,8 +88,9 @@ class Supervisor {
     options.arguments = arguments_;
     options.arguments.insert(options.arguments.end(),
                              {"--id", id, "--log", fmt::format("{}/taskmanager-{}.log", logs_, number), "--crash",
-                              fmt::format("{}/{}.crash", logs_, id), "--data-port",
-                              fmt::format("{}", data_port_ == 0 ? 0 : data_port_ + number - 1)});
+                              fmt::format("{}/{}.crash", logs_, id)});
+    if (data_port_ != 0)
+      options.arguments.push_back(fmt::format("-Dtaskmanager.data.port={}", data_port_ + number - 1));
     options.environment["DREY_SECRET"] = secret_;
     options.stdout_path = fmt::format("{}/taskmanager-{}.out", logs_, number);
     options.stderr_path = "&1";
@@ -116,16 +119,12 @@ class Supervisor {
   bool stopping_ = false;
 };
 
-// A directory as an absolute path, from "/p", "file:/p" or "file:///p".
-Result<std::string> absolute_path(const std::string& text, std::string_view key) {
-  std::string path = text;
-  if (path.starts_with("file:")) path = path.substr(std::min(path.find_first_not_of('/', 5), path.size()) - 1);
-  if (path.empty() || path[0] != '/') {
-    return fail(
-        Code::kInvalidArgument,
-        fmt::format("Option {} must be an absolute path like /data/drey or file:///data/drey: value={}", key, text));
-  }
-  return path;
+// FAILS WITH: kInvalidArgument naming the option whose directory is not local.
+Status check_directory(const std::string& text, std::string_view key) {
+  if (text.empty() || cluster::local_directory(text).ok()) return {};
+  return fail(
+      Code::kInvalidArgument,
+      fmt::format("Option {} must be an absolute path like /data/drey or file:///data/drey: value={}", key, text));
 }
 
 // What the command line, the environment and the file come to.
@@ -138,7 +137,7 @@ struct Settings {
   std::string bind;
 };
 
-Result<Settings> settings_of(const Arguments& args, const std::string& dir, bool starts_task_managers) {
+Result<Settings> settings_of(const Arguments& args, bool starts_task_managers) {
   Settings s;
   DREY_TRY_ASSIGN(s.configuration, load_configuration(args));
   DREY_TRY_ASSIGN(s.cluster, s.configuration.read<cluster::ClusterOptions>());
@@ -146,7 +145,9 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir, bool
   DREY_TRY_ASSIGN(s.security, s.configuration.read<rest::RestSecurityOptions>());
   DREY_TRY_ASSIGN(s.task_managers, s.configuration.read<runtime::TaskManagerConfig>());
   // What jobs inherit is refused here, not at each submission.
-  DREY_TRY(s.configuration.read<control::CheckpointOptions>().status());
+  DREY_TRY_ASSIGN(const auto checkpoints, s.configuration.read<control::CheckpointOptions>());
+  DREY_TRY(check_directory(checkpoints.directory, "execution.checkpointing.dir"));
+  DREY_TRY(check_directory(checkpoints.savepoint_directory, "execution.checkpointing.savepoint-dir"));
   DREY_TRY(s.configuration.read<control::RestartOptions>().status());
   DREY_TRY(s.configuration.read<graph::PipelineOptions>().status());
   s.bind = s.rest.bind_address.value_or(s.rest.address);
@@ -171,23 +172,11 @@ Result<Settings> settings_of(const Arguments& args, const std::string& dir, bool
     env::Random& random = env::posix().random;
     s.cluster.secret = JobId::from_halves(random.next(), random.next()).to_string();
   }
-  if (s.cluster.checkpoint_directory.empty()) {
-    s.cluster.checkpoint_directory = dir + "/checkpoints";
-  } else {
-    DREY_TRY_ASSIGN(s.cluster.checkpoint_directory,
-                    absolute_path(s.cluster.checkpoint_directory, "execution.checkpointing.dir"));
-  }
   if (!starts_task_managers) s.task_managers.count = 0;
   if (s.task_managers.data_port + s.task_managers.count > 65'536) {
     return fail(Code::kInvalidArgument,
                 fmt::format("taskmanager.data.port={}: {} TaskManagers need as many ports from there on",
                             s.task_managers.data_port, s.task_managers.count));
-  }
-  if (!s.task_managers.slots) s.task_managers.slots = env::posix().threads.core_count();
-  if (!s.task_managers.managed_memory) {
-    const double share = s.task_managers.managed_fraction / std::max(s.task_managers.count, 1);
-    s.task_managers.managed_memory =
-        config::Bytes{static_cast<std::uint64_t>(static_cast<double>(runtime::physical_memory()) * share)};
   }
   return s;
 }
@@ -308,11 +297,11 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   cluster::JobManagerOptions options;
   options.cluster = s.cluster;
   options.configuration = s.configuration.values;
-  options.configuration["taskmanager.numberOfTaskSlots"] = fmt::format("{}", *s.task_managers.slots);
+  const auto here = s.task_managers.on_machine(env.threads.core_count(), runtime::physical_memory());
+  options.configuration["taskmanager.numberOfTaskSlots"] = fmt::format("{}", *here.slots);
   options.configuration["rest.port"] = fmt::format("{}", server->port());
-  options.configuration["drey.rest.address"] = url;
-  options.configuration["drey.spool.dir"] = dir + "/tmp";
-  options.configuration["drey.version"] = fmt::format("Drey {} (GCC {})", kVersion, __VERSION__);
+  options.checkpoint_directory = dir + "/checkpoints";
+  options.facts = {url, dir + "/tmp", fmt::format("Drey {} (GCC {})", kVersion, __VERSION__)};
   runtime::InspectorOptions inspection;
   inspection.log_directory = dir + "/log";
   inspection.log_name = "jobmanager.log";
@@ -336,7 +325,8 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   cluster::ProgramLimits limits;
   limits.deadline = s.cluster.program_timeout;
   limits.memory_bytes = s.cluster.program_memory.count;
-  cluster::JobManager manager(options, env, std::move(store),
+  const operators::Registry kinds = connectors::all_kinds();
+  cluster::JobManager manager(options, env, kinds, std::move(store),
                               std::make_unique<cluster::Jars>(dir + "/jars", dir + "/cache", env),
                               cluster::make_child_runner(env, dir + "/tmp", limits));
   DREY_TRY(manager.start());
@@ -352,12 +342,12 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
 
   const std::string rpc = fmt::format("127.0.0.1:{}", manager.rpc_port());
   auto loop = env.threads.make_loop("supervisor");
-  Supervisor supervisor(env, *loop,
-                        {env.processes.executable_path(), "taskmanager", "--job-manager", rpc, "--slots",
-                         fmt::format("{}", *s.task_managers.slots), "--cancellation-timeout-ms",
-                         fmt::format("{}", s.task_managers.cancellation_timeout.count()), "--managed-bytes",
-                         fmt::format("{}", s.task_managers.managed_memory->count)},
-                        s.cluster.secret, dir + "/log", s.task_managers.data_port);
+  std::vector<std::string> arguments{env.processes.executable_path(), "taskmanager", "--job-manager", rpc};
+  for (const config::OptionText& option : config::describe<runtime::TaskManagerConfig>().options) {
+    const auto given = s.configuration.values.find(option.key);
+    if (given != s.configuration.values.end()) arguments.push_back(fmt::format("-D{}={}", option.key, given->second));
+  }
+  Supervisor supervisor(env, *loop, std::move(arguments), s.cluster.secret, dir + "/log", s.task_managers.data_port);
   for (int i = 1; i <= s.task_managers.count; ++i) supervisor.start(i);
   DREY_TRY(env.files.write_atomic(dir + "/rest.address", url + "\n"));
   fmt::print("Drey is up: {}\n  directory  {}\n  log        {}\n", url, dir, directory.log("jobmanager.log"));
@@ -401,7 +391,7 @@ int start(const std::string& command, int argc, char** argv) {
   const auto run = [&](const std::function<void(const std::string& output)>& on_ready) {
     const bool starts_task_managers = command == "up";
     ClusterDirectory directory(args.get("--dir", default_directory()));
-    auto settings = settings_of(args, directory.path(), starts_task_managers);
+    auto settings = settings_of(args, starts_task_managers);
     Status status = settings.status();
     if (status.ok()) status = directory.open(env::posix().files);
     if (status.ok()) {

@@ -12,4 +12,11 @@ void add_connector_kinds(operators::Registry& registry) {
   registry.add(socket::socket_source_kind());
 }
 
+operators::Registry all_kinds() {
+  operators::Registry registry;
+  operators::add_builtin_kinds(registry);
+  add_connector_kinds(registry);
+  return registry;
+}
+
 }  // namespace drey::connectors

@@ -6,5 +6,7 @@
 namespace drey::connectors {
 
 void add_connector_kinds(operators::Registry& registry);
+// These and those of operators/: what a cluster has.
+operators::Registry all_kinds();
 
 }  // namespace drey::connectors

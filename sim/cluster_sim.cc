@@ -268,22 +268,28 @@ class LedgerSink final : public operators::Operator {
 
 operators::Registry registry_of(Ledger& ledger) {
   operators::Registry registry;
+  using operators::NoOptions;
   for (const bool counts : {false, true}) {
-    registry.add({counts ? "source.count" : "source.sim", "", nullptr,
-                  [counts](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Source>> {
-                    return std::unique_ptr<operators::Source>(std::make_unique<SimSource>(c, counts));
-                  }});
+    registry.add(operators::declare<NoOptions>({
+        .name = counts ? "sim.count" : "sim.rows",
+        .doc = "",
+        .traits = {.role = graph::Role::kSource},
+        .make_source = [counts](operators::OperatorContext& c,
+                                const NoOptions&) { return std::make_unique<SimSource>(c, counts); },
+    }));
   }
-  registry.add({"sim.sum", "",
-                [](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Operator>> {
-                  return std::unique_ptr<operators::Operator>(std::make_unique<SimSum>(c));
-                },
-                nullptr});
-  registry.add({"sink.ledger", "",
-                [&ledger](operators::OperatorContext& c) -> Result<std::unique_ptr<operators::Operator>> {
-                  return std::unique_ptr<operators::Operator>(std::make_unique<LedgerSink>(c, ledger));
-                },
-                nullptr});
+  registry.add(operators::declare<NoOptions>({
+      .name = "sim.sum",
+      .doc = "",
+      .make_operator = [](operators::OperatorContext& c, const NoOptions&) { return std::make_unique<SimSum>(c); },
+  }));
+  registry.add(operators::declare<NoOptions>({
+      .name = "sim.ledger",
+      .doc = "",
+      .traits = {.role = graph::Role::kSink, .commits_on_completion = true},
+      .make_operator = [&ledger](operators::OperatorContext& c,
+                                 const NoOptions&) { return std::make_unique<LedgerSink>(c, ledger); },
+  }));
   return registry;
 }
 
@@ -300,11 +306,11 @@ graph::JobGraph job_graph(std::int32_t parallelism) {
     n.outputs = std::move(outputs);
     graph.operators.push_back(std::move(n));
   };
-  node("source.sim", "rows", {"key:l;value:l"});
+  node("sim.rows", "rows", {"key:l;value:l"});
   node("sim.sum", "sum", {"key:l;count:l;sum:l"});
-  node("sink.ledger", "ledger", {});
-  node("source.count", "counter", {"key:l;count:l;sum:l"});
-  node("sink.ledger", "counted", {});
+  node("sim.ledger", "ledger", {});
+  node("sim.count", "counter", {"key:l;count:l;sum:l"});
+  node("sim.ledger", "counted", {});
   graph.edges = {{0, 0, 1, 0, graph::Partitioner::kHash, {0}},
                  {1, 0, 2, 0, graph::Partitioner::kForward, {}},
                  {3, 0, 4, 0, graph::Partitioner::kForward, {}}};
@@ -391,13 +397,13 @@ class ClusterSim {
       cluster::JobManagerOptions options;
       options.cluster.rpc_port = kRpcPort;
       options.cluster.secret = "secret";
-      options.cluster.checkpoint_directory = "/checkpoints";
+      options.checkpoint_directory = "/checkpoints";
       options.cluster.heartbeat_interval = Millis(20);
       options.cluster.heartbeat_timeout = Millis(200);
       options.cluster.slot_timeout = std::chrono::hours(1);
       options.cluster.slot_stabilization = Millis(50);
       options.cluster.rescale_cooldown = Millis(100);
-      auto jm = std::make_shared<cluster::JobManager>(options, env, cluster::make_memory_store(stored_),
+      auto jm = std::make_shared<cluster::JobManager>(options, env, kinds_, cluster::make_memory_store(stored_),
                                                       std::make_unique<cluster::Jars>("/jars", "/cache", env),
                                                       std::make_unique<NoRunner>());
       if (Status started = jm->start(); !started.ok()) result_.problem = "start: " + started.to_string();
@@ -727,6 +733,7 @@ class ClusterSim {
 
   ClusterSimResult result_;
   Ledger ledger_;
+  const operators::Registry kinds_ = registry_of(ledger_);
   JobId job_ = JobId::from_halves(1, 2);
   std::uint64_t jobs_ = 2;
   TriggerId operation_;

@@ -25,6 +25,22 @@ BANNED = [
 
 FORMATTER = "clang-format-14"
 
+# Names of operator kinds stand where the kinds are declared, and in include/drey/kinds.h for the C++ API.
+KIND_PAGE = "docs/reference/operators.md"
+KIND_ROOMS = ("src/operators/", "connectors/", "include/drey/kinds.h")
+
+
+def kinds_spelled(path, text, kinds):
+    """Literals of a kind. A name of one plain word is one only where the line speaks of a kind or adds an operator."""
+    if path.startswith(KIND_ROOMS):
+        return []
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        for literal in re.findall(r'"([a-z.]+)"', re.sub(r"//.*", "", line)):
+            if literal in kinds and ("." in literal or re.search(r"\bkind\b|\badd\(|same_rows\(", line)):
+                problems.append(f'{path}:{number}: "{literal}" is a kind of operator: use its traits, or its name in drey/kinds.h')
+    return problems
+
 
 def tracked():
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
@@ -45,6 +61,7 @@ def misformatted(files):
 def main():
     problems = []
     files = tracked()
+    kinds = set(re.findall(r"^## (\S+)$", open(os.path.join(ROOT, KIND_PAGE), encoding="utf-8").read(), re.M))
     for path in files:
         if not path.endswith((".h", ".cc", ".md", ".sh", ".py", ".cmake", ".txt", ".json")):
             continue
@@ -57,6 +74,7 @@ def main():
                 if found and not path.startswith(allowed):
                     line = text.count("\n", 0, text.find(found.group())) + 1
                     problems.append(f"{path}:{line}: {found.group()[:40]}: use {instead}")
+            problems += kinds_spelled(path, text, kinds)
         if path.endswith(".h") and not text.startswith(("//", "/*")):
             problems.append(f"{path}: a header opens with its contract")
         if path.endswith(".h") and not re.match(r"(//|/\*) ?\S[^.]*\.", text):

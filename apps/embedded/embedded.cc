@@ -11,7 +11,6 @@
 #include "env/env.h"
 #include "graph/pipeline_options.h"
 #include "operators/operator.h"
-#include "operators/options.h"
 #include "operators/registry.h"
 #include "runtime/local_job.h"
 
@@ -59,6 +58,16 @@ class Collected {
   std::map<std::int64_t, std::map<std::string, std::vector<data::BatchRef>>> waiting_;  // guarded by mutex_
 };
 
+struct CollectOptions {
+  std::string name;
+
+  static constexpr auto options() {
+    return config::Options{
+        config::option("name", &CollectOptions::name, "What the test asks for the rows by.").required()};
+  }
+};
+static_assert(config::EveryMemberIsAnOption<CollectOptions>);
+
 // sink.collect: rows go to the test that runs the job.
 class Collect final : public operators::Operator {
  public:
@@ -103,15 +112,15 @@ Status run(const drey_test_job& job) {
     }
   }
   options.on_ended = [&collected](std::int64_t checkpoint) { collected.ended(checkpoint); };
-  operators::Registry registry;
-  operators::add_builtin_kinds(registry);
-  connectors::add_connector_kinds(registry);
-  registry.add({"sink.collect", "Hands rows to the test that runs the job.",
-                [&collected](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Operator>> {
-                  return std::unique_ptr<operators::Operator>(
-                      std::make_unique<Collect>(collected, operators::Options(context.node()).text("name")));
-                },
-                nullptr});
+  operators::Registry registry = connectors::all_kinds();
+  registry.add(operators::declare<CollectOptions>({
+      .name = DREY_KIND_COLLECT,
+      .doc = "Hands rows to the test that runs the job.",
+      .traits = {.role = graph::Role::kSink, .commits_on_completion = true, .accepts = graph::Changes::kAll},
+      .make_operator = [&collected](
+                           operators::OperatorContext&,
+                           const CollectOptions& wanted) { return std::make_unique<Collect>(collected, wanted.name); },
+  }));
   DREY_TRY_ASSIGN(auto code, runtime::build_job(*job.module, request));
   DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(code->graph.settings));
   options.parallelism = job.parallelism == 0 ? pipeline.parallelism : static_cast<std::int32_t>(job.parallelism);

@@ -11,7 +11,6 @@
 #include "env/log.h"
 #include "formats/format.h"
 #include "operators/operator.h"
-#include "operators/options.h"
 #include "operators/sent.h"
 #include "wire/binary/codec.h"
 
@@ -24,6 +23,24 @@ using wire::field;
 using wire::Fields;
 
 constexpr std::size_t kBufferBytes = 256u << 10;
+
+struct FileSinkOptions {
+  std::string path;
+  formats::FormatOptions format{.header = false};
+  bool overwrite = false;
+
+  static constexpr auto options() {
+    using M = FileSinkOptions;
+    using config::option;
+    return config::Options{option("path", &M::path, "The directory that files are written into.").required(),
+                           config::part(&M::format),
+                           option("overwrite", &M::overwrite, "Whether files that lie there are removed first.")};
+  }
+  std::string problem() const {
+    return format.format == formats::Format::kText ? "Option format must be csv or json: value=text" : "";
+  }
+};
+static_assert(config::EveryMemberIsAnOption<FileSinkOptions>);
 
 // A file that is shown when a checkpoint is complete.
 struct Pending {
@@ -51,14 +68,13 @@ static_assert(wire::EveryMemberHasARow<SinkState>);
 
 class FileSink final : public operators::Operator {
  public:
-  explicit FileSink(OperatorContext& context) : context_(context) {}
+  FileSink(OperatorContext& context, const FileSinkOptions& options)
+      : context_(context),
+        directory_(local_path(options.path)),
+        format_(options.format),
+        overwrites_(options.overwrite) {}
 
   Status open(OperatorContext& context) override {
-    operators::Options options(context.node());
-    DREY_TRY_ASSIGN(const std::string path, options.required("path"));
-    directory_ = local_path(path);
-    DREY_TRY_ASSIGN(format_, formats::format_options(context.node().options));
-    if (!options.has("header")) format_.header = false;
     DREY_TRY_ASSIGN(writer_, formats::make_writer(format_, context.input_schema(0)));
     sent_.open(context);
     send_time_ = context.metric("currentSendTime", DREY_GAUGE);
@@ -79,7 +95,7 @@ class FileSink final : public operators::Operator {
       }
     }
     OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
-    return clean(options.flag("overwrite"), keep);
+    return clean(overwrites_, keep);
   }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
@@ -182,8 +198,9 @@ class FileSink final : public operators::Operator {
   }
 
   OperatorContext& context_;
-  std::string directory_;
-  formats::FormatOptions format_;
+  const std::string directory_;
+  const formats::FormatOptions format_;
+  const bool overwrites_;
   std::unique_ptr<formats::RowWriter> writer_;
   std::string job8_;
   state::OperatorList* state_list_ = nullptr;
@@ -201,11 +218,14 @@ class FileSink final : public operators::Operator {
 }  // namespace
 
 operators::OperatorKind file_sink_kind() {
-  return {"sink.files", "Rows into CSV or JSON lines files, exactly once.",
-          [](OperatorContext& context) -> Result<std::unique_ptr<operators::Operator>> {
-            return std::unique_ptr<operators::Operator>(std::make_unique<FileSink>(context));
-          },
-          nullptr};
+  return operators::declare<FileSinkOptions>({
+      .name = DREY_KIND_FILE_SINK,
+      .doc = "Rows into CSV or JSON lines files, exactly once: a file is visible when the checkpoint that covers it is "
+             "complete.",
+      .traits = {.role = graph::Role::kSink, .commits_on_completion = true},
+      .make_operator = [](OperatorContext& context,
+                          const FileSinkOptions& options) { return std::make_unique<FileSink>(context, options); },
+  });
 }
 
 }  // namespace drey::connectors::files

@@ -16,7 +16,6 @@
 #include "env/log.h"
 #include "formats/format.h"
 #include "operators/operator.h"
-#include "operators/options.h"
 #include "operators/pacer.h"
 #include "wire/binary/codec.h"
 
@@ -34,6 +33,39 @@ constexpr std::size_t kBlockBytes = 128u << 10;
 constexpr std::uint64_t kSplitBytesMin = 64u << 10;
 constexpr std::size_t kHeadBytes = 64u << 10;  // what tells how lines end
 constexpr int kSkippedRowsLogged = 5;          // a subtask
+
+enum class OnError { kFail, kSkip };
+constexpr auto enum_table(OnError) {
+  return std::array{EnumRow{OnError::kFail, "fail"}, EnumRow{OnError::kSkip, "skip"}};
+}
+
+struct FileSourceOptions {
+  std::string path;
+  formats::FormatOptions format;
+  OnError on_error = OnError::kFail;
+  std::int64_t watch_ms = 0;
+  double rate = 0;
+  std::int64_t passes = 1;
+  std::int64_t pass_shift_years_column = -1;
+
+  static constexpr auto options() {
+    using M = FileSourceOptions;
+    using config::option;
+    return config::Options{
+        option("path", &M::path, "A file, or a directory of files.").required(),
+        config::part(&M::format),
+        option("on_error", &M::on_error, "Whether a row that cannot be read fails the job or is counted and left out."),
+        option("watch_ms", &M::watch_ms, "How often to look for new files in the directory, without end; 0: never.")
+            .at_least(0),
+        option("rate", &M::rate, "Rows a second over all subtasks that have a split, may be a fraction; 0: unlimited.")
+            .at_least(0),
+        option("passes", &M::passes, "How often everything is read.").at_least(1),
+        option("pass_shift_years_column", &M::pass_shift_years_column,
+               "Number of a column of timestamps that moves by a calendar year each pass; -1: none.")
+            .at_least(-1)};
+  }
+};
+static_assert(config::EveryMemberIsAnOption<FileSourceOptions>);
 
 // A share of the input: range `lane` of `lanes` of each file that can be cut, and of the others those whose number is
 // `turn` modulo `lanes`. What moves when the parallelism changes; cut further when there are more subtasks than lanes:
@@ -136,19 +168,18 @@ std::vector<Lane> dealt_out(std::vector<Position> positions, std::uint32_t subta
 
 class FileSource final : public operators::Source {
  public:
-  explicit FileSource(OperatorContext& context) : context_(context) {}
+  FileSource(OperatorContext& context, const FileSourceOptions& options)
+      : context_(context),
+        path_(local_path(options.path)),
+        format_(options.format),
+        skips_(options.on_error == OnError::kSkip),
+        passes_(options.passes),
+        shift_column_(options.pass_shift_years_column),
+        watch_ms_(options.watch_ms),
+        rate_(options.rate) {}
 
   Status open(OperatorContext& context) override {
-    operators::Options options(context.node());
-    DREY_TRY_ASSIGN(const std::string path, options.required("path"));
-    path_ = local_path(path);
-    DREY_TRY_ASSIGN(format_, formats::format_options(context.node().options));
     DREY_TRY_ASSIGN(parser_, formats::make_parser(format_, context.output_schema(0)));
-    skips_ = options.text("on_error", "fail") == "skip";
-    DREY_TRY_ASSIGN(passes_, options.whole("passes", 1));
-    DREY_TRY_ASSIGN(shift_column_, options.whole("pass_shift_years_column", -1));
-    DREY_TRY_ASSIGN(watch_ms_, options.whole("watch_ms", 0));
-    DREY_TRY_ASSIGN(const std::int64_t rate, options.whole("rate", 0));
     errors_ = context.metric("numRecordsInErrors", DREY_COUNTER);
     DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "lanes", true));
     std::vector<std::string> found;
@@ -181,7 +212,7 @@ class FileSource final : public operators::Source {
     context.splits().active.assign(std::max<std::size_t>(lanes_.size(), 1), true);
     // The rate is shared by the subtasks that have something to read.
     std::uint32_t readers = context.parallelism();
-    if (rate > 0 && !found.empty()) {
+    if (rate_ > 0 && !found.empty()) {
       bool any_splits = false;
       for (const std::string& file : found) {
         DREY_TRY_ASSIGN(const env::FileStat stat, context.env().files.stat(file));
@@ -190,7 +221,7 @@ class FileSource final : public operators::Source {
       }
       if (!any_splits) readers = static_cast<std::uint32_t>(std::min<std::size_t>(readers, found.size()));
     }
-    pacer_ = operators::Pacer(static_cast<double>(rate) / std::max(readers, 1u));
+    pacer_ = operators::Pacer(rate_ / std::max(readers, 1u));
     return {};
   }
 
@@ -532,12 +563,13 @@ class FileSource final : public operators::Source {
   }
 
   OperatorContext& context_;
-  std::string path_;
-  formats::FormatOptions format_;
-  bool skips_ = false;
-  std::int64_t passes_ = 1;
-  std::int64_t shift_column_ = -1;
-  std::int64_t watch_ms_ = 0;
+  const std::string path_;
+  const formats::FormatOptions format_;
+  const bool skips_;
+  const std::int64_t passes_;
+  const std::int64_t shift_column_;
+  const std::int64_t watch_ms_;
+  const double rate_;
   operators::Pacer pacer_;
   std::int64_t* errors_ = nullptr;
   int rows_skipped_ = 0;  // as far as they are logged
@@ -573,10 +605,15 @@ std::string local_path(std::string path) {
 }
 
 operators::OperatorKind file_source_kind() {
-  return {"source.files", "Rows of CSV, JSON lines or text files.", nullptr,
-          [](OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
-            return std::unique_ptr<operators::Source>(std::make_unique<FileSource>(context));
-          }};
+  return operators::declare<FileSourceOptions>({
+      .name = DREY_KIND_FILE_SOURCE,
+      .doc =
+          "Rows of CSV, JSON lines or text files; plain, gzip or zstd. A `csv` source finds its columns by name in the "
+          "header, else it takes them in order.",
+      .traits = {.role = graph::Role::kSource},
+      .make_source = [](OperatorContext& context,
+                        const FileSourceOptions& options) { return std::make_unique<FileSource>(context, options); },
+  });
 }
 
 }  // namespace drey::connectors::files

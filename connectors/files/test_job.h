@@ -51,18 +51,22 @@ class FilesTest : public testing::Test {
                                       runtime::LocalJobOptions options, Tap* tap, env::Env& env = env::posix()) {
     auto code = std::make_shared<runtime::JobCode>();
     graph::OperatorNode from;
-    from.kind = "source.files";
+    from.kind = DREY_KIND_FILE_SOURCE;
     from.name = "files";
     from.options = std::move(source);
     from.outputs = {schema};
     graph::OperatorNode to;
-    to.kind = "sink.files";
+    to.kind = DREY_KIND_FILE_SINK;
     to.name = "out";
     to.options = std::move(sink);
     to.options.emplace("path", directory_ + "/out");
     code->graph.operators = {from, to};
     if (tap != nullptr) {
-      registry_.add({"test.tap", "", [tap](operators::OperatorContext&) { return make_tap(tap); }, nullptr});
+      registry_.add(operators::declare<operators::NoOptions>({
+          .name = "test.tap",
+          .doc = "",
+          .make_operator = [tap](operators::OperatorContext&, const operators::NoOptions&) { return make_tap(tap); },
+      }));
       graph::OperatorNode between;
       between.kind = "test.tap";
       between.name = "tap";
@@ -105,7 +109,7 @@ class FilesTest : public testing::Test {
     return found;
   }
 
-  static Result<std::unique_ptr<operators::Operator>> make_tap(Tap* tap) {
+  static std::unique_ptr<operators::Operator> make_tap(Tap* tap) {
     class TapOperator final : public operators::Operator {
      public:
       explicit TapOperator(Tap& tap) : tap_(tap) {}
@@ -124,7 +128,7 @@ class FilesTest : public testing::Test {
      private:
       Tap& tap_;
     };
-    return std::unique_ptr<operators::Operator>(std::make_unique<TapOperator>(*tap));
+    return std::make_unique<TapOperator>(*tap);
   }
 
   env::FileSystem& disk_ = env::posix().files;

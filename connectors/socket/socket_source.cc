@@ -11,7 +11,6 @@
 #include "formats/value_parser.h"
 #include "operators/operator.h"
 #include "operators/operator_context.h"
-#include "operators/options.h"
 
 namespace drey::connectors::socket {
 namespace {
@@ -24,27 +23,47 @@ constexpr std::size_t kReadBytes = 64u << 10;
 constexpr std::size_t kLineBytesMax = 64u << 20;
 constexpr std::int64_t kPollMs = 5;  // how long a quiet connection is left alone
 
+enum class OnError { kFail, kSkip };
+constexpr auto enum_table(OnError) {
+  return std::array{EnumRow{OnError::kFail, "fail"}, EnumRow{OnError::kSkip, "skip"}};
+}
+
+struct SocketSourceOptions {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string delimiter = "\n";
+  std::int64_t reconnects = 0;
+  std::int64_t reconnect_delay_ms = 500;
+  OnError on_error = OnError::kFail;
+
+  static constexpr auto options() {
+    using M = SocketSourceOptions;
+    using config::option;
+    return config::Options{
+        option("host", &M::host, "Name or address of the server.").required(),
+        option("port", &M::port, "Its port.").between(1, 65'535).required(),
+        option("delimiter", &M::delimiter, "What is between two rows.").defaults_to("a newline"),
+        option("reconnects", &M::reconnects, "How often to connect again; -1: for ever.").at_least(-1),
+        option("reconnect_delay_ms", &M::reconnect_delay_ms, "How long to wait before.").between(0, 86'400'000),
+        option("on_error", &M::on_error, "Whether a row that is no UTF-8 fails the job or is counted and left out.")};
+  }
+  std::string problem() const { return delimiter.empty() ? "Option delimiter is empty" : ""; }
+};
+static_assert(config::EveryMemberIsAnOption<SocketSourceOptions>);
+
 // Nothing is kept across a failure: a socket cannot be read twice (at most once).
 class SocketSource final : public operators::Source {
  public:
-  explicit SocketSource(operators::OperatorContext& context) : context_(context) {}
+  SocketSource(operators::OperatorContext& context, const SocketSourceOptions& options)
+      : context_(context),
+        host_(options.host),
+        port_(options.port),
+        delimiter_(options.delimiter),
+        reconnects_left_(options.reconnects),
+        delay_ms_(options.reconnect_delay_ms),
+        skips_(options.on_error == OnError::kSkip) {}
 
   Status open(operators::OperatorContext& context) override {
-    operators::Options options(context.node());
-    DREY_TRY_ASSIGN(host_, options.required("host"));
-    DREY_TRY_ASSIGN(port_, options.whole("port", 0));
-    delimiter_ = options.text("delimiter", "\n");
-    DREY_TRY_ASSIGN(reconnects_left_, options.whole("reconnects", 0));
-    DREY_TRY_ASSIGN(delay_ms_, options.whole("reconnect_delay_ms", 500));
-    const auto bad = [&](std::string_view what) {
-      return fail(Code::kInvalidArgument, fmt::format("Socket source '{}': {}", context.node().name, what));
-    };
-    if (port_ < 1 || port_ > 65535) return bad(fmt::format("no such port: {}", port_));
-    if (delimiter_.empty()) return bad("the delimiter is empty");
-    if (context.output_schema(0).size() != 1 || context.output_schema(0)[0].type.kind != data::TypeKind::kText) {
-      return bad("its rows are one column of text");
-    }
-    skips_ = options.text("on_error", "fail") == "skip";
     errors_ = context.metric("numRecordsInErrors", DREY_COUNTER);
     return {};
   }
@@ -53,7 +72,7 @@ class SocketSource final : public operators::Source {
     const std::int64_t now = context_.processing_time();
     if (stream_ == nullptr) {
       if (now < connect_at_) return idle_until(connect_at_);
-      auto opened = context_.env().network.open_stream(host_, static_cast<std::uint16_t>(port_));
+      auto opened = context_.env().network.open_stream(host_, port_);
       if (!opened.ok()) return lost(opened.status(), out);
       stream_ = std::move(*opened);
     }
@@ -131,12 +150,12 @@ class SocketSource final : public operators::Source {
   }
 
   operators::OperatorContext& context_;
-  std::string host_;
-  std::int64_t port_ = 0;
-  std::string delimiter_;
-  std::int64_t reconnects_left_ = 0;  // -1: for ever
-  std::int64_t delay_ms_ = 0;
-  bool skips_ = false;
+  const std::string host_;
+  const std::uint16_t port_;
+  const std::string delimiter_;
+  std::int64_t reconnects_left_;  // -1: for ever
+  const std::int64_t delay_ms_;
+  const bool skips_;
   std::int64_t* errors_ = nullptr;
   std::unique_ptr<env::ByteStream> stream_;
   std::int64_t connect_at_ = 0;
@@ -149,14 +168,26 @@ class SocketSource final : public operators::Source {
 }  // namespace
 
 operators::OperatorKind socket_source_kind() {
-  return {"source.socket", "Lines of text from a TCP server.", nullptr,
-          [](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
-            if (context.parallelism() != 1) {
-              return fail(Code::kInvalidArgument,
-                          fmt::format("Socket source '{}' has parallelism 1", context.node().name));
-            }
-            return std::unique_ptr<operators::Source>(std::make_unique<SocketSource>(context));
-          }};
+  return operators::declare<SocketSourceOptions>({
+      .name = DREY_KIND_SOCKET_SOURCE,
+      .doc =
+          "Lines of text from a TCP server, at parallelism 1 and at most once: nothing is read again after a failure.",
+      .traits = {.role = graph::Role::kSource},
+      .output_schema = [](const operators::Schemas&, const SocketSourceOptions&,
+                          const operators::Schemas& declared) -> Result<operators::Schemas> {
+        if (declared.size() != 1 || declared[0].size() != 1 || declared[0][0].type.kind != data::TypeKind::kText) {
+          return fail(Code::kInvalidArgument, "its rows are one column of text");
+        }
+        return declared;
+      },
+      .make_source = [](operators::OperatorContext& context,
+                        const SocketSourceOptions& options) -> operators::Made<operators::Source> {
+        if (context.parallelism() != 1) {
+          return fail(Code::kInvalidArgument, fmt::format("Socket source '{}' has parallelism 1", context.node().name));
+        }
+        return std::make_unique<SocketSource>(context, options);
+      },
+  });
 }
 
 }  // namespace drey::connectors::socket

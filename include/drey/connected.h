@@ -17,7 +17,7 @@ class ConnectedStreams {
   template <class Given = void, class F>
   auto process(F fn) const {
     using O = detail::Emitted<Given, F>;
-    detail::Node& n = a_.graph->add("user", name_);
+    detail::Node& n = a_.graph->add(DREY_KIND_USER, name_);
     n.outputs.push_back(schema_of<O>());
     n.code<detail::ProcessOp<F, A, B, O>>(std::move(fn), key_type_);
     n.emits_sides = true;
@@ -112,7 +112,7 @@ class IntervalJoin {
  private:
   template <class O, class F>
   auto build(F fn) const {
-    detail::Node& n = a_.graph->add("user", "Interval Join");
+    detail::Node& n = a_.graph->add(DREY_KIND_USER, "Interval Join");
     n.needs_watermarks = true;
     n.outputs.push_back(schema_of<O>());
     using J = detail::IntervalJoinFn<A, B, O, F>;

@@ -43,7 +43,7 @@ class FileSource {
   FileSource& header(bool has) { return set("header", has ? "true" : "false"); }
   // Looks for new files in the directory at this interval, without end.
   FileSource& watch(Millis interval) { return set("watch_ms", std::to_string(interval.count())); }
-  // Rows a second over all subtasks.
+  // Rows a second over all subtasks, may be a fraction.
   FileSource& rate(double rows_per_second) { return set("rate", detail::number(rows_per_second)); }
   // Reads everything n times; in pass k the member is moved by k calendar years.
   template <class M>
@@ -60,7 +60,7 @@ class FileSource {
   }
 
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.files", detail::last_part(path_));
+    detail::Node& n = g.add(DREY_KIND_FILE_SOURCE, detail::last_part(path_));
     n.set("format", format_);
     for (const auto& [k, v] : options_) n.set(k.c_str(), v);
     return n;
@@ -89,14 +89,15 @@ class GeneratorSource {
  public:
   using Row = T;
   GeneratorSource(std::int64_t rows, F fn) : rows_(rows), fn_(std::move(fn)) {}
+  // Rows a second over all subtasks, may be a fraction.
   GeneratorSource& rate(double rows_per_second) {
     rate_ = rows_per_second;
     return *this;
   }
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.generator", "generator");
+    detail::Node& n = g.add(DREY_KIND_GENERATOR, "generator");
     n.set("rows", std::to_string(rows_));
-    if (rate_ > 0) n.set("rate", detail::number(rate_));
+    if (rate_) n.set("rate", detail::number(*rate_));
     n.code<detail::GenerateOp<F, T>>(fn_);
     return n;
   }
@@ -104,7 +105,7 @@ class GeneratorSource {
  private:
   std::int64_t rows_;
   F fn_;
-  double rate_ = 0;
+  std::optional<double> rate_;
 };
 template <class T, class F>
 GeneratorSource<T, F> generator(std::int64_t rows, F fn) {
@@ -120,7 +121,7 @@ class CollectionSource {
   using Row = T;
   explicit CollectionSource(std::vector<T> rows) : rows_(std::make_shared<const std::vector<T>>(std::move(rows))) {}
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.generator", "collection");
+    detail::Node& n = g.add(DREY_KIND_GENERATOR, "collection");
     n.set("rows", std::to_string(rows_->size()));
     n.parallelism = 1;
     n.code<detail::GenerateOp<detail::Collection<T>, T>>(detail::Collection<T>{rows_});
@@ -163,7 +164,7 @@ class SocketSource {
   // Rows that are no UTF-8 are counted and left out. Default: the job fails.
   SocketSource& on_error_skip() { return set("on_error", "skip"); }
   detail::Node& build(detail::Graph& g) const {
-    detail::Node& n = g.add("source.socket", "socket " + host_ + ":" + std::to_string(port_));
+    detail::Node& n = g.add(DREY_KIND_SOCKET_SOURCE, "socket " + host_ + ":" + std::to_string(port_));
     n.set("host", host_);
     n.set("port", std::to_string(port_));
     for (const auto& [k, v] : options_) n.set(k, v);
@@ -205,25 +206,25 @@ class Sink {
 };
 // Exactly-once files in a directory: visible when the checkpoint that covers them is complete.
 inline Sink csv_files(std::string path) {
-  Sink s("sink.files", detail::last_part(path));
+  Sink s(DREY_KIND_FILE_SINK, detail::last_part(path));
   s.set("format", "csv").set("path", std::move(path));
   return s;
 }
 inline Sink json_files(std::string path) {
-  Sink s("sink.files", detail::last_part(path));
+  Sink s(DREY_KIND_FILE_SINK, detail::last_part(path));
   s.set("format", "json").set("path", std::move(path));
   return s;
 }
 // One line a row on the TaskManager's standard output.
 inline Sink print(std::string prefix = "") {
-  Sink s("sink.print", "Print to Std. Out");
+  Sink s(DREY_KIND_PRINT, "Print to Std. Out");
   if (!prefix.empty()) s.set("prefix", std::move(prefix));
   return s;
 }
-inline Sink discard() { return Sink("sink.discard", "discard"); }
+inline Sink discard() { return Sink(DREY_KIND_DISCARD, "discard"); }
 // Hands rows to drey/testing.h under a name.
 inline Sink collect(std::string name) {
-  Sink s("sink.collect", "collect " + name);
+  Sink s(DREY_KIND_COLLECT, "collect " + name);
   s.set("name", std::move(name));
   return s;
 }

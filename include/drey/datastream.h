@@ -70,7 +70,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
   template <class F>
   DataStream filter(F fn) const {
     static_assert(std::is_invocable_r_v<bool, F&, const T&>, "drey: filter(fn): fn(const T& row) -> bool");
-    detail::Node& n = same_rows("user", "Filter");
+    detail::Node& n = same_rows(DREY_KIND_USER, "Filter");
     n.code<detail::FilterOp<F, T>>(std::move(fn));
     return DataStream(detail::streams_of(*streams_.graph, n));
   }
@@ -129,7 +129,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
                   "drey: key_by(fn): a key is a scalar, text, or a record or tuple of them");
     auto with = [fn = std::move(fn)](const T& row) mutable { return detail::WithKey<T, K>{row, fn(row)}; };
     using W = detail::WithKey<T, K>;
-    detail::Node& n = streams_.graph->add("user", "KeyBy");
+    detail::Node& n = streams_.graph->add(DREY_KIND_USER, "KeyBy");
     n.outputs.push_back(schema_of<W>());
     n.code<detail::MapOp<decltype(with), T, W>>(std::move(with));
     streams_.enter(n);
@@ -145,7 +145,8 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
 
   template <class At>
   DataStream watermarks(const WatermarkStrategy<At>& strategy) const {
-    detail::Node& n = same_rows("watermarks", "Timestamps/Watermarks");
+    detail::Node& n = same_rows(DREY_KIND_WATERMARKS, "Timestamps/Watermarks");
+    n.gives_event_time = true;
     strategy.template build<T>(n);
     return DataStream(detail::streams_of(*streams_.graph, n));
   }
@@ -231,7 +232,7 @@ class DataStream : public detail::OperatorSettings<DataStream<T>> {
 
   template <class Op, class O, class F>
   DataStream<O> add(const char* name, F&& fn) const {
-    detail::Node& n = streams_.graph->add("user", name);
+    detail::Node& n = streams_.graph->add(DREY_KIND_USER, name);
     n.outputs.push_back(schema_of<O>());
     n.code<Op>(std::forward<F>(fn));
     n.emits_sides = requires(Op & op) { op.sides; };
@@ -365,7 +366,7 @@ class KeyedStream {
 
   template <class O>
   detail::Node& node(const char* name) const {
-    detail::Node& n = streams_.graph->add("user", name);
+    detail::Node& n = streams_.graph->add(DREY_KIND_USER, name);
     n.outputs.push_back(schema_of<O>());
     streams_.enter(n);
     return n;

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "drey/args.h"
+#include "drey/kinds.h"
 #include "drey/operators.h"
 
 namespace drey {
@@ -46,6 +47,7 @@ struct Node {
   std::vector<Edge> inputs;
   std::uint32_t number = 0;
   bool needs_watermarks = false;
+  bool gives_event_time = false;
   bool emits_sides = false;          // its function has a context
   std::vector<SideTable::Row> late;  // windows: the late rows, output 1
 
@@ -118,7 +120,7 @@ class Graph {
     }
   }
   static bool has_watermarks(const Node& n) {
-    if (n.kind == "watermarks") return true;
+    if (n.gives_event_time) return true;
     if (n.inputs.empty()) return false;
     for (const Edge& e : n.inputs) {
       if (!has_watermarks(*e.from)) return false;

@@ -228,7 +228,7 @@ class WindowedStream {
     if (windows_.needs_trigger() && !custom_) {
       throw JobError("drey::global() windows never fire by themselves: give them .count(n), or a trigger");
     }
-    detail::Node& n = in_.graph->add("window", windows_.name() + "-" + what);
+    detail::Node& n = in_.graph->add(DREY_KIND_WINDOW, windows_.name() + "-" + what);
     for (const auto& [k, v] : windows_.options()) n.set(k.c_str(), v);
     n.needs_watermarks = windows_.needs_watermarks();
     n.outputs.push_back(schema_of<O>());

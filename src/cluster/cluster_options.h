@@ -17,8 +17,6 @@ struct ClusterOptions {
   Millis heartbeat_timeout{50'000};
   Millis slot_timeout{300'000};
   control::LoadBalance load_balance = control::LoadBalance::kSlots;
-  std::string checkpoint_directory;
-  std::string savepoint_directory;
   Millis rescale_cooldown{30'000};
   Millis slot_stabilization{10'000};
   std::int64_t rescale_history = 10;
@@ -47,14 +45,6 @@ struct ClusterOptions {
         option("slot.request.timeout", &M::slot_timeout, "A job that waits longer for slots fails.").at_least(1),
         option("taskmanager.load-balance.mode", &M::load_balance,
                "Slots of a job are spread over TaskManagers, or (NONE) taken from as few as may be."),
-        option("execution.checkpointing.dir", &M::checkpoint_directory,
-               "Where checkpoints are written; a directory per job.")
-            .renamed_from("state.checkpoints.dir")
-            .defaults_to("checkpoints in the cluster's directory"),
-        option("execution.checkpointing.savepoint-dir", &M::savepoint_directory,
-               "Where savepoints go when the request does not say; a directory per savepoint.")
-            .renamed_from("state.savepoints.dir")
-            .defaults_to("none: each request must say"),
         option("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", &M::rescale_cooldown,
                "Time after a rescaling before slots that come lead to the next one."),
         option("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout", &M::slot_stabilization,

@@ -8,6 +8,7 @@
 #include "config/configuration.h"
 #include "control/checkpoint/restore.h"
 #include "control/execution/scaling.h"
+#include "control/job_options.h"
 #include "env/log.h"
 #include "graph/pipeline_options.h"
 #include "wire/binary/codec.h"
@@ -47,10 +48,12 @@ void JobManager::document(std::vector<metrics::Documented>& out) {
   metrics::document<ClusterView>("The JobManager", kClusterMetrics, out);
 }
 
-JobManager::JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store,
-                       std::unique_ptr<Jars> jars, std::unique_ptr<ProgramRunner> runner)
+JobManager::JobManager(JobManagerOptions options, env::Env& env, const operators::Registry& kinds,
+                       std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
+                       std::unique_ptr<ProgramRunner> runner)
     : options_(std::move(options)),
       env_(env),
+      kinds_(kinds),
       store_(std::move(store)),
       jars_(std::move(jars)),
       runner_(std::move(runner)),
@@ -102,6 +105,7 @@ Status JobManager::start() {
         continue;
       }
       env::log_info("jobmanager", "Resuming job {} ({})", job.graph.name, job.id.to_string());
+      kinds_.note_traits(job.graph);
       start_master(std::move(job), [](Result<JobId> resumed) {
         if (!resumed.ok())
           env::log_error("jobmanager", "A stored job cannot be resumed: {}", resumed.status().to_string());
@@ -492,7 +496,7 @@ void JobManager::retire(Ticks now) {
 void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> done) {
   changed();
   const JobId id = job.id;
-  auto master = JobMaster::make(std::move(job), options_.cluster.checkpoint_directory, env_, *this);
+  auto master = JobMaster::make(std::move(job), options_.checkpoint_directory, env_, *this);
   if (!master.ok()) return done(master.status());
   order_.push_back({id, nullptr});
   masters_[id] = *master;
@@ -503,20 +507,17 @@ void JobManager::start_master(StoredJob job, std::function<void(Result<JobId>)> 
 Result<graph::JobGraph> JobManager::resolved(graph::JobGraph graph, const std::map<std::string, std::string>& extra,
                                              std::int32_t parallelism) {
   // The program's own settings win over those of the submission, these over the cluster's.
-  config::Values settings = graph.settings;
-  for (const auto& [key, value] : extra) settings.emplace(key, value);
-  for (const auto& [key, value] : options_.configuration) {
-    if (key.starts_with("execution.") || key.starts_with("restart-strategy") || key.starts_with("pipeline.") ||
-        key.starts_with("jobmanager.execution.")) {
-      settings.emplace(key, value);
-    }
+  config::Values settings = config::with_current_names(graph.settings, control::job_options());
+  settings.merge(config::with_current_names(extra, control::job_options()));
+  settings.merge(config::per_job(options_.configuration, control::job_options()));
+  DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(settings));
+  DREY_TRY_ASSIGN(const auto checkpoints, config::read<control::CheckpointOptions>(settings));
+  if (!checkpoints.directory.empty()) {
+    DREY_TRY(local_directory(checkpoints.directory).status().with_context("execution.checkpointing.dir"));
   }
-  config::Values all = settings;
-  if (const auto found = options_.configuration.find("parallelism.default"); found != options_.configuration.end())
-    all.insert(*found);
-  DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(all));
   if (!pipeline.name.empty()) graph.name = pipeline.name;
   graph.settings = std::move(settings);
+  DREY_TRY(kinds_.check(graph));
   DREY_TRY(graph::resolve(graph, parallelism == 0 ? pipeline.parallelism : parallelism, pipeline.max_parallelism));
   return graph;
 }
@@ -907,9 +908,10 @@ std::vector<gateway::ConfigEntry> JobManager::configuration() {
   return entries;
 }
 
-std::string JobManager::option(const std::string& key, const std::string& fallback) {
-  const auto found = options_.configuration.find(key);
-  return found == options_.configuration.end() ? fallback : found->second;
+std::string JobManager::savepoint_directory(JobId job) const {
+  const std::shared_ptr<JobMaster> master = running(job);
+  const config::Values& settings = master != nullptr ? master->settings() : options_.configuration;
+  return config::read<control::CheckpointOptions>(settings).value_or({}).savepoint_directory;
 }
 
 void JobManager::shut_down(std::function<void()> done) {

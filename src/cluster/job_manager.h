@@ -26,6 +26,7 @@
 #include "env/mutex.h"
 #include "gateway/cluster_gateway.h"
 #include "metrics/table.h"
+#include "operators/registry.h"
 #include "runtime/crash.h"
 
 namespace drey::cluster {
@@ -47,7 +48,9 @@ class ProgramRunner {
 struct JobManagerOptions {
   std::string host = "127.0.0.1";
   ClusterOptions cluster;
-  std::map<std::string, std::string> configuration;  // as configured, Flink's names; jobs inherit theirs from it
+  config::Values configuration;  // the options that are set, by their names of today; jobs inherit theirs from it
+  gateway::ClusterFacts facts;
+  std::string checkpoint_directory;  // of jobs for which none is configured
   // What is known of the end of a TaskManager's process; an empty summary when nothing is.
   std::function<runtime::CrashReport(const std::string& id)> crash_report;
   // Answers questions about this process; unset: none is answered.
@@ -60,8 +63,9 @@ struct JobManagerOptions {
 
 class JobManager final : public gateway::ClusterGateway, private JobMasterHost, private OperationRunner::Host {
  public:
-  JobManager(JobManagerOptions options, env::Env& env, std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars,
-             std::unique_ptr<ProgramRunner> runner);
+  // `kinds`, by which graphs are checked, outlives it.
+  JobManager(JobManagerOptions options, env::Env& env, const operators::Registry& kinds,
+             std::unique_ptr<JobStore> store, std::unique_ptr<Jars> jars, std::unique_ptr<ProgramRunner> runner);
   ~JobManager() override;
 
   // Listens and resumes jobs. FAILS WITH: what listen and the store fail with.
@@ -101,7 +105,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   // Its rows.
   static void document(std::vector<metrics::Documented>& out);
   std::vector<gateway::ConfigEntry> configuration() override;
-  std::string option(const std::string& key, const std::string& fallback) override;
+  const gateway::ClusterFacts& facts() const override { return options_.facts; }
 
  private:
   struct TaskManagerEntry {
@@ -122,6 +126,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
   // OperationRunner::Host
   std::shared_ptr<JobMaster> running(JobId id) const override;
   std::optional<JobId> job_that_needs(const std::string& snapshot) const override;
+  std::string savepoint_directory(JobId job) const override;
   std::int32_t slots_within_reach(JobId job) const override { return slots_.within_reach(job); }
 
   // At the begin of what may change an answer, on the loop: nobody reads between this and the change.
@@ -155,6 +160,7 @@ class JobManager final : public gateway::ClusterGateway, private JobMasterHost, 
 
   const JobManagerOptions options_;
   env::Env& env_;
+  const operators::Registry& kinds_;
   std::unique_ptr<JobStore> store_;
   std::unique_ptr<Jars> jars_;
   std::unique_ptr<ProgramRunner> runner_;

@@ -7,6 +7,8 @@
 #include <functional>
 #include <semaphore>
 
+#include "drey/kinds.h"
+#include "operators/registry.h"
 #include "wire/binary/codec.h"
 
 namespace drey::cluster {
@@ -72,14 +74,23 @@ class Peer {
   std::unique_ptr<env::Loop> loop_;
 };
 
+const operators::Registry& kinds() {
+  static const operators::Registry registry = [] {
+    operators::Registry all;
+    operators::add_builtin_kinds(all);
+    return all;
+  }();
+  return registry;
+}
+
 class JobManagerTest : public testing::Test {
  protected:
   void SetUp() override {
     JobManagerOptions options;
     options.cluster.secret = "the secret";
-    manager_ = std::make_unique<JobManager>(options, env::posix(), make_memory_store(std::make_shared<StoreMemory>()),
-                                            std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()),
-                                            std::make_unique<NoPrograms>());
+    manager_ = std::make_unique<JobManager>(
+        options, env::posix(), kinds(), make_memory_store(std::make_shared<StoreMemory>()),
+        std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()), std::make_unique<NoPrograms>());
     ASSERT_TRUE(manager_->start().ok());
   }
 
@@ -139,7 +150,7 @@ std::vector<std::string> remembered(const ClusterOptions& cluster, const std::ve
   }
   JobManagerOptions options;
   options.cluster = cluster;
-  JobManager manager(options, env::posix(), make_memory_store(memory),
+  JobManager manager(options, env::posix(), kinds(), make_memory_store(memory),
                      std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()), std::make_unique<NoPrograms>());
   EXPECT_TRUE(manager.start().ok());
   std::binary_semaphore answered{0};
@@ -204,7 +215,7 @@ class FullStore final : public JobStore {
 
 TEST(JobHistory, AnEndedJobIsKnownInFullWhetherItsEndCouldBeStoredOrNot) {
   const auto full = std::make_shared<std::atomic<bool>>(false);
-  JobManager manager({}, env::posix(), std::make_unique<FullStore>(full),
+  JobManager manager({}, env::posix(), kinds(), std::make_unique<FullStore>(full),
                      std::make_unique<Jars>("/nowhere", "/nowhere", env::posix()), std::make_unique<NoPrograms>());
   ASSERT_TRUE(manager.start().ok());
   for (const bool is_full : {false, true}) {
@@ -212,10 +223,11 @@ TEST(JobHistory, AnEndedJobIsKnownInFullWhetherItsEndCouldBeStoredOrNot) {
     graph::JobGraph graph;
     graph.name = is_full ? "not stored" : "stored";
     graph.operators.resize(2);
-    graph.operators[0].kind = "source.generator";
+    graph.operators[0].kind = DREY_KIND_GENERATOR;
     graph.operators[0].outputs = {"a:l"};
+    graph.operators[0].has_code = true;
     graph.operators[1].number = 1;
-    graph.operators[1].kind = "sink.discard";
+    graph.operators[1].kind = DREY_KIND_DISCARD;
     graph.edges.emplace_back();
     graph.edges[0].to = 1;
     const auto id = taken<JobId>([&](auto done) { manager.submit(graph, "", std::nullopt, "", done); });

@@ -40,12 +40,6 @@ gateway::ExceptionModel exception_model(const control::ExceptionEntry& entry) {
   return model;
 }
 
-bool has_committing_sinks(const graph::JobGraph& graph) {
-  return std::any_of(graph.operators.begin(), graph.operators.end(), [](const graph::OperatorNode& node) {
-    return node.kind == "sink.files" || node.kind == "sink.ledger";
-  });
-}
-
 gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
   gateway::CheckpointModel model;
   model.id = c.id;
@@ -82,6 +76,9 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
   DREY_TRY_ASSIGN(const auto options, config::read<control::CheckpointOptions>(job.graph.settings));
   DREY_TRY_ASSIGN(auto strategy,
                   control::make_restart_strategy(job.graph.settings, options.interval.count() > 0, env.random.next()));
+  if (!options.directory.empty()) {
+    DREY_TRY_ASSIGN(checkpoint_root, local_directory(options.directory));
+  }
   const std::string text = strategy->description();
   if (job.plan.vertices.empty()) job.plan = graph::plan_of(job.graph);
   graph::Plan plan = job.plan;
@@ -101,7 +98,7 @@ Result<std::shared_ptr<JobMaster>> JobMaster::make(StoredJob job, std::string ch
       return graph::regions_of(graph, scaled);
     };
   }
-  execution.restarts_finished = options.interval.count() > 0 || has_committing_sinks(job.graph);
+  execution.restarts_finished = options.interval.count() > 0 || graph::commits_on_completion(job.graph);
   control::ExecutionGraph graph(std::move(plan), std::move(strategy), env.clock.wall(), std::move(execution));
   return std::shared_ptr<JobMaster>(new JobMaster(std::move(job), std::move(checkpoint_root), env, host,
                                                   std::move(graph), std::move(coordinator), text));
@@ -383,7 +380,7 @@ void JobMaster::carry_out(control::Actions actions) {
       if (control::is_globally_terminal(moved->state)) end();
     } else if (std::holds_alternative<control::AllDataEnded>(action)) {
       // Who has nothing to commit and nothing to go back to needs no last checkpoint.
-      if (has_committing_sinks(job_.graph) || coordinator_.options().interval.count() > 0) {
+      if (graph::commits_on_completion(job_.graph) || coordinator_.options().interval.count() > 0) {
         carry_out(coordinator_.trigger_now(now(), true));
       } else {
         command(control::CheckpointCommand::What::kFinish, {});
@@ -882,6 +879,7 @@ gateway::JobModelRef JobMaster::model() const {
   if (is_ended()) {
     for (const gateway::ConfigEntry& entry : host_.configuration())
       model->cluster_configuration[entry.key] = entry.value;
+    model->cluster_version = host_.facts().version;
   }
   return model;
 }

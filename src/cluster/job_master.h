@@ -30,6 +30,7 @@ class JobMasterHost {
   virtual Status store(const StoredJob& job) = 0;
   virtual const ClusterOptions& cluster_options() const = 0;
   virtual std::vector<gateway::ConfigEntry> configuration() = 0;  // secrets are masked
+  virtual const gateway::ClusterFacts& facts() const = 0;
   virtual void on_ended(JobId job, bool is_stored) = 0;
   virtual void publish(gateway::EventModel event) = 0;  // the time is filled in
   virtual void after(Nanos delay, std::function<void()> function) = 0;
@@ -72,6 +73,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<std::int32_t> parallelism() const;
   // What was asked for; 1 to the job's parallelism as long as nobody has.
   gateway::ResourceRequirements requirements() const;
+  const config::Values& settings() const { return job_.graph.settings; }
   bool has_requirements() const { return !job_.requirements.empty(); }
   // How wide it would run on so many slots, its own included; nothing: too few.
   std::optional<std::vector<std::int32_t>> parallelism_within(std::int32_t slots) const;

@@ -30,6 +30,7 @@ class FakeHost final : public JobMasterHost {
   Status store(const StoredJob&) override { return {}; }
   const ClusterOptions& cluster_options() const override { return options; }
   std::vector<gateway::ConfigEntry> configuration() override { return {}; }
+  const gateway::ClusterFacts& facts() const override { return cluster_facts; }
   void on_ended(JobId, bool) override {}
   void publish(gateway::EventModel) override {}
   void after(Nanos, std::function<void()> function) override { later.push_back(std::move(function)); }
@@ -54,6 +55,7 @@ class FakeHost final : public JobMasterHost {
   std::vector<std::function<void()>> later;
   std::int32_t wanted_slots = 0;
   ClusterOptions options;
+  gateway::ClusterFacts cluster_facts;
 };
 
 // One vertex without edges: each of its three subtasks is a region of its own.
@@ -70,7 +72,7 @@ class RestoreTest : public testing::Test {
     StoredJob job;
     job.id = JobId::from_halves(0, 1);
     graph::OperatorNode node;
-    node.kind = "source.generator";
+    node.traits.role = graph::Role::kSource;
     node.name = "numbers";
     node.parallelism = 3;
     job.graph.operators = {node};

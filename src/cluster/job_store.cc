@@ -8,7 +8,7 @@
 namespace drey::cluster {
 namespace {
 
-constexpr int kFormat = 3;
+constexpr int kFormat = 4;
 
 Result<StoredJob> decoded(std::string_view row) {
   auto job = wire::decode<StoredJob>(row);

@@ -23,6 +23,16 @@ Result<TriggerId> OperationRunner::trigger(gateway::OperationRequest request) {
   using gateway::OperationKind;
   static constexpr OperationKind kKinds[] = {OperationKind::kSavepoint, OperationKind::kCheckpoint,
                                              OperationKind::kDisposal, OperationKind::kRescaling};
+  if (auto* savepoint = std::get_if<gateway::SavepointRequest>(&request.action);
+      savepoint != nullptr && savepoint->target.empty()) {
+    savepoint->target = host_.savepoint_directory(request.job);
+    if (savepoint->target.empty()) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("Config key [execution.checkpointing.savepoint-dir] is not set. Property [{}] must be "
+                              "provided.",
+                              savepoint->stop ? "targetDirectory" : "target-directory"));
+    }
+  }
   host_.changed();
   gateway::OperationModel operation;
   operation.kind = kKinds[request.action.index()];

@@ -32,6 +32,8 @@ class OperationRunner {
     virtual std::optional<JobId> job_that_needs(const std::string& snapshot) const = 0;
     // Those that are free and the job's own.
     virtual std::int32_t slots_within_reach(JobId job) const = 0;
+    // Where savepoints of the job go by its options, of jobs that do not run by the cluster's; empty: not set.
+    virtual std::string savepoint_directory(JobId job) const = 0;
     // As JobMasterHost.
     virtual void beside(std::function<void()> work, std::function<void()> done) = 0;
     // At the begin of what may change an answer.

@@ -24,6 +24,7 @@ class FakeHost final : public OperationRunner::Host {
     return snapshot == needed ? std::optional(JobId::from_halves(7, 7)) : std::nullopt;
   }
   std::int32_t slots_within_reach(JobId) const override { return 4; }
+  std::string savepoint_directory(JobId) const override { return savepoints; }
   void beside(std::function<void()> work, std::function<void()> done) override {
     waiting.emplace_back(std::move(work), std::move(done));
   }
@@ -36,6 +37,7 @@ class FakeHost final : public OperationRunner::Host {
   }
 
   std::string needed;
+  std::string savepoints;
   int changes = 0;
   std::vector<std::pair<std::function<void()>, std::function<void()>>> waiting;
 };
@@ -67,6 +69,22 @@ class OperationRunnerTest : public testing::Test {
   Operations operations_{*store_};
   OperationRunner runner_{operations_, env::posix(), host_};
 };
+
+TEST_F(OperationRunnerTest, ASavepointWithoutAPlaceGoesWhereOptionsSayOrIsRefused) {
+  const JobId job = JobId::from_halves(0, 5);
+  for (const bool stop : {false, true}) {
+    gateway::SavepointRequest nowhere;
+    nowhere.stop = stop;
+    const auto refused = runner_.trigger({job, {}, nowhere});
+    ASSERT_EQ(refused.status().code(), Code::kInvalidArgument);
+    EXPECT_EQ(
+        refused.status().message(),
+        fmt::format("Config key [execution.checkpointing.savepoint-dir] is not set. Property [{}] must be provided.",
+                    stop ? "targetDirectory" : "target-directory"));
+  }
+  host_.savepoints = directory_;
+  EXPECT_TRUE(runner_.trigger({job, {}, gateway::SavepointRequest{}}).ok());
+}
 
 TEST_F(OperationRunnerTest, WithoutItsJobAnOperationIsTriggeredAndHasFailed) {
   const JobId job = JobId::from_halves(0, 5);

@@ -32,7 +32,7 @@ struct Sample {
                    option("s.port", &M::port, "Which.").between(0, 65'535),
                    option("s.attempts", &M::attempts, "How often.").at_least(0),
                    option("s.factor", &M::factor, "How much.").between(1, 10),
-                   option("s.name", &M::name, "What it is called."),
+                   option("s.name", &M::name, "What it is called.").per_job(),
                    option("s.pause", &M::pause, "How long.").between(1000, 3'600'000),
                    option("s.memory", &M::memory, "How many bytes."),
                    option("s.color", &M::color, "What color.").renamed_from("s.colour"),
@@ -41,6 +41,47 @@ struct Sample {
   }
 };
 static_assert(EveryMemberIsAnOption<Sample>);
+const std::vector<OptionGroup> kKnown{describe<Sample>()};
+
+struct Inner {
+  std::string name;
+  std::int64_t most = 10;
+  static constexpr auto options() {
+    using M = Inner;
+    return Options{option("name", &M::name, "What it is called.").required(),
+                   option("most", &M::most, "How many.").at_least(1)};
+  }
+};
+struct Outer {
+  double rate = 0;
+  Inner inner;
+  static constexpr auto options() {
+    using M = Outer;
+    return Options{option("rate", &M::rate, "How fast.").at_least(0), part(&M::inner)};
+  }
+  std::string problem() const { return rate > static_cast<double>(inner.most) ? "rate is above most" : ""; }
+};
+static_assert(EveryMemberIsAnOption<Outer>);
+
+TEST(Options, APartBringsItsOwnRows) {
+  const auto outer = read_all<Outer>({{"rate", "2.5"}, {"name", "a"}, {"most", "3"}});
+  ASSERT_TRUE(outer.ok()) << outer.status().to_string();
+  EXPECT_EQ(outer->rate, 2.5);
+  EXPECT_EQ(outer->inner.name, "a");
+  EXPECT_EQ(outer->inner.most, 3);
+  EXPECT_EQ(describe<Outer>().options.size(), 3u);
+}
+
+TEST(Options, WhatIsRequiredUnknownOrContradictsIsRefused) {
+  const auto problem = [](const Values& values) { return read_all<Outer>(values).status().message(); };
+  EXPECT_EQ(problem({}), "Option name is required: What it is called.");
+  EXPECT_EQ(problem({{"name", "a"}, {"mots", "1"}}), "Unknown option mots; did you mean most?");
+  EXPECT_EQ(problem({{"name", "a"}, {"most", "0"}}), "Option most must be at least 1: value=0");
+  EXPECT_EQ(problem({{"name", "a"}, {"rate", "11"}}), "rate is above most");
+  for (const char* value : {"nan", "inf", "-inf", "1e999", ""}) {
+    EXPECT_EQ(problem({{"name", "a"}, {"rate", value}}), std::string("Option rate must be a number: value=") + value);
+  }
+}
 
 TEST(Options, DefaultsAreTheMembersOwn) {
   const auto sample = read<Sample>({});
@@ -74,9 +115,24 @@ TEST(Options, EveryTypeIsRead) {
   EXPECT_EQ(sample->slots, 3);
 }
 
-TEST(Options, AnOlderKeyCountsUnlessTheNewOneIsSet) {
-  EXPECT_EQ(read<Sample>({{"s.colour", "DARK_BLUE"}})->color, Color::kDarkBlue);
-  EXPECT_EQ(read<Sample>({{"s.colour", "DARK_BLUE"}, {"s.color", "RED"}})->color, Color::kRed);
+TEST(Options, AnOlderKeyIsTheSameOptionUnlessTheNewOneIsSet) {
+  EXPECT_EQ(with_current_names({{"s.colour", "DARK_BLUE"}, {"other", "1"}}, kKnown),
+            (Values{{"s.color", "DARK_BLUE"}, {"other", "1"}}));
+  EXPECT_EQ(with_current_names({{"s.colour", "DARK_BLUE"}, {"s.color", "RED"}}, kKnown), (Values{{"s.color", "RED"}}));
+  EXPECT_EQ(current_name("s.colour", kKnown), "s.color");
+  EXPECT_EQ(current_name("s.port", kKnown), "s.port");
+}
+
+TEST(Options, AJobInheritsWhatItMaySetItself) {
+  EXPECT_EQ(per_job({{"s.name", "a"}, {"s.port", "1"}, {"unknown", "2"}}, kKnown), (Values{{"s.name", "a"}}));
+}
+
+// The later source wins, by whichever name.
+TEST(Configuration, AnOlderKeyIsTheSameOptionInEverySource) {
+  const auto loaded = load({"c.yaml", "s.color: RED", "", {{"s.colour", "DARK_BLUE"}}}, kKnown);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded->values, (Values{{"s.color", "DARK_BLUE"}}));
+  EXPECT_EQ(loaded->origins.at("s.color"), "command line");
 }
 
 TEST(Options, ABadValueIsRefusedByKeyValueAndWhatItMustBe) {
@@ -112,7 +168,8 @@ TEST(Configuration, CommandLineBeatsEnvironmentBeatsFileAndEachValueKnowsItsOrig
   const auto loaded = load({"c.yaml",
                             "s:\n  port: 1\n  name: file\n  factor: 2\ns.hosts: [a, b]\n",
                             "s.port=2\ns.name=environment\n",
-                            {{"s.port", "3"}}});
+                            {{"s.port", "3"}}},
+                           kKnown);
   ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
   const auto sample = loaded->read<Sample>();
   ASSERT_TRUE(sample.ok());
@@ -129,19 +186,19 @@ TEST(Configuration, CommandLineBeatsEnvironmentBeatsFileAndEachValueKnowsItsOrig
 }
 
 TEST(Configuration, ABadValueNamesItsOrigin) {
-  const auto loaded = load({"c.yaml", "s.port: x", "", {}});
+  const auto loaded = load({"c.yaml", "s.port: x", "", {}}, kKnown);
   ASSERT_TRUE(loaded.ok());
   EXPECT_THAT(loaded->read<Sample>().status().message(), HasSubstr("from c.yaml"));
 }
 
 TEST(Configuration, AFileThatIsNoYamlIsRefusedByName) {
-  const auto loaded = load({"c.yaml", "a: [1", "", {}});
+  const auto loaded = load({"c.yaml", "a: [1", "", {}}, kKnown);
   ASSERT_FALSE(loaded.ok());
   EXPECT_THAT(loaded.status().message(), HasSubstr("c.yaml"));
 }
 
 TEST(Configuration, AnUnknownKeyWarnsWithTheNearestOneAndIsKept) {
-  const auto loaded = load({"", "", "", {{"s.prot", "1"}, {"s.colour", "RED"}}});
+  const auto loaded = load({"", "", "", {{"s.prot", "1"}, {"s.colour", "RED"}}}, kKnown);
   const auto warnings = unknown_keys(*loaded, {describe<Sample>()});
   ASSERT_THAT(warnings, ElementsAre(HasSubstr("s.prot")));
   EXPECT_THAT(warnings[0], HasSubstr("did you mean s.port?"));
@@ -149,7 +206,7 @@ TEST(Configuration, AnUnknownKeyWarnsWithTheNearestOneAndIsKept) {
 }
 
 TEST(Configuration, SecretsAreNotShown) {
-  const auto loaded = load({"", "", "", {{"s.ssl.key-password", "hunter2"}}});
+  const auto loaded = load({"", "", "", {{"s.ssl.key-password", "hunter2"}}}, kKnown);
   const std::string text = list(*loaded, {describe<Sample>()});
   EXPECT_THAT(text, HasSubstr("s.ssl.key-password = ******"));
   EXPECT_EQ(text.find("hunter2"), std::string::npos);

@@ -10,22 +10,6 @@
 namespace drey::config {
 namespace {
 
-// How many letters differ.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 void flatten(const YAML::Node& node, const std::string& prefix, Values& out) {
   if (node.IsMap()) {
     for (const auto& entry : node) {
@@ -58,10 +42,10 @@ std::string cell(const std::string& text) { return text.empty() ? "" : fmt::form
 
 }  // namespace
 
-Result<Configuration> load(const Sources& sources) {
+Result<Configuration> load(const Sources& sources, const std::vector<OptionGroup>& known) {
   Configuration configuration;
   const auto take = [&](const Values& entries, const std::string& origin) {
-    for (const auto& [key, value] : entries) {
+    for (const auto& [key, value] : with_current_names(entries, known)) {
       configuration.values[key] = value;
       configuration.origins[key] = origin;
     }
@@ -82,22 +66,14 @@ Result<Configuration> load(const Sources& sources) {
 std::vector<std::string> unknown_keys(const Configuration& configuration, const std::vector<OptionGroup>& known) {
   std::vector<std::string_view> keys;
   for (const OptionGroup& group : known) {
-    for (const OptionText& option : group.options) {
-      keys.push_back(option.key);
-      if (!option.old_key.empty()) keys.push_back(option.old_key);
-    }
+    for (const OptionText& option : group.options) keys.push_back(option.key);
   }
   std::vector<std::string> warnings;
   for (const auto& [key, value] : configuration.values) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
-    const auto nearest = std::min_element(keys.begin(), keys.end(),
-                                          [wanted = std::string_view(key)](std::string_view a, std::string_view b) {
-                                            return distance(wanted, a) < distance(wanted, b);
-                                          });
     const auto origin = configuration.origins.find(key);
     warnings.push_back(fmt::format("unknown option {} (from {}) has no effect; did you mean {}?", key,
-                                   origin == configuration.origins.end() ? "?" : origin->second,
-                                   nearest == keys.end() ? "?" : *nearest));
+                                   origin == configuration.origins.end() ? "?" : origin->second, nearest(key, keys)));
   }
   return warnings;
 }
@@ -119,11 +95,8 @@ std::string list(const Configuration& configuration, const std::vector<OptionGro
   };
   for (const OptionGroup& group : known) {
     for (const OptionText& option : group.options) {
-      auto found = configuration.values.find(option.key);
-      if (found == configuration.values.end() && !option.old_key.empty())
-        found = configuration.values.find(option.old_key);
+      const auto found = configuration.values.find(option.key);
       rest.erase(option.key);
-      rest.erase(option.old_key);
       if (found == configuration.values.end()) {
         line(option.key, option.fallback, "default");
       } else {

@@ -31,8 +31,9 @@ struct Sources {
   std::string environment;  // "key=value" lines
   Values command_line;
 };
+// Keys of the result are those of today: an older one in any source is the same option (`known`).
 // FAILS WITH: kInvalidArgument (no YAML).
-Result<Configuration> load(const Sources& sources);
+Result<Configuration> load(const Sources& sources, const std::vector<OptionGroup>& known);
 
 // A warning for each key that no option has, naming the nearest one that an option has.
 std::vector<std::string> unknown_keys(const Configuration& configuration, const std::vector<OptionGroup>& known);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -13,6 +14,22 @@ namespace drey::config {
 namespace {
 
 constexpr std::string_view kInfinite = "infinite";
+
+// How many letters differ.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -55,11 +72,17 @@ std::string parse(std::string_view text, std::int64_t& out) {
 std::string parse(std::string_view text, double& out) {
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, out);
-  return text.empty() || at != end || error != std::errc() ? "a number" : "";
+  return text.empty() || at != end || error != std::errc() || !std::isfinite(out) ? "a number" : "";
 }
 
 std::string parse(std::string_view text, std::string& out) {
   out = text;
+  return "";
+}
+
+std::string parse(std::string_view text, char& out) {
+  if (text.size() != 1) return "one character";
+  out = text[0];
   return "";
 }
 
@@ -100,6 +123,7 @@ std::string show(bool value) { return value ? "true" : "false"; }
 std::string show(std::int64_t value) { return value == INT64_MAX ? std::string(kInfinite) : fmt::format("{}", value); }
 std::string show(double value) { return fmt::format("{}", value); }
 std::string show(const std::string& value) { return value; }
+std::string show(char value) { return {value}; }
 
 std::string show(Millis value) {
   const std::int64_t ms = value.count();
@@ -128,7 +152,7 @@ std::string show_bounds(std::int64_t least, std::int64_t most, bool milliseconds
 
 // Whole numbers of fewer bits are read as 64.
 template <typename M>
-inline constexpr bool kIsWhole = std::is_integral_v<M> && !std::is_same_v<M, bool>;
+inline constexpr bool kIsWhole = std::is_integral_v<M> && !std::is_same_v<M, bool> && !std::is_same_v<M, char>;
 
 template <typename M>
 std::string show_member(const void* member) {
@@ -152,7 +176,9 @@ std::string parse_member(std::string_view text, std::int64_t least, std::int64_t
     if (value.count() < least || value.count() > most) return show_bounds(least, most, true);
   }
   if constexpr (std::is_same_v<M, double>) {
-    if (value < static_cast<double>(least) || value > static_cast<double>(most)) return show_bounds(least, most, false);
+    if ((least != INT64_MIN && value < static_cast<double>(least)) ||
+        (most != INT64_MAX && value > static_cast<double>(most)))
+      return show_bounds(least, most, false);
   }
   *static_cast<M*>(member) = static_cast<M>(std::move(value));
   return "";
@@ -163,10 +189,10 @@ std::string name() {
   if (std::is_same_v<M, bool>) return "boolean";
   if (std::is_same_v<M, double>) return "number";
   if (std::is_same_v<M, std::string>) return "text";
+  if (std::is_same_v<M, char>) return "character";
   if (std::is_same_v<M, Millis>) return "duration";
   if (std::is_same_v<M, Bytes>) return "size";
   if (std::is_same_v<M, std::vector<std::string>>) return "list";
-  static_assert(kIsWhole<M> || !std::is_integral_v<M> || std::is_same_v<M, bool>);
   return "whole number";
 }
 
@@ -194,6 +220,7 @@ const OptionType& plain_option_type() {
   return kType;
 }
 template const OptionType& plain_option_type<bool>();
+template const OptionType& plain_option_type<char>();
 template const OptionType& plain_option_type<std::int16_t>();
 template const OptionType& plain_option_type<std::int32_t>();
 template const OptionType& plain_option_type<std::int64_t>();
@@ -210,9 +237,11 @@ template const OptionType& plain_option_type<std::vector<std::string>>();
 
 Status read_into(void* object, std::span<const Option> rows, const Values& values, const Values* origins) {
   for (const Option& row : rows) {
-    auto found = values.find(std::string(row.info.key));
-    if (found == values.end() && !row.info.old_key.empty()) found = values.find(std::string(row.info.old_key));
-    if (found == values.end()) continue;
+    const auto found = values.find(std::string(row.info.key));
+    if (found == values.end()) {
+      if (!row.info.is_required) continue;
+      return fail(Code::kInvalidArgument, fmt::format("Option {} is required: {}", row.info.key, row.info.doc));
+    }
     const auto& [key, value] = *found;
     const std::string wanted =
         row.type->parse(value, row.info.least, row.info.most, static_cast<char*>(object) + row.offset);
@@ -240,9 +269,62 @@ OptionGroup describe(std::string_view title, std::span<const Option> rows, const
       text.bounds = show_bounds(info.least, info.most, row.type->milliseconds);
     }
     text.doc = info.doc;
+    text.is_required = info.is_required;
+    text.is_per_job = info.is_per_job;
     group.options.push_back(std::move(text));
   }
   return group;
+}
+
+Status check_keys(std::span<const Option> rows, const Values& values) {
+  std::vector<std::string_view> known;
+  for (const Option& row : rows) known.push_back(row.info.key);
+  for (const auto& [key, value] : values) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    if (known.empty()) return fail(Code::kInvalidArgument, fmt::format("Unknown option {}: there are none", key));
+    return fail(Code::kInvalidArgument, fmt::format("Unknown option {}; did you mean {}?", key, nearest(key, known)));
+  }
+  return {};
+}
+
+std::string_view nearest(std::string_view key, const std::vector<std::string_view>& known) {
+  const auto found = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
+    return distance(key, a) < distance(key, b);
+  });
+  return found == known.end() ? std::string_view() : *found;
+}
+
+std::string current_name(std::string_view key, const std::vector<OptionGroup>& known) {
+  for (const OptionGroup& group : known) {
+    for (const OptionText& option : group.options) {
+      if (!option.old_key.empty() && option.old_key == key) return option.key;
+    }
+  }
+  return std::string(key);
+}
+
+Values with_current_names(const Values& values, const std::vector<OptionGroup>& known) {
+  Values out;
+  for (const auto& [key, value] : values) {
+    std::string name = current_name(key, known);
+    if (name == key) {
+      out[key] = value;
+    } else {
+      out.emplace(std::move(name), value);
+    }
+  }
+  return out;
+}
+
+Values per_job(const Values& values, const std::vector<OptionGroup>& known) {
+  Values out;
+  for (const OptionGroup& group : known) {
+    for (const OptionText& option : group.options) {
+      const auto found = values.find(option.key);
+      if (option.is_per_job && found != values.end()) out.insert(*found);
+    }
+  }
+  return out;
 }
 
 }  // namespace drey::config

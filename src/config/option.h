@@ -12,8 +12,11 @@
 //   };
 //   static_assert(EveryMemberIsAnOption<HeartbeatOptions>);
 //
-// Members: bool, integers, double, std::string, Millis, Bytes, enums with a table, std::vector<std::string> (separated
-// by ',' or ';'), std::optional of those (empty: the default is computed; defaults_to() says how).
+// What one row cannot say (two options that exclude each other) says `std::string problem() const`: a sentence, empty
+// when there is none.
+//
+// Members: bool, char, integers, double, std::string, Millis, Bytes, enums with a table, std::vector<std::string>
+// (separated by ',' or ';'), std::optional of those (empty: the default is computed; defaults_to() says how).
 // Threading: values.
 //
 // Build time: rows_of<T>() turns the table into an array of plain rows; all that reads it is in option.cc.
@@ -47,16 +50,28 @@ struct Bytes {
 struct OptionInfo {
   std::string_view key;
   std::string_view doc;
-  std::string_view old_key = {};        // read when `key` is not set
+  std::string_view old_key = {};        // with_current_names() makes `key` of it
   std::string_view shown_default = {};  // in place of the member's own
   std::int64_t least = INT64_MIN;       // of numbers; durations in ms
   std::int64_t most = INT64_MAX;
+  bool is_required = false;  // read() fails without it
+  bool is_per_job = false;   // a job may set it; else it has the cluster's value
 };
 
 template <typename Class, typename Member>
 struct OptionRow : OptionInfo {
   Member Class::*member = nullptr;
 
+  constexpr OptionRow required() const {
+    OptionRow row = *this;
+    row.is_required = true;
+    return row;
+  }
+  constexpr OptionRow per_job() const {
+    OptionRow row = *this;
+    row.is_per_job = true;
+    return row;
+  }
   constexpr OptionRow between(std::int64_t from, std::int64_t to) const {
     OptionRow row = *this;
     row.least = from;
@@ -81,6 +96,16 @@ constexpr OptionRow<Class, Member> option(std::string_view key, Member Class::*m
   return {{key, doc}, member};
 }
 
+// A member that has options of its own: its rows are the struct's, too.
+template <typename Class, typename Member>
+struct PartRow {
+  Member Class::*member = nullptr;
+};
+template <typename Class, typename Member>
+constexpr PartRow<Class, Member> part(Member Class::*member) {
+  return {member};
+}
+
 // The rows of an options struct.
 template <typename... Row>
 struct Options : wire::Fields<Row...> {
@@ -90,7 +115,6 @@ struct Options : wire::Fields<Row...> {
 template <typename T>
 concept HasOptions = requires {
   decltype(T::options())::kSize;
-  std::string_view(T::kTitle);
 };
 template <typename T>
 inline constexpr bool EveryMemberIsAnOption = wire::kHasMembers<T, decltype(T::options())::kSize>;
@@ -105,6 +129,8 @@ struct OptionText {
   std::string fallback;
   std::string bounds;
   std::string doc;
+  bool is_required = false;
+  bool is_per_job = false;
 };
 struct OptionGroup {
   std::string title;
@@ -207,12 +233,32 @@ const OptionType& option_type() {
 
 }  // namespace detail
 
+template <HasOptions T>
+std::span<const Option> rows_of();
+
+namespace detail {
+
+template <typename Class, typename Member>
+void add_rows(std::vector<Option>& out, const OptionRow<Class, Member>& row) {
+  out.push_back({row, wire::offset_of(row.member), &option_type<Member>()});
+}
+template <typename Class, typename Member>
+void add_rows(std::vector<Option>& out, const PartRow<Class, Member>& row) {
+  for (Option inner : rows_of<Member>()) {
+    inner.offset += wire::offset_of(row.member);
+    out.push_back(inner);
+  }
+}
+
+}  // namespace detail
+
 // The options of a struct, in the order of its table.
 template <HasOptions T>
 std::span<const Option> rows_of() {
-  static constexpr auto kOptions = T::options();
-  static const auto rows = kOptions.apply([]<typename... M>(const OptionRow<T, M>&... row) {
-    return std::array<Option, sizeof...(M)>{Option{row, wire::offset_of(row.member), &detail::option_type<M>()}...};
+  static const std::vector<Option> rows = T::options().apply([](const auto&... row) {
+    std::vector<Option> all;
+    (detail::add_rows(all, row), ...);
+    return all;
   });
   return rows;
 }
@@ -220,21 +266,62 @@ std::span<const Option> rows_of() {
 // Sets the members of `object`, a struct with these rows, that `values` names.
 Status read_into(void* object, std::span<const Option> rows, const Values& values, const Values* origins);
 OptionGroup describe(std::string_view title, std::span<const Option> rows, const void* defaults);
+// FAILS WITH: kInvalidArgument for a key that no row has, naming the nearest one.
+Status check_keys(std::span<const Option> rows, const Values& values);
+// The one of `known` that differs from `key` in the fewest letters; empty when there is none.
+std::string_view nearest(std::string_view key, const std::vector<std::string_view>& known);
 
-// The options that `values` sets, the defaults for the rest. `origins` (key -> where its value
-// comes from) is for messages. FAILS WITH: kInvalidArgument naming key, value, what it must be and
-// its origin.
+// The same values by the names of today: done once, where values come in. The name of today wins over an older one.
+Values with_current_names(const Values& values, const std::vector<OptionGroup>& known);
+// The name of today for an older one; any other key as it is.
+std::string current_name(std::string_view key, const std::vector<OptionGroup>& known);
+// Those of options that a job may set. REQUIRES: current names.
+Values per_job(const Values& values, const std::vector<OptionGroup>& known);
+
+namespace detail {
+
+// What problem() of the struct or of one of its parts says.
+template <HasOptions T>
+std::string problem_of(const T& object) {
+  std::string found;
+  const auto look = [&]<typename Row>(const Row& row) {
+    if constexpr (requires { row.member; } && !std::is_base_of_v<OptionInfo, Row>) {
+      if (found.empty()) found = problem_of(object.*row.member);
+    }
+  };
+  T::options().apply([&](const auto&... row) { (look(row), ...); });
+  if constexpr (requires { std::string(object.problem()); }) {
+    if (found.empty()) found = object.problem();
+  }
+  return found;
+}
+
+}  // namespace detail
+
+// The options that `values` sets, the defaults for the rest. `origins` (key -> where its value comes from) is for
+// messages. FAILS WITH: kInvalidArgument naming key, value, what it must be and its origin.
 template <HasOptions T>
 Result<T> read(const Values& values, const Values* origins = nullptr) {
   T out;
   if (Status status = read_into(&out, rows_of<T>(), values, origins); !status.ok()) return status;
+  if (std::string problem = detail::problem_of(out); !problem.empty())
+    return fail(Code::kInvalidArgument, std::move(problem));
   return out;
+}
+
+// As read(), where `values` has only options of T. FAILS WITH: as check_keys(), too.
+template <HasOptions T>
+Result<T> read_all(const Values& values) {
+  if (Status status = check_keys(rows_of<T>(), values); !status.ok()) return status;
+  return read<T>(values);
 }
 
 template <HasOptions T>
 OptionGroup describe() {
   const T defaults;
-  return describe(T::kTitle, rows_of<T>(), &defaults);
+  std::string_view title;
+  if constexpr (requires { T::kTitle; }) title = T::kTitle;
+  return describe(title, rows_of<T>(), &defaults);
 }
 
 }  // namespace drey::config

@@ -1,7 +1,6 @@
 // Formats: rows as text, and text as rows. Every source and sink reads and writes through these two types, so that CSV
 // is the same CSV in a file, from a socket and in Kafka.
 //
-//   DREY_TRY_ASSIGN(const FormatOptions options, format_options(node.options));
 //   DREY_TRY_ASSIGN(const auto parser, make_parser(options, schema));
 //   if (parser->has_header()) DREY_TRY(parser->set_header(first_line));
 //   const RowParser::Outcome outcome = parser->parse(text, is_last, builder);
@@ -9,14 +8,16 @@
 // Threading: one owner each. Lifetime: the schema outlives parser and writer.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/enums.h"
 #include "base/status.h"
+#include "config/option.h"
 #include "data/row_batch.h"
 
 namespace drey::formats {
@@ -26,6 +27,9 @@ enum class Format : std::uint8_t {
   kJson,  // one object a line
   kText,  // one line, one column
 };
+constexpr auto enum_table(Format) {
+  return std::array{EnumRow{Format::kCsv, "csv"}, EnumRow{Format::kJson, "json"}, EnumRow{Format::kText, "text"}};
+}
 
 // How timestamps are written. Readers of kIso and kSql take each other's, with offsets from UTC, without seconds and
 // with fractions of any length (milliseconds are kept); JSON numbers are milliseconds then.
@@ -37,18 +41,38 @@ enum class TimeFormat : std::uint8_t {
   kEpochMicros,
 };
 
+constexpr auto enum_table(TimeFormat) {
+  using F = TimeFormat;
+  return std::array{EnumRow{F::kIso, "iso-8601"}, EnumRow{F::kSql, "sql"}, EnumRow{F::kEpochSeconds, "epoch-seconds"},
+                    EnumRow{F::kEpochMillis, "epoch-millis"}, EnumRow{F::kEpochMicros, "epoch-micros"}};
+}
+
+// Part of the options of every source and sink of text: config::part(&M::format).
 struct FormatOptions {
   Format format = Format::kCsv;
-  bool header = true;                    // kCsv: the first line has the names of the columns
-  char delimiter = ',';                  // kCsv
-  std::optional<std::string> null_text;  // kCsv: unquoted text that is null; absent: the empty field is
-  bool multiline = false;                // kCsv: quoted fields may hold line ends
+  bool header = true;
+  char delimiter = ',';
+  std::optional<std::string> null_text = {};
+  bool multiline = false;
   TimeFormat time_format = TimeFormat::kIso;
-  std::uint32_t row_bytes_max = 16u << 20;  // a longer row is one that cannot be read
-};
+  std::uint32_t row_bytes_max = 16u << 20;
 
-// FAILS WITH: kInvalidArgument naming option and value.
-Result<FormatOptions> format_options(const std::map<std::string, std::string>& options);
+  static constexpr auto options() {
+    using M = FormatOptions;
+    using config::option;
+    return config::Options{
+        option("format", &M::format, "How rows are written: RFC 4180, one object a line, or one line one column."),
+        option("header", &M::header, "csv: whether the first line has the names of the columns."),
+        option("delimiter", &M::delimiter, "csv: what is between two fields."),
+        option("null", &M::null_text, "csv: text without quotes that is null.").defaults_to("an empty field"),
+        option("multiline", &M::multiline,
+               "csv: whether quoted fields may hold line ends; each file is one split then."),
+        option("time_format", &M::time_format, "How timestamps are written."),
+        option("row_bytes_max", &M::row_bytes_max, "A longer row is one that cannot be read.").between(1, 1 << 30)};
+  }
+  std::string problem() const;
+};
+static_assert(config::EveryMemberIsAnOption<FormatOptions>);
 
 // A row that cannot be read.
 struct RowError {

@@ -97,18 +97,18 @@ TEST(Formats, TextThatIsNoUtf8IsWrittenAsValidText) {
 
 TEST(Formats, OptionsAreChecked) {
   const auto problem = [](const char* key, const char* value) {
-    const auto options = format_options({{key, value}});
+    const auto options = config::read_all<FormatOptions>({{key, value}});
     return options.ok() ? "" : options.status().message();
   };
-  EXPECT_THAT(problem("format", "xml"), HasSubstr("'format' is csv, json or text: value=xml"));
-  EXPECT_THAT(problem("header", "yes"), HasSubstr("'header' is true or false: value=yes"));
+  EXPECT_THAT(problem("format", "xml"), HasSubstr("Option format must be one of csv, json, text: value=xml"));
+  EXPECT_THAT(problem("header", "yes"), HasSubstr("Option header must be true or false: value=yes"));
   for (const char* bad : {"", ",,", "\"", "\n", "x", "7", "-", "."}) {
-    EXPECT_THAT(problem("delimiter", bad), HasSubstr("'delimiter'")) << bad;
+    EXPECT_THAT(problem("delimiter", bad), HasSubstr("Option delimiter must be one")) << bad;
   }
   EXPECT_EQ(problem("delimiter", "\t"), "");
-  EXPECT_THAT(problem("time_format", "unix"), HasSubstr("'time_format'"));
-  EXPECT_THAT(problem("row_bytes_max", "0"), HasSubstr("'row_bytes_max'"));
-  EXPECT_THAT(problem("row_bytes_max", "1k"), HasSubstr("'row_bytes_max'"));
+  EXPECT_THAT(problem("time_format", "unix"), HasSubstr("Option time_format must be"));
+  EXPECT_THAT(problem("row_bytes_max", "0"), HasSubstr("Option row_bytes_max must be"));
+  EXPECT_THAT(problem("row_bytes_max", "1k"), HasSubstr("Option row_bytes_max must be"));
 }
 
 }  // namespace

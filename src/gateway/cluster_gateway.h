@@ -43,7 +43,7 @@ struct ConfigEntry {
 };
 
 struct SavepointRequest {
-  std::string target;  // directory to make the savepoint's own in
+  std::string target;  // directory to make the savepoint's own in; empty: the configured one
   bool canonical = true;
   bool cancel_job = false;  // when it is complete
   bool stop = false;        // tasks take nothing after it and the job finishes
@@ -64,6 +64,13 @@ struct OperationRequest {
   std::variant<SavepointRequest, CheckpointRequest, DisposalRequest, RescaleRequest> action;
 };
 
+// What a cluster is, beside its options: the same from its start to its end.
+struct ClusterFacts {
+  std::string rest_address;              // "http://localhost:8081"
+  std::string spool_directory = "/tmp";  // for answers that are too large for memory
+  std::string version = "Drey";          // and of what built it
+};
+
 class ClusterGateway {
  public:
   virtual ~ClusterGateway() = default;
@@ -82,7 +89,8 @@ class ClusterGateway {
   virtual Future<std::vector<JobModelRef>> running_jobs() = 0;  // those that have not ended, newest first
   virtual Future<JobModelRef> job(JobId id) = 0;                // kNotFound
   virtual Future<bool> cancel(JobId id) = 0;                    // kNotFound, kConflict (already terminal)
-  // Starts something and answers its id at once; whether it worked is in the operation's result.
+  // Starts something and answers its id at once; whether it worked is in the operation's result. FAILS WITH:
+  // kInvalidArgument (a savepoint without a place).
   virtual Future<TriggerId> trigger(OperationRequest request) = 0;
   virtual Future<OperationModel> operation(OperationKind kind, JobId job, TriggerId id) = 0;  // kNotFound
   virtual Future<ResourceRequirements> resource_requirements(JobId id) = 0;                   // kNotFound
@@ -101,8 +109,9 @@ class ClusterGateway {
   // that is under way may still come.
   virtual void watch(std::function<void(const EventModel&)> watcher) = 0;
   virtual Future<Metrics> metrics() = 0;  // of the JobManager
+  // The options that are set, secrets masked, and those that follow from the machine.
   virtual std::vector<ConfigEntry> configuration() = 0;
-  virtual std::string option(const std::string& key, const std::string& fallback) = 0;
+  virtual const ClusterFacts& facts() const = 0;
 };
 
 }  // namespace drey::gateway

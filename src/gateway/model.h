@@ -229,6 +229,7 @@ struct JobModel {
   RescalesModel rescales;
   // Of an ended job: what its JobManager ran with; secrets are masked.
   std::map<std::string, std::string> cluster_configuration;
+  std::string cluster_version;
   std::int64_t time_of(std::string_view which) const {
     for (const auto& [name_of_state, at] : entered) {
       if (name_of_state == which) return at;
@@ -253,7 +254,8 @@ struct JobModel {
                   field("checkpoints", &M::checkpoints),
                   field("restarts", &M::restarts),
                   field("rescales", &M::rescales),
-                  field("cluster-configuration", &M::cluster_configuration)};
+                  field("cluster-configuration", &M::cluster_configuration),
+                  field("cluster-version", &M::cluster_version)};
   }
 };
 static_assert(wire::EveryMemberHasARow<JobModel>);

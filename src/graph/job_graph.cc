@@ -85,7 +85,7 @@ bool may_chain(const JobGraph& graph, const OperatorEdge& edge) {
 // Flink's name of an operator: sources carry their role.
 std::string shown_name(const OperatorNode& node) {
   if (node.is_source()) return "Source: " + node.name;
-  if (node.kind.starts_with("sink.")) return node.name + ": Writer";
+  if (node.traits.role == Role::kSink) return node.name + ": Writer";
   return node.name;
 }
 
@@ -137,6 +137,11 @@ std::uint64_t JobGraph::digest() const {
   wire::encode_value(bytes, operators);
   wire::encode_value(bytes, edges);
   return hash_text(bytes, 3);
+}
+
+bool commits_on_completion(const JobGraph& graph) {
+  return std::any_of(graph.operators.begin(), graph.operators.end(),
+                     [](const OperatorNode& node) { return node.traits.commits_on_completion; });
 }
 
 std::int32_t default_max_parallelism(std::int32_t parallelism) {

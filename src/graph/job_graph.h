@@ -30,6 +30,43 @@ constexpr auto enum_table(Partitioner) {
 
 enum class Chaining { kAlways, kHead, kNever };
 
+enum class Role : std::uint8_t { kSource, kOperator, kSink };
+constexpr auto enum_table(Role) {
+  return std::array{EnumRow{Role::kSource, "source"}, EnumRow{Role::kOperator, "operator"},
+                    EnumRow{Role::kSink, "sink"}};
+}
+
+// Rows that an operator takes or makes: additions only, additions and retractions, or (made) what it was given.
+enum class Changes : std::uint8_t { kInserts, kAll, kAsInput };
+constexpr auto enum_table(Changes) {
+  return std::array{EnumRow{Changes::kInserts, "inserts"}, EnumRow{Changes::kAll, "all"},
+                    EnumRow{Changes::kAsInput, "as its input"}};
+}
+
+// What the engine has to know of an operator's kind. Each kind declares them (operators/kind.h); they are noted in the
+// nodes where a graph is submitted, so that nobody else looks at names of kinds.
+struct Traits {
+  Role role = Role::kOperator;
+  bool commits_on_completion = false;  // makes its results visible when a checkpoint is complete: it gets a final one
+  bool gives_event_time = false;       // its rows have event times, and watermarks follow them
+  bool is_keyed = false;               // what enters its input 0 comes over HASH edges
+  bool needs_code = false;             // runs functions of the job
+  Changes accepts = Changes::kInserts;
+  Changes produces = Changes::kInserts;
+
+  static constexpr auto fields() {
+    using M = Traits;
+    return Fields{field("role", &M::role),
+                  field("commits-on-completion", &M::commits_on_completion),
+                  field("gives-event-time", &M::gives_event_time),
+                  field("is-keyed", &M::is_keyed),
+                  field("needs-code", &M::needs_code),
+                  field("accepts", &M::accepts),
+                  field("produces", &M::produces)};
+  }
+};
+static_assert(wire::EveryMemberHasARow<Traits>);
+
 struct OperatorNode {
   std::uint32_t number = 0;  // position in JobGraph::operators
   std::string kind;
@@ -43,8 +80,9 @@ struct OperatorNode {
   std::vector<std::string> outputs;  // schemas (data::Schema::to_string)
   std::map<std::string, std::string> options;
   bool has_code = false;
+  Traits traits;  // of its kind; as they are by default until operators::check() has noted them
 
-  bool is_source() const { return kind.starts_with("source."); }
+  bool is_source() const { return traits.role == Role::kSource; }
   static constexpr auto fields() {
     using M = OperatorNode;
     return Fields{field("number", &M::number),
@@ -58,7 +96,8 @@ struct OperatorNode {
                   field("accumulator-bytes", &M::accumulator_bytes),
                   field("outputs", &M::outputs),
                   field("options", &M::options),
-                  field("has-code", &M::has_code)};
+                  field("has-code", &M::has_code),
+                  field("traits", &M::traits)};
   }
 };
 static_assert(wire::EveryMemberHasARow<OperatorNode>);
@@ -106,8 +145,12 @@ struct JobGraph {
 };
 static_assert(wire::EveryMemberHasARow<JobGraph>);
 
-// Fills in parallelism (0 -> default), max parallelism and slot sharing groups, and checks the graph: no cycle, no two
-// equal uids, at least one operator, every sink reached, edges between existing operators, parallelism within bounds.
+// Whether an operator of the graph makes its results visible only when a checkpoint is complete.
+bool commits_on_completion(const JobGraph& graph);
+
+// REQUIRES: the nodes have the traits of their kinds. Fills in parallelism (0 -> default), max parallelism and slot
+// sharing groups, and checks the graph: no cycle, no two equal uids, at least one operator, every sink reached, edges
+// between existing operators, parallelism within bounds.
 Status resolve(JobGraph& graph, std::int32_t default_parallelism, std::int32_t default_max_parallelism);
 
 // Flink's default: 1.5 times the parallelism, up to the next power of two, within [128, 32768].

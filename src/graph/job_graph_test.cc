@@ -10,9 +10,10 @@
 namespace drey::graph {
 namespace {
 
-OperatorNode node(std::string kind, std::string name, std::size_t outputs = 1) {
+OperatorNode node(Role role, std::string name, std::size_t outputs = 1) {
   OperatorNode n;
-  n.kind = std::move(kind);
+  n.kind = "test";
+  n.traits.role = role;
   n.name = std::move(name);
   n.outputs.assign(outputs, "a:l");
   return n;
@@ -21,8 +22,8 @@ OperatorNode node(std::string kind, std::string name, std::size_t outputs = 1) {
 // source -> map -(hash)-> sum -> sink
 JobGraph sample() {
   JobGraph g;
-  g.operators = {node("source.generator", "rows"), node("user", "map"), node("user", "sum"),
-                 node("sink.discard", "out", 0)};
+  g.operators = {node(Role::kSource, "rows"), node(Role::kOperator, "map"), node(Role::kOperator, "sum"),
+                 node(Role::kSink, "out", 0)};
   g.edges = {{0, 0, 1, 0, Partitioner::kForward, {}},
              {1, 0, 2, 0, Partitioner::kHash, {0}},
              {2, 0, 3, 0, Partitioner::kForward, {}}};
@@ -79,7 +80,7 @@ TEST(JobGraph, IdsFollowUidsAndSurviveEncoding) {
   g.operators[2].uid = "sum";
   ASSERT_TRUE(resolve(g, 1, 0).ok());
   JobGraph other = g;
-  other.operators.insert(other.operators.begin(), node("source.generator", "more"));
+  other.operators.insert(other.operators.begin(), node(Role::kSource, "more"));
   EXPECT_EQ(operator_id_of(g, 2), operator_id_of(other, 3));
   const auto back = wire::decode<JobGraph>(wire::encode(g));
   ASSERT_TRUE(back.ok());
@@ -88,7 +89,7 @@ TEST(JobGraph, IdsFollowUidsAndSurviveEncoding) {
 
 TEST(JobGraph, RegionsAreWhatEdgesConnect) {
   JobGraph g;
-  g.operators = {node("source.generator", "rows"), node("user", "map"), node("sink.discard", "out", 0)};
+  g.operators = {node(Role::kSource, "rows"), node(Role::kOperator, "map"), node(Role::kSink, "out", 0)};
   g.operators[1].chaining = Chaining::kHead;
   g.edges = {{0, 0, 1, 0, Partitioner::kForward, {}}, {1, 0, 2, 0, Partitioner::kForward, {}}};
   ASSERT_TRUE(resolve(g, 3, 0).ok());
@@ -106,9 +107,9 @@ TEST(JobGraph, FiveThousandOperatorsAreResolvedAndPlannedWithinASecond) {
   constexpr std::uint32_t kCount = 5000;
   const auto graph_of = [](auto from, Partitioner partitioner) {
     JobGraph g;
-    g.operators.push_back(node("source.generator", "rows"));
+    g.operators.push_back(node(Role::kSource, "rows"));
     for (std::uint32_t i = 1; i < kCount; ++i) {
-      g.operators.push_back(node("user", "map", i + 1 < kCount ? 1 : 0));
+      g.operators.push_back(node(Role::kOperator, "map", i + 1 < kCount ? 1 : 0));
       g.edges.push_back({from(i), 0, i, 0, partitioner, {0}});
     }
     return g;
@@ -135,8 +136,8 @@ TEST(JobGraph, FiveThousandOperatorsAreResolvedAndPlannedWithinASecond) {
 
 TEST(JobGraph, ForkedChainsHaveFlinksNames) {
   JobGraph g;
-  g.operators = {node("source.generator", "rows"), node("user", "a"), node("user", "b"), node("sink.print", "out", 0),
-                 node("sink.print", "err", 0)};
+  g.operators = {node(Role::kSource, "rows"), node(Role::kOperator, "a"), node(Role::kOperator, "b"),
+                 node(Role::kSink, "out", 0), node(Role::kSink, "err", 0)};
   g.edges = {{0, 0, 1, 0, Partitioner::kForward, {}},
              {0, 0, 2, 0, Partitioner::kForward, {}},
              {1, 0, 3, 0, Partitioner::kForward, {}},

@@ -1,8 +1,7 @@
-// The operator kinds of this room, one function each; docs/reference/operators.md says what they do.
+// The operator kinds of this room: a new one has its file, a line and a row here.
 #pragma once
 
-#include "operators/operator_context.h"
-#include "operators/registry.h"
+#include "operators/kind.h"
 
 namespace drey::operators {
 
@@ -12,5 +11,9 @@ OperatorKind print_kind();
 OperatorKind user_kind();
 OperatorKind watermarks_kind();
 OperatorKind window_kind();
+
+inline constexpr OperatorKind (*kBuiltinKinds[])() = {
+    discard_kind, generator_kind, print_kind, user_kind, watermarks_kind, window_kind,
+};
 
 }  // namespace drey::operators

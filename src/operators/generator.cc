@@ -5,12 +5,29 @@
 
 #include <fmt/format.h>
 
-#include "operators/options.h"
+#include "operators/operator_context.h"
 #include "operators/pacer.h"
 #include "operators/user_code.h"
 
 namespace drey::operators {
 namespace {
+
+struct GeneratorOptions {
+  std::int64_t rows = -1;
+  double rate = 0;
+
+  static constexpr auto options() {
+    using M = GeneratorOptions;
+    using config::option;
+    return config::Options{
+        option("rows", &M::rows,
+               "How many rows; each subtask makes a contiguous range of their numbers. "
+               "-1: without end.")
+            .at_least(-1),
+        option("rate", &M::rate, "Rows a second over all subtasks, may be a fraction; 0: unlimited.").at_least(0)};
+  }
+};
+static_assert(config::EveryMemberIsAnOption<GeneratorOptions>);
 
 // source.generator: rows first .. end-1 of a contiguous share of 0 .. rows-1, made by the job's generate().
 // A source without end counts s, s + p, s + 2p ... in blocks of one batch.
@@ -24,13 +41,10 @@ struct Share {
 
 class GeneratorSource final : public Source {
  public:
-  explicit GeneratorSource(OperatorContext& context) : context_(context) {}
+  GeneratorSource(OperatorContext& context, const GeneratorOptions& options)
+      : context_(context), pacer_(options.rate / context.parallelism()), rows_(options.rows) {}
 
   Status open(OperatorContext& context) override {
-    Options options(context.node());
-    DREY_TRY_ASSIGN(rows_, options.whole("rows", -1));
-    DREY_TRY_ASSIGN(const std::int64_t rate, options.whole("rate", 0));
-    pacer_ = Pacer(static_cast<double>(rate) / context.parallelism());
     DREY_TRY(code_.create(context, "generate", context.functions() && context.functions()->generate));
     DREY_TRY_ASSIGN(positions_, context.state().operator_list(context.operator_id(), "positions", true));
     if (rows_ >= 0) pending_ = context.metric("pendingRecords", DREY_GAUGE);
@@ -154,7 +168,7 @@ class GeneratorSource final : public Source {
   OperatorContext& context_;
   UserCode code_;
   Pacer pacer_;
-  std::int64_t rows_ = -1;
+  const std::int64_t rows_;
   std::vector<Share> shares_;
   std::size_t turn_ = 0;
   state::OperatorList* positions_ = nullptr;
@@ -164,10 +178,15 @@ class GeneratorSource final : public Source {
 }  // namespace
 
 OperatorKind generator_kind() {
-  return {"source.generator", "Rows made by a function of their number.", nullptr,
-          [](OperatorContext& context) -> Result<std::unique_ptr<Source>> {
-            return std::unique_ptr<Source>(std::make_unique<GeneratorSource>(context));
-          }};
+  return declare<GeneratorOptions>({
+      .name = DREY_KIND_GENERATOR,
+      .doc = "Rows that the job's `generate` makes of their numbers.",
+      .traits = {.role = graph::Role::kSource, .needs_code = true},
+      .make_source =
+          [](OperatorContext& context, const GeneratorOptions& options) {
+            return std::make_unique<GeneratorSource>(context, options);
+          },
+  });
 }
 
 }  // namespace drey::operators

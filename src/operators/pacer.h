@@ -22,11 +22,13 @@ class Pacer {
       credit_ = std::min(credit_, std::max(rate_ * 0.1, 1.0));
     }
     last_ = now;
-    return static_cast<std::int64_t>(credit_);
+    return credit_ < kAnyNumber ? static_cast<std::int64_t>(credit_) : INT64_MAX;
   }
   void spend(std::int64_t rows) { credit_ -= static_cast<double>(rows); }
 
  private:
+  static constexpr double kAnyNumber = 1e18;
+
   double rate_ = 0;
   double credit_ = 1;
   Ticks last_{};

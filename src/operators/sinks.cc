@@ -6,7 +6,6 @@
 #include "base/time.h"
 #include "data/text.h"
 #include "operators/builtin.h"
-#include "operators/options.h"
 #include "operators/sent.h"
 
 namespace drey::operators {
@@ -28,13 +27,22 @@ class Discard final : public Operator {
   Sent sent_;
 };
 
+struct PrintOptions {
+  std::string prefix;
+
+  static constexpr auto options() {
+    using M = PrintOptions;
+    using config::option;
+    return config::Options{option("prefix", &M::prefix, "What each line begins with.")};
+  }
+};
+static_assert(config::EveryMemberIsAnOption<PrintOptions>);
+
 // sink.print: one line a row on standard output: "+I[a, 1]" as Flink's print sink writes rows, with the
 // subtask in front when there are several.
 class Print final : public Operator {
  public:
-  explicit Print(OperatorContext& context) : context_(context) {
-    const std::string prefix = Options(context.node()).text("prefix");
-    if (!prefix.empty()) prefix_ = prefix;
+  Print(OperatorContext& context, const PrintOptions& options) : context_(context), prefix_(options.prefix) {
     if (context.parallelism() > 1) {
       prefix_ += prefix_.empty() ? "" : ":";
       prefix_ += fmt::format("{}", context.subtask() + 1);
@@ -74,22 +82,26 @@ class Print final : public Operator {
   std::string prefix_;
 };
 
-template <typename T>
-OperatorKind sink(std::string_view name, std::string_view doc) {
-  return {name, doc,
-          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
-            if constexpr (std::is_constructible_v<T, OperatorContext&>) {
-              return std::unique_ptr<Operator>(std::make_unique<T>(context));
-            } else {
-              return std::unique_ptr<Operator>(std::make_unique<T>());
-            }
-          },
-          nullptr};
-}
-
 }  // namespace
 
-OperatorKind discard_kind() { return sink<Discard>("sink.discard", "Takes rows and forgets them."); }
-OperatorKind print_kind() { return sink<Print>("sink.print", "One line a row on standard output."); }
+OperatorKind discard_kind() {
+  return declare<NoOptions>({
+      .name = DREY_KIND_DISCARD,
+      .doc = "Takes rows and forgets them.",
+      .traits = {.role = graph::Role::kSink, .accepts = graph::Changes::kAll},
+      .make_operator = [](OperatorContext&, const NoOptions&) { return std::make_unique<Discard>(); },
+  });
+}
+
+OperatorKind print_kind() {
+  return declare<PrintOptions>({
+      .name = DREY_KIND_PRINT,
+      .doc = "Writes one line a row to the TaskManager's standard output: `+I[a, 1]`, with the subtask in front when "
+             "there are several.",
+      .traits = {.role = graph::Role::kSink, .accepts = graph::Changes::kAll},
+      .make_operator = [](OperatorContext& context,
+                          const PrintOptions& options) { return std::make_unique<Print>(context, options); },
+  });
+}
 
 }  // namespace drey::operators

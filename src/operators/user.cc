@@ -88,11 +88,14 @@ class UserOperator final : public Operator {
 }  // namespace
 
 OperatorKind user_kind() {
-  return {"user", "The job's own functions.",
-          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
-            return std::unique_ptr<Operator>(std::make_unique<UserOperator>(context));
-          },
-          nullptr};
+  return declare<NoOptions>({
+      .name = DREY_KIND_USER,
+      .doc = "Runs the job's own functions: `process`, timers, watermarks, the end of inputs.",
+      .traits = {.needs_code = true, .accepts = graph::Changes::kAll},
+      .inputs = 2,
+      .make_operator = [](OperatorContext& context,
+                          const NoOptions&) { return std::make_unique<UserOperator>(context); },
+  });
 }
 
 }  // namespace drey::operators

@@ -5,11 +5,31 @@
 
 #include <fmt/format.h>
 
-#include "operators/options.h"
+#include "operators/operator_context.h"
 #include "operators/user_code.h"
 
 namespace drey::operators {
 namespace {
+
+struct WatermarksOptions {
+  std::int64_t time_column = -1;
+  std::int64_t out_of_orderness_ms = 0;
+  std::int64_t idle_timeout_ms = 0;
+
+  static constexpr auto options() {
+    using M = WatermarksOptions;
+    using config::option;
+    return config::Options{
+        option("time_column", &M::time_column, "Number of the column of timestamps; -1: `row_times` gives the times.")
+            .at_least(-1),
+        option("out_of_orderness_ms", &M::out_of_orderness_ms, "How far behind the latest row watermarks stay.")
+            .at_least(0),
+        option("idle_timeout_ms", &M::idle_timeout_ms,
+               "A split without rows for so long holds no watermark back; 0: it always does.")
+            .at_least(0)};
+  }
+};
+static_assert(config::EveryMemberIsAnOption<WatermarksOptions>);
 
 // watermarks: gives rows their event time and follows it: after each batch the watermark is the largest time
 // seen, less the bound, less 1 ms (a row with the watermark's own time is late, as in Flink). Of a source with several
@@ -17,24 +37,16 @@ namespace {
 // some.
 class Watermarks final : public Operator {
  public:
-  explicit Watermarks(OperatorContext& context) : context_(context) {}
+  Watermarks(OperatorContext& context, const WatermarksOptions& options)
+      : context_(context),
+        time_column_(options.time_column),
+        bound_ms_(options.out_of_orderness_ms),
+        idle_ms_(options.idle_timeout_ms) {}
 
   Status open(OperatorContext& context) override {
-    Options options(context.node());
-    DREY_TRY_ASSIGN(time_column_, options.whole("time_column", -1));
-    DREY_TRY_ASSIGN(bound_ms_, options.whole("out_of_orderness_ms", 0));
-    DREY_TRY_ASSIGN(idle_ms_, options.whole("idle_timeout_ms", 0));
     if (idle_ms_ > 0) context_.wake_at(context_.processing_time() + idle_ms_);
-    if (time_column_ < 0) {
-      return code_.create(context, "row_times", context.functions() && context.functions()->row_times);
-    }
-    const data::Schema& schema = context.input_schema(0);
-    if (time_column_ >= static_cast<std::int64_t>(schema.size()) ||
-        schema[static_cast<std::size_t>(time_column_)].type.kind != data::TypeKind::kTimestamp) {
-      return fail(Code::kInvalidArgument,
-                  fmt::format("Operator '{}': column {} is not a timestamp", context.node().name, time_column_));
-    }
-    return {};
+    if (time_column_ >= 0) return {};
+    return code_.create(context, "row_times", context.functions() && context.functions()->row_times);
   }
 
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter& out) override {
@@ -127,9 +139,9 @@ class Watermarks final : public Operator {
 
   OperatorContext& context_;
   UserCode code_;
-  std::int64_t time_column_ = -1;
-  std::int64_t bound_ms_ = 0;
-  std::int64_t idle_ms_ = 0;
+  const std::int64_t time_column_;
+  const std::int64_t bound_ms_;
+  const std::int64_t idle_ms_;
   std::vector<Split> splits_;  // as the source's
   bool idle_ = false;          // all that are active
   std::vector<std::int64_t> times_;
@@ -139,11 +151,22 @@ class Watermarks final : public Operator {
 }  // namespace
 
 OperatorKind watermarks_kind() {
-  return {"watermarks", "Event times and watermarks bounded by disorder.",
-          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
-            return std::unique_ptr<Operator>(std::make_unique<Watermarks>(context));
-          },
-          nullptr};
+  return declare<WatermarksOptions>({
+      .name = DREY_KIND_WATERMARKS,
+      .doc = "Gives rows their event time, from a column or by `row_times`, and emits watermarks behind it.",
+      .traits = {.gives_event_time = true, .accepts = graph::Changes::kAll, .produces = graph::Changes::kAsInput},
+      .output_schema = [](const Schemas& inputs, const WatermarksOptions& options, const Schemas&) -> Result<Schemas> {
+        const std::int64_t column = options.time_column;
+        if (column >= 0 && (column >= static_cast<std::int64_t>(inputs[0].size()) ||
+                            inputs[0][static_cast<std::size_t>(column)].type.kind != data::TypeKind::kTimestamp)) {
+          return fail(Code::kInvalidArgument,
+                      fmt::format("Option time_column must be the number of a column of timestamps: value={}", column));
+        }
+        return Schemas{inputs[0]};
+      },
+      .make_operator = [](OperatorContext& context,
+                          const WatermarksOptions& options) { return std::make_unique<Watermarks>(context, options); },
+  });
 }
 
 }  // namespace drey::operators

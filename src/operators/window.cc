@@ -1,7 +1,9 @@
 #include "operators/window.h"
 
+#include <array>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -9,47 +11,94 @@
 
 namespace drey::operators {
 
-Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
-  Options options(node);
-  WindowOptions out;
-  const std::string assigner = options.text("assigner", "tumbling");
-  const auto bad = [&](std::string_view what) {
-    return fail(Code::kInvalidArgument, fmt::format("Window operator '{}': {}", node.name, what));
-  };
-  if (assigner == "tumbling") {
-    out.assigner = Assigner::kTumbling;
-  } else if (assigner == "sliding") {
-    out.assigner = Assigner::kSliding;
-  } else if (assigner == "session") {
-    out.assigner = Assigner::kSession;
-  } else if (assigner == "global") {
-    out.assigner = Assigner::kGlobal;
-  } else {
-    return bad("unknown assigner: " + assigner);
+namespace {
+
+enum class WindowTime { kEvent, kProcessing };
+constexpr auto enum_table(WindowTime) {
+  return std::array{EnumRow{WindowTime::kEvent, "event"}, EnumRow{WindowTime::kProcessing, "processing"}};
+}
+
+constexpr std::int64_t kSpanMax = 315'576'000'000'000;  // 10,000 years: a sum of some and of a time is a time
+
+// The options as they are declared; WindowOptions is what they amount to.
+struct DeclaredOptions {
+  WindowOptions::Assigner assigner = WindowOptions::Assigner::kTumbling;
+  WindowTime time = WindowTime::kEvent;
+  std::int64_t size_ms = 0;
+  std::optional<std::int64_t> slide_ms;
+  std::int64_t offset_ms = 0;
+  std::int64_t gap_ms = 0;
+  std::string trigger = "default";
+  std::int64_t trigger_bytes = 0;
+  bool purge = false;
+  std::int64_t allowed_lateness_ms = 0;
+  std::int64_t late_output = -1;
+  std::optional<Accumulators::Form> accumulate;
+
+  static constexpr auto options() {
+    using M = DeclaredOptions;
+    using config::option;
+    return config::Options{
+        option("assigner", &M::assigner, "Which windows a row belongs to."),
+        option("time", &M::time, "Whether windows are of event time or of the clock."),
+        option("size_ms", &M::size_ms, "Length of tumbling and sliding windows.").between(1, kSpanMax),
+        option("slide_ms", &M::slide_ms, "Time between the starts of sliding windows.")
+            .between(1, kSpanMax)
+            .defaults_to("size_ms"),
+        option("offset_ms", &M::offset_ms,
+               "Tumbling and sliding windows start at this distance from the epoch; smaller than the slide.")
+            .between(-kSpanMax, kSpanMax),
+        option("gap_ms", &M::gap_ms, "A session ends after so long without rows.").between(1, kSpanMax),
+        option("trigger", &M::trigger,
+               "When windows fire: `default` (once, at the end), `event_time`, `processing_time`, `count:N`, "
+               "`continuous_event_time:MS`, `continuous_processing_time:MS`, `custom` (`on_trigger`)."),
+        option("trigger_bytes", &M::trigger_bytes, "State of a custom trigger.").between(0, 1 << 16),
+        option("purge", &M::purge, "Whether windows are empty after a built-in trigger has fired."),
+        option("allowed_lateness_ms", &M::allowed_lateness_ms,
+               "Windows stay so long after the watermark has passed them, and fire again for late rows.")
+            .at_least(0),
+        option("late_output", &M::late_output, "Number of the side output for rows that are too late; -1: dropped.")
+            .at_least(-1),
+        option("accumulate", &M::accumulate,
+               "How the accumulator is kept: in place (`accumulator_bytes`), encoded, or as all elements.")
+            .defaults_to("fixed with accumulator_bytes, else encoded")};
   }
-  out.event_time = options.text("time", "event") != "processing";
-  DREY_TRY_ASSIGN(out.size_ms, options.whole("size_ms", 0));
-  DREY_TRY_ASSIGN(out.slide_ms, options.whole("slide_ms", out.size_ms));
-  DREY_TRY_ASSIGN(out.offset_ms, options.whole("offset_ms", 0));
-  DREY_TRY_ASSIGN(out.gap_ms, options.whole("gap_ms", 0));
-  DREY_TRY_ASSIGN(out.allowed_lateness_ms, options.whole("allowed_lateness_ms", 0));
-  DREY_TRY_ASSIGN(out.late_output, options.whole("late_output", -1));
-  out.purge = options.flag("purge");
-  DREY_TRY_ASSIGN(out.trigger_bytes, options.whole("trigger_bytes", 0));
-  const std::string trigger = options.text("trigger", "default");
+  Result<WindowOptions> meaning() const;
+  std::string problem() const {
+    const auto whole = meaning();
+    return whole.ok() ? "" : whole.status().message();
+  }
+};
+static_assert(config::EveryMemberIsAnOption<DeclaredOptions>);
+
+Result<WindowOptions> DeclaredOptions::meaning() const {
+  using Assigner = WindowOptions::Assigner;
+  using Trigger = WindowOptions::Trigger;
+  const auto bad = [](std::string what) { return fail(Code::kInvalidArgument, std::move(what)); };
+  WindowOptions out;
+  out.assigner = assigner;
+  out.event_time = time == WindowTime::kEvent;
+  out.size_ms = size_ms;
+  out.slide_ms = slide_ms.value_or(size_ms);
+  out.offset_ms = offset_ms;
+  out.gap_ms = gap_ms;
+  out.allowed_lateness_ms = allowed_lateness_ms;
+  out.late_output = late_output;
+  out.purge = purge;
+  out.trigger_bytes = trigger_bytes;
   const std::string_view kind = std::string_view(trigger).substr(0, trigger.find(':'));
   if (kind.size() < trigger.size()) {
     const char* end = trigger.data() + trigger.size();
     if (std::from_chars(trigger.data() + kind.size() + 1, end, out.count).ptr != end || out.count <= 0) {
-      return bad("a trigger needs a positive number: " + trigger);
+      return bad("Option trigger needs a positive number: value=" + trigger);
     }
   }
   const bool counts = out.count > 0;
   out.is_default = trigger == "default";
   if (trigger == "default") {
-    out.trigger = out.assigner == Assigner::kGlobal ? Trigger::kNever
-                  : out.event_time                  ? Trigger::kEventTime
-                                                    : Trigger::kProcessingTime;
+    out.trigger = assigner == Assigner::kGlobal ? Trigger::kNever
+                  : out.event_time              ? Trigger::kEventTime
+                                                : Trigger::kProcessingTime;
   } else if (trigger == "event_time") {
     out.trigger = Trigger::kEventTime;
   } else if (trigger == "processing_time") {
@@ -63,33 +112,52 @@ Result<WindowOptions> WindowOptions::parse(const graph::OperatorNode& node) {
   } else if (trigger == "custom") {
     out.trigger = Trigger::kCustom;
   } else {
-    return bad("unknown trigger: " + trigger);
+    return bad("Option trigger names no trigger: value=" + trigger);
   }
   const bool is_continuous =
       out.trigger == Trigger::kContinuousEventTime || out.trigger == Trigger::kContinuousProcessingTime;
-  if (is_continuous && out.assigner == Assigner::kGlobal) {
+  if (is_continuous && assigner == Assigner::kGlobal) {
     return bad(
         "global windows never end, so a continuous trigger would fire for ever at the end of the input: use count(n) "
         "or a trigger of your own");
+  }
+  if (is_continuous && out.count > kSpanMax) {
+    return bad(fmt::format("Option trigger has an interval of more than {} ms: value={}", kSpanMax, trigger));
   }
   if (out.trigger == Trigger::kNever) {
     return bad("a global window never fires without a trigger: use count(n) or a trigger of your own");
   }
   out.is_default = out.is_default ||
                    (!out.purge && out.trigger == (out.event_time ? Trigger::kEventTime : Trigger::kProcessingTime));
-  if (out.trigger_bytes < 0 || out.trigger_bytes > (1 << 16)) return bad("trigger_bytes must be between 0 and 65536");
-  const bool timed = out.assigner == Assigner::kTumbling || out.assigner == Assigner::kSliding;
-  if (timed && (out.size_ms <= 0 || out.slide_ms <= 0)) return bad("size and slide must be positive");
-  if (out.assigner == Assigner::kSession && out.gap_ms <= 0) return bad("the session gap must be positive");
+  if (assigner == Assigner::kTumbling || assigner == Assigner::kSliding) {
+    if (size_ms == 0) return bad("Option size_ms is required: tumbling and sliding windows have a size");
+    if (offset_ms <= -out.slide_ms || offset_ms >= out.slide_ms) {
+      return bad(
+          fmt::format("Option offset_ms must be smaller than the slide of {} ms: value={}", out.slide_ms, offset_ms));
+    }
+  }
+  if (assigner == Assigner::kSession && gap_ms == 0) return bad("Option gap_ms is required: sessions end by it");
   return out;
 }
+
+Result<Schemas> output_schema(const Schemas& inputs, const DeclaredOptions& options, const Schemas& declared) {
+  const std::int64_t late = options.late_output;
+  if (late >= static_cast<std::int64_t>(declared.size()) || late == 0) {
+    return fail(Code::kInvalidArgument, fmt::format("Option late_output names no side output: value={}", late));
+  }
+  Schemas outputs = declared;
+  if (late > 0) outputs[static_cast<std::size_t>(late)] = inputs[0];
+  return outputs;
+}
+
+}  // namespace
 
 Status Accumulators::open(OperatorContext& context, bool merges) {
   const graph::OperatorNode& node = context.node();
   const drey_functions* f = context.functions();
   fixed_bytes_ = node.accumulator_bytes;
-  const std::string form = Options(node).text("accumulate", fixed_bytes_ > 0 ? "fixed" : "encoded");
-  form_ = form == "elements" ? Form::kElements : form == "encoded" ? Form::kEncoded : Form::kFixed;
+  DREY_TRY_ASSIGN(const DeclaredOptions options, read_options<DeclaredOptions>(node));
+  form_ = options.accumulate.value_or(fixed_bytes_ > 0 ? Form::kFixed : Form::kEncoded);
   bool there = f != nullptr && f->fire != nullptr;
   if (there && form_ == Form::kFixed) there = f->accumulate != nullptr && (!merges || f->merge != nullptr);
   if (there && form_ == Form::kEncoded)
@@ -236,25 +304,18 @@ Status give_late_rows(OperatorContext& context, const WindowOptions& options, co
 }
 
 OperatorKind window_kind() {
-  return {"window", "Keyed windows: tumbling, sliding, session, global.",
-          [](OperatorContext& context) -> Result<std::unique_ptr<Operator>> {
-            DREY_TRY_ASSIGN(const WindowOptions options, WindowOptions::parse(context.node()));
-            if (context.key_columns(0).empty()) {
-              return fail(Code::kInvalidArgument,
-                          fmt::format("Window operator '{}' has no key: call key_by first", context.node().name));
-            }
-            switch (options.assigner) {
-              case WindowOptions::Assigner::kSession:
-                return make_session_windows(context, options);
-              case WindowOptions::Assigner::kGlobal:
-              case WindowOptions::Assigner::kTumbling:
-              case WindowOptions::Assigner::kSliding:
-                break;
-            }
-            const bool once = options.is_default && options.assigner != WindowOptions::Assigner::kGlobal;
-            return once ? make_time_windows(context, options) : make_triggered_windows(context, options);
-          },
-          nullptr};
+  return declare<DeclaredOptions>({
+      .name = DREY_KIND_WINDOW,
+      .doc = "Keyed windows: one accumulator per key and window (`accumulate`, `merge`), results by `fire`.",
+      .traits = {.is_keyed = true, .needs_code = true},
+      .output_schema = output_schema,
+      .make_operator = [](OperatorContext& context, const DeclaredOptions& declared) -> Made<Operator> {
+        DREY_TRY_ASSIGN(const WindowOptions options, declared.meaning());
+        if (options.assigner == WindowOptions::Assigner::kSession) return make_session_windows(context, options);
+        const bool once = options.is_default && options.assigner != WindowOptions::Assigner::kGlobal;
+        return once ? make_time_windows(context, options) : make_triggered_windows(context, options);
+      },
+  });
 }
 
 }  // namespace drey::operators

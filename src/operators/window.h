@@ -1,13 +1,14 @@
 // Parts that window operators share. Internal to operators/.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "operators/kind.h"
 #include "operators/operator_context.h"
-#include "operators/options.h"
 #include "operators/user_code.h"
 
 namespace drey::operators {
@@ -37,9 +38,6 @@ struct WindowOptions {
   std::int64_t allowed_lateness_ms = 0;
   std::int64_t late_output = -1;
 
-  // FAILS WITH: kInvalidArgument naming operator and option.
-  static Result<WindowOptions> parse(const graph::OperatorNode& node);
-
   // Last instant of a window, and the time from which on nothing can reach it.
   static std::int64_t last_of(std::int64_t end) { return end == INT64_MAX ? end : end - 1; }
   std::int64_t cleanup_of(std::int64_t end) const {
@@ -50,6 +48,12 @@ struct WindowOptions {
     return event_time && watermark != INT64_MIN && end != INT64_MAX && cleanup_of(end) <= watermark;
   }
 };
+
+constexpr auto enum_table(WindowOptions::Assigner) {
+  using A = WindowOptions::Assigner;
+  return std::array{EnumRow{A::kTumbling, "tumbling"}, EnumRow{A::kSliding, "sliding"}, EnumRow{A::kSession, "session"},
+                    EnumRow{A::kGlobal, "global"}};
+}
 
 // The user's accumulator behind one face, whether it lies in place, is encoded, or is the list of elements.
 class Accumulators {
@@ -96,6 +100,11 @@ class Accumulators {
   std::vector<std::string> merged_;
   std::size_t merged_count_ = 0;
 };
+
+constexpr auto enum_table(Accumulators::Form) {
+  using F = Accumulators::Form;
+  return std::array{EnumRow{F::kFixed, "fixed"}, EnumRow{F::kEncoded, "encoded"}, EnumRow{F::kElements, "elements"}};
+}
 
 // Start of the tumbling window of that slide which holds `time`.
 inline std::int64_t window_start(std::int64_t time, std::int64_t offset, std::int64_t slide) {

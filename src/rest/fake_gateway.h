@@ -114,6 +114,9 @@ class FakeGateway : public gateway::ClusterGateway {
   }
   gateway::Future<TriggerId> trigger(gateway::OperationRequest request) override {
     last_operation = request;
+    if (const auto* savepoint = std::get_if<gateway::SavepointRequest>(&request.action);
+        savepoint != nullptr && savepoint->target.empty())
+      return Result<TriggerId>(fail(Code::kInvalidArgument, "no place for it"));
     return Result<TriggerId>(request.id.value_or(TriggerId::from_halves(7, 8)));
   }
   gateway::Future<gateway::OperationModel> operation(gateway::OperationKind kind, JobId job, TriggerId id) override {
@@ -159,12 +162,13 @@ class FakeGateway : public gateway::ClusterGateway {
                                                      {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0.0}});
   }
   std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
-  std::string option(const std::string&, const std::string& fallback) override { return fallback; }
+  const gateway::ClusterFacts& facts() const override { return cluster_facts; }
   gateway::JobModelRef model() const { return std::make_shared<gateway::JobModel>(job_model); }
   gateway::JobModel job_model = sample();
   std::vector<gateway::JobOutlineRef> more_jobs;
   gateway::RunRequest last_run;
   gateway::OperationRequest last_operation;
+  gateway::ClusterFacts cluster_facts;
   gateway::OperationModel operation_;
   gateway::ResourceRequirements requirements{{VertexId::from_halves(1, 1), {1, 4}}};
 };

@@ -179,7 +179,7 @@ std::vector<ConfigurationEntry> configuration_of(gateway::ClusterGateway& cluste
 
 EnvironmentInfo environment_of(gateway::ClusterGateway& cluster) {
   EnvironmentInfo out;
-  out.jvm.version = cluster.option("drey.version", "Drey");
+  out.jvm.version = cluster.facts().version;
 #if defined(__x86_64__)
   out.jvm.arch = "amd64";
 #else

@@ -469,12 +469,10 @@ TEST_F(RouterTest, SavepointsAndStopsAreTriggeredUnderTheIdThatWasChosen) {
   EXPECT_TRUE(stop.stop);
   EXPECT_TRUE(stop.drain);
   EXPECT_TRUE(stop.canonical);
-  for (const auto& [path, property] : {std::pair{"/savepoints", "target-directory"}, {"/stop", "targetDirectory"}}) {
+  for (const char* path : {"/savepoints", "/stop"}) {
     const Answered nowhere = ask("POST", job_ + path);
     EXPECT_EQ(nowhere.status, 400);
-    EXPECT_THAT(nowhere.body,
-                HasSubstr(std::string("Config key [execution.checkpointing.savepoint-dir] is not set. Property [") +
-                          property + "] must be provided."));
+    EXPECT_THAT(nowhere.body, HasSubstr("no place for it"));
   }
   for (const char* body :
        {R"({"formatType":"native"})", R"({"triggerId":"zz"})", "[]", "{", R"({"cancel-job":"perhaps"})"}) {

@@ -141,6 +141,7 @@ struct Progress {
 Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& options, std::int32_t parallelism,
                 std::uint32_t attempt, Progress& progress, env::Env& env, const operators::Registry& registry) {
   auto graph = std::make_shared<graph::JobGraph>(code->graph);
+  DREY_TRY(registry.check(*graph));
   DREY_TRY(graph::resolve(*graph, parallelism, 0));
   DREY_TRY_ASSIGN(const auto checkpoints, config::read<control::CheckpointOptions>(graph->settings));
   const graph::Plan plan = graph::plan_of(*graph);

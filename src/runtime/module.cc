@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "control/job_options.h"
 #include "data/key.h"
 #include "env/env.h"
 
@@ -84,11 +85,12 @@ int add_edge(drey_graph* graph, const drey_edge_spec* spec) {
 
 int set(drey_graph* graph, const char* key, const char* value) {
   if (std::strcmp(key, "pipeline.name") == 0) graph->code->graph.name = value;
-  graph->code->graph.settings[key] = value;
+  graph->code->graph.settings[config::current_name(key, control::job_options())] = value;
   return 0;
 }
 
-const char* get(drey_graph* graph, const char* key) {
+const char* get(drey_graph* graph, const char* text) {
+  const std::string key = config::current_name(text, control::job_options());
   const auto& settings = graph->code->graph.settings;
   if (const auto found = settings.find(key); found != settings.end()) {
     graph->answer = found->second;

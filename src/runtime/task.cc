@@ -15,7 +15,6 @@ namespace {
 // One step: so many batches, then the worker turns to the next task (engine.md 1.6).
 constexpr int kBatchesPerStep = 4;
 constexpr const char* kWatermarkState = "~watermark";
-constexpr std::string_view kEventTimes = "watermarks";  // the kind of operator that gives rows their event time
 
 std::string name_of(const TaskSpec& spec) {
   return fmt::format("{} ({}/{})#{}", spec.vertex.name, spec.subtask + 1, spec.vertex.parallelism, spec.attempt);
@@ -57,7 +56,7 @@ Task::Task(TaskSpec spec, TaskSurroundings surroundings)
       if (edge.to == number) metrics->inputs = std::max(metrics->inputs, edge.input + 1);
     }
     OperatorMetrics* head = operator_metrics_.empty() ? nullptr : operator_metrics_[0].get();
-    if (node.kind == kEventTimes && head != nullptr && head->is_source && head->event_times == nullptr)
+    if (node.traits.gives_event_time && head != nullptr && head->is_source && head->event_times == nullptr)
       head->event_times = metrics.get();
     operator_metrics_.push_back(std::move(metrics));
   }

@@ -1,6 +1,7 @@
 // TaskManagerConfig: how many TaskManagers `drey up` starts, and what each of them may use.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -16,6 +17,15 @@ struct TaskManagerConfig {
   double managed_fraction = 0.4;
   std::uint16_t data_port = 0;
   Millis cancellation_timeout{180'000};
+
+  // The same with slots and memory where they are not set, for a machine with so many cores and bytes of memory.
+  TaskManagerConfig on_machine(std::int32_t cores, std::int64_t memory_bytes) const {
+    TaskManagerConfig whole = *this;
+    if (!slots) whole.slots = cores;
+    const double share = managed_fraction / std::max(count, 1) * static_cast<double>(memory_bytes);
+    if (!managed_memory) whole.managed_memory = config::Bytes{static_cast<std::uint64_t>(share)};
+    return whole;
+  }
 
   static constexpr std::string_view kTitle = "TaskManagers";
   static constexpr auto options() {

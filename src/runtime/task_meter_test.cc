@@ -94,15 +94,19 @@ class TaskMeterTest : public testing::Test, public TaskListener {
  protected:
   void SetUp() override {
     operators::add_builtin_kinds(registry_);
-    registry_.add({"source.box", "", nullptr,
-                   [this](operators::OperatorContext& context) -> Result<std::unique_ptr<operators::Source>> {
-                     return std::unique_ptr<operators::Source>(std::make_unique<BoxSource>(context, boxes_));
-                   }});
-    registry_.add({"test.timed", "",
-                   [this](operators::OperatorContext&) -> Result<std::unique_ptr<operators::Operator>> {
-                     return std::unique_ptr<operators::Operator>(std::make_unique<Timed>(clock_));
-                   },
-                   nullptr});
+    registry_.add(operators::declare<operators::NoOptions>({
+        .name = "test.box",
+        .doc = "",
+        .traits = {.role = graph::Role::kSource},
+        .make_source = [this](operators::OperatorContext& context,
+                              const operators::NoOptions&) { return std::make_unique<BoxSource>(context, boxes_); },
+    }));
+    registry_.add(operators::declare<operators::NoOptions>({
+        .name = "test.timed",
+        .doc = "",
+        .make_operator = [this](operators::OperatorContext&,
+                                const operators::NoOptions&) { return std::make_unique<Timed>(clock_); },
+    }));
   }
   void on_state(Task&, TaskState, const Status& why) override { EXPECT_TRUE(why.ok()) << why.to_string(); }
   void on_end_of_data(Task&) override {}
@@ -114,7 +118,7 @@ class TaskMeterTest : public testing::Test, public TaskListener {
     node.kind = kind;
     node.name = name;
     node.options = std::move(options);
-    if (!kind.starts_with("sink.")) node.outputs = {kSchema};
+    if (registry_.find(kind)->traits.role != graph::Role::kSink) node.outputs = {kSchema};
     graph_->operators.push_back(node);
     return node.number;
   }
@@ -125,14 +129,16 @@ class TaskMeterTest : public testing::Test, public TaskListener {
   }
   // source -> watermarks, in one chain.
   std::uint32_t add_source(const std::string& name) {
-    const std::uint32_t source = add("source.box", name);
-    const std::uint32_t times = add("watermarks", "times of " + name, {{"time_column", "1"}});
+    const std::uint32_t source = add("test.box", name);
+    const std::uint32_t times = add(DREY_KIND_WATERMARKS, "times of " + name, {{"time_column", "1"}});
     connect(source, times, graph::Partitioner::kForward);
     return times;
   }
   // Vertices in the order of their sources; the tasks are opened.
   void start(std::int32_t parallelism, const std::function<bool(std::uint32_t, std::uint32_t)>& is_remote = {},
              std::uint64_t channel_bytes = 1 << 20) {
+    const Status checked = registry_.check(*graph_);
+    ASSERT_TRUE(checked.ok()) << checked.to_string();
     const Status resolved = graph::resolve(*graph_, parallelism, 0);
     ASSERT_TRUE(resolved.ok()) << resolved.to_string();
     plan_ = graph::plan_of(*graph_);
@@ -192,7 +198,7 @@ class TaskMeterTest : public testing::Test, public TaskListener {
 };
 
 TEST_F(TaskMeterTest, WhatOneSideSendsTheOtherTakesAndFromWhereIsTold) {
-  connect(add_source("a b"), add("sink.discard", "out"), graph::Partitioner::kHash);
+  connect(add_source("a b"), add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kHash);
   start(2, [](std::uint32_t, std::uint32_t subtask) { return subtask == 1; });
   ASSERT_EQ(tasks_.size(), 4u);  // two sources, two sinks
   EXPECT_EQ(text(2, "numRecordsInPerSecond"), "0.0");
@@ -227,7 +233,7 @@ TEST_F(TaskMeterTest, WhatOneSideSendsTheOtherTakesAndFromWhereIsTold) {
 }
 
 TEST_F(TaskMeterTest, QueuesAreMeasuredWhereTheyAre) {
-  connect(add_source("a"), add("sink.discard", "out"), graph::Partitioner::kRebalance);
+  connect(add_source("a"), add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kRebalance);
   start(1, {}, 64'000);
   std::vector<TestRow> rows(500);
   boxes_[0] = {rows, rows};
@@ -248,7 +254,7 @@ TEST_F(TaskMeterTest, QueuesAreMeasuredWhereTheyAre) {
 }
 
 TEST_F(TaskMeterTest, ASourceTellsHowFarBehindItIsAndForHowLongItHasHadNothing) {
-  connect(add_source("a"), add("sink.discard", "out"), graph::Partitioner::kRebalance);
+  connect(add_source("a"), add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kRebalance);
   start(1);
   EXPECT_EQ(text(0, "Source__a.currentEmitEventTimeLag"), "-1");
   EXPECT_EQ(text(0, "Source__a.currentInputWatermark"), "none");
@@ -271,7 +277,7 @@ TEST_F(TaskMeterTest, ASourceTellsHowFarBehindItIsAndForHowLongItHasHadNothing) 
 }
 
 TEST_F(TaskMeterTest, ATaskWithTwoInputsHasAWatermarkOfEach) {
-  const std::uint32_t a = add_source("a"), b = add_source("b"), out = add("sink.discard", "both");
+  const std::uint32_t a = add_source("a"), b = add_source("b"), out = add(DREY_KIND_DISCARD, "both");
   connect(a, out, graph::Partitioner::kRebalance);
   connect(b, out, graph::Partitioner::kRebalance, 1);
   start(1);
@@ -289,7 +295,7 @@ TEST_F(TaskMeterTest, ATaskWithTwoInputsHasAWatermarkOfEach) {
 TEST_F(TaskMeterTest, TimersMetersAndOpeningAreMeasured) {
   const std::uint32_t timed = add("test.timed", "timed");
   connect(add_source("a"), timed, graph::Partitioner::kHash);
-  connect(timed, add("sink.discard", "out"), graph::Partitioner::kForward);
+  connect(timed, add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kForward);
   start(1);
   EXPECT_EQ(text(1, "initializationTime"), "12");
   EXPECT_EQ(text(1, "timed.rows"), "0.0");
@@ -303,7 +309,7 @@ TEST_F(TaskMeterTest, TimersMetersAndOpeningAreMeasured) {
 }
 
 TEST_F(TaskMeterTest, LettersAreCountedWhileTheyWaitAndTheirWaitsAfter) {
-  connect(add_source("a"), add("sink.discard", "out"), graph::Partitioner::kRebalance);
+  connect(add_source("a"), add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kRebalance);
   start(1);
   EXPECT_EQ(text(1, "mailboxLatencyMs_max"), "none") << "no letter, no latency";
   const metrics::NamesRef before = read(1).names();
@@ -325,7 +331,7 @@ TEST_F(TaskMeterTest, LettersAreCountedWhileTheyWaitAndTheirWaitsAfter) {
 }
 
 TEST_F(TaskMeterTest, ShareOfTimesAreRealOrWholeAsFlinks) {
-  connect(add_source("a"), add("sink.discard", "out"), graph::Partitioner::kRebalance);
+  connect(add_source("a"), add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kRebalance);
   start(1);
   tasks_[0]->times().enter(TaskTimes::State::kBusy, clock_.ticks());
   read(0);
@@ -346,7 +352,7 @@ TEST_F(TaskMeterTest, ThousandsOfMetricsAreReadWhileTheTasksRun) {
   const std::uint32_t a = add_source("a"), b = add_source("b"), timed = add("test.timed", "timed");
   connect(a, timed, graph::Partitioner::kHash);
   connect(b, timed, graph::Partitioner::kHash, 1);
-  connect(timed, add("sink.discard", "out"), graph::Partitioner::kForward);
+  connect(timed, add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kForward);
   start(1);
   std::atomic<bool> is_over{false};
   std::atomic<std::size_t> seen{0};
@@ -372,7 +378,7 @@ TEST_F(TaskMeterTest, ThousandsOfMetricsAreReadWhileTheTasksRun) {
 
 // Nothing is served under a name that is said to be left out, and no name twice.
 TEST_F(TaskMeterTest, NamesAreOnce) {
-  connect(add_source("a"), add("sink.discard", "out"), graph::Partitioner::kRebalance);
+  connect(add_source("a"), add(DREY_KIND_DISCARD, "out"), graph::Partitioner::kRebalance);
   start(1);
   for (const std::size_t task : {0u, 1u}) {
     std::set<std::string> names;

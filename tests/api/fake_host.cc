@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "drey/kinds.h"
+
 extern "C" const drey_module* drey_module_entry(std::uint32_t host_abi);
 
 namespace fake {
@@ -376,7 +378,7 @@ struct Runner {
 
   bool sink(std::size_t i) {
     Task& t = *tasks[i];
-    const auto name = t.spec->options.find(t.spec->kind == "sink.files" ? "path" : "name");
+    const auto name = t.spec->options.find(t.spec->kind == DREY_KIND_FILE_SINK ? "path" : "name");
     auto& to = result.rows[name == t.spec->options.end() ? t.spec->name : name->second];
     for (const EdgeSpec& e : g.edges) {
       if (e.to != i) continue;
@@ -402,15 +404,15 @@ struct Runner {
         good = ok(i, t.self == nullptr) && (s.functions->open == nullptr || ok(i, s.functions->open(t.self)));
         if (!good) break;
       }
-      if (s.kind == "user")
+      if (s.kind == DREY_KIND_USER)
         good = user(i);
-      else if (s.kind == "window")
+      else if (s.kind == DREY_KIND_WINDOW)
         good = window(i);
-      else if (s.kind == "watermarks")
+      else if (s.kind == DREY_KIND_WATERMARKS)
         good = watermarks(i);
-      else if (s.kind == "source.generator")
+      else if (s.kind == DREY_KIND_GENERATOR)
         good = generator(i);
-      else if (s.kind == "source.files")
+      else if (s.kind == DREY_KIND_FILE_SOURCE)
         good = read(i);
       else
         good = sink(i);

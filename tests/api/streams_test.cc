@@ -427,7 +427,8 @@ DREY_JOB("late", env, args) {
 TEST(Streams, LateOutputOfAWindowDropsTheHiddenKey) {
   auto g = fake::build("late");
   ASSERT_EQ(g->failed, "");
-  const auto& w = *std::find_if(g->operators.begin(), g->operators.end(), [](auto& o) { return o.kind == "window"; });
+  const auto& w =
+      *std::find_if(g->operators.begin(), g->operators.end(), [](auto& o) { return o.kind == DREY_KIND_WINDOW; });
   EXPECT_EQ(w.options.at("late_output"), "1");
   EXPECT_EQ(w.options.at("allowed_lateness_ms"), "2000");
   EXPECT_EQ(w.outputs[1]->n_children, 4);

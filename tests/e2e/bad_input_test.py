@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Bad input from users and disks: a clear error that names the thing, and a cluster that goes on."""
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -181,6 +183,37 @@ def ports_directories_and_options_are_checked_before_anything_starts():
         expect("an unknown key", bad.stderr, "paralelism.default", "parallelism.default")
 
 
+def arguments_without_sense_are_refused_by_plan_with_operator_and_value():
+    with Cluster("senseless") as cluster:
+        jar = cluster.upload(os.path.join(os.path.dirname(FLIGHTS_JAR), "bad_programs.jar"))
+
+        def planned(argument):
+            body = {"entryClass": "senseless", "programArgsList": ["--argument", argument]}
+            return cluster.call("POST", f"/jars/{jar}/plan", json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+        for argument, words in {
+                "rows": ("'numbers'", "rows", "value=-5"), "rate": ("'numbers'", "rate", "value=-1"), "nan": ("'numbers'", "rate", "value=nan"),
+                "disorder": ("'times'", "out_of_orderness_ms", "value=-5000"), "idle": ("'times'", "idle_timeout_ms", "value=-1000"),
+                "lateness": ("'counts'", "allowed_lateness_ms", "value=-3600000"), "session": ("'counts'", "gap_ms", "value=9223372036854775807"),
+                "offset": ("'counts'", "offset_ms", "value=-9223372036854775808"), "whole offset": ("'counts'", "offset_ms", "value=3600000"),
+                "watch": ("'lines'", "watch_ms", "value=-1"), "passes": ("'lines'", "passes", "value=0")}.items():
+            status, answer = planned(argument)
+            if status != 400:
+                raise Failure(f"{argument}: {status} {answer}")
+            expect(argument, answer, *words)
+        for argument in ("", "half", "two and a half", "huge"):
+            status, answer = planned(argument)
+            if status != 200:
+                raise Failure(f"{argument}: {status} {answer}")
+        _, answer = cluster.run(jar, ["--argument", "huge"], entryClass="senseless")
+        cluster.finish(answer["jobid"], 20)
+        began = time.monotonic()
+        _, answer = cluster.run(jar, ["--argument", "two and a half"], entryClass="senseless")
+        cluster.finish(answer["jobid"], 30)
+        if time.monotonic() - began < 3:
+            raise Failure("ten rows at 2.5 a second took less than three seconds")
+
+
 def more_parallelism_than_slots_waits_and_then_fails_with_the_numbers():
     with Cluster("slots", "-Dslot.request.timeout=1s", "-Drestart-strategy.type=none") as cluster:
         jar = cluster.upload(FLIGHTS_JAR)
@@ -253,5 +286,6 @@ if __name__ == "__main__":
           a_jar_that_is_deleted_while_its_job_runs_is_not_missed,
           a_damaged_checkpoint_is_passed_over_or_refused,
           ports_directories_and_options_are_checked_before_anything_starts,
+          arguments_without_sense_are_refused_by_plan_with_operator_and_value,
           more_parallelism_than_slots_waits_and_then_fails_with_the_numbers,
           an_output_directory_that_cannot_be_written_fails_the_job_with_its_path])

@@ -203,10 +203,52 @@ def options_have_an_origin_and_the_command_line_comes_first():
     expect("a missing file", missing.stderr, path + "x")
 
 
+def an_option_is_the_same_by_its_old_name():
+    base = folder("old-names-savepoints")
+    with Cluster("old-names", "-Dstate.checkpoints.num-retained=3", f"-Dstate.savepoints.dir=file://{base}",
+                 "-Dexecution.checkpointing.interval=100ms", "-Drestart-strategy=none") as cluster:
+        expect("the configuration", cluster.get("/jobmanager/config"), "execution.checkpointing.num-retained")
+
+        def kept(job):
+            return len([name for name in os.listdir(os.path.join(cluster.directory, "checkpoints", job)) if name.startswith("chk-")])
+
+        for body, wanted in (({}, 3), ({"flinkConfiguration": {"state.checkpoints.num-retained": "2"}}, 2),
+                             ({"flinkConfiguration": {"execution.checkpointing.num-retained": "5"}}, 5)):
+            job = submit(cluster, os.path.join(cluster.base, f"out{wanted}"), "--rate", "2000", "--checkpoint-interval", "100ms", **body)
+            progressed(cluster, job, 8)
+            until(f"{wanted} checkpoints kept with {body}", 10, lambda: kept(job) == wanted)
+            taken = cluster.post(f"/jobs/{job}/savepoints", {})["request-id"]
+            location = cluster.result(f"/jobs/{job}/savepoints/{taken}")["location"]
+            expect("the savepoint", location, base)
+            cluster.call("PATCH", f"/jobs/{job}?mode=cancel")
+            until("the cancellation", 20, lambda: cluster.state(job) == "CANCELED")
+
+
+def a_savepoint_without_a_place_goes_where_its_job_says():
+    base = folder("savepoints-of-a-job")
+    with Cluster("no-savepoint-directory") as cluster:
+        job = submit(cluster, os.path.join(cluster.base, "out"), "--rate", "2000",
+                     flinkConfiguration={"state.savepoints.dir": base})
+        progressed(cluster, job, 1)
+        taken = cluster.post(f"/jobs/{job}/savepoints", {})["request-id"]
+        expect("the savepoint", cluster.result(f"/jobs/{job}/savepoints/{taken}")["location"], base)
+        other = submit(cluster, os.path.join(cluster.base, "out2"), "--rate", "2000")
+        progressed(cluster, other, 1)
+        status, refused = cluster.call("POST", f"/jobs/{other}/stop", b"{}", {"Content-Type": "application/json"})
+        equal("without a place", status, 400)
+        expect("without a place", refused, "Config key [execution.checkpointing.savepoint-dir] is not set. Property [targetDirectory] must be provided.")
+
+
 def the_reference_of_options_is_fresh():
     page = drey("config", "--reference").stdout
     if page != read(ROOT, "docs", "reference", "configuration.md"):
         raise Failure("run `build/release/bin/drey config --reference > docs/reference/configuration.md`")
+
+
+def the_reference_of_operators_is_fresh():
+    page = drey("operators", "--reference").stdout
+    if page != read(ROOT, "docs", "reference", "operators.md"):
+        raise Failure("run `build/release/bin/drey operators --reference > docs/reference/operators.md`")
 
 
 def the_reference_of_metrics_is_fresh():
@@ -241,10 +283,11 @@ def a_job_manager_alone_and_task_managers_that_join_it():
 
 
 def a_task_manager_refuses_numbers_that_are_none():
-    for words, problem in ((["--job-manager", "localhost"], "HOST:PORT"), (["--job-manager", "localhost:2026-11-27"], "the port in --job-manager is '2026-11-27'"),
-                           (["--job-manager", "localhost:70000"], "from 1 to 65535"), (["--job-manager", "localhost:1", "--slots", "two"], "--slots is 'two'"),
-                           (["--job-manager", "localhost:1", "--slots", "0"], "from 1 to 100000"),
-                           (["--job-manager", "localhost:1", "--managed-bytes", "1g"], "--managed-bytes is '1g'")):
+    slots = "Option taskmanager.numberOfTaskSlots must be"
+    for words, problem in ((["--job-manager", "localhost"], "HOST:PORT"), (["--job-manager", "localhost:2026-11-27"], "HOST:PORT: value=localhost:2026-11-27"),
+                           (["--job-manager", "localhost:70000"], "HOST:PORT"), (["--job-manager", "localhost:1", "--slots", "two"], f"{slots} a whole number: value=two"),
+                           (["--job-manager", "localhost:1", "--slots", "0"], f"{slots} within 1..100000: value=0"),
+                           (["--job-manager", "localhost:1", "-Dtaskmanager.memory.managed.size=lots"], "taskmanager.memory.managed.size must be a size like 512m: value=lots")):
         refused = drey("taskmanager", "--id", "x", *words)
         equal(str(words), refused.returncode, 2)
         expect(str(words), refused.stderr, problem)
@@ -269,6 +312,10 @@ def run_waits_detaches_and_tells_by_its_exit_code():
         expect("-d", detached.stdout, f"Job has been submitted with JobID {job}\n")
         equal("cancel", drey("cancel", *target, job).returncode, 0)
         until("the cancellation", 20, lambda: cluster.state(job) == "CANCELED")
+        warned = drey("run", *target, "-d", "-Dparallelism.defalt=2", "-Drest.port=1", FLIGHTS_JAR, *job_arguments)
+        equal("options without effect", warned.returncode, 0)
+        expect("options without effect", warned.stderr, "unknown option parallelism.defalt", "did you mean parallelism.default?",
+               "option rest.port has no effect: it is the cluster's")
         equal("usage", drey("run", *target).returncode, 2)
         equal("usage", drey("run", "--bogus").returncode, 2)
     equal("no cluster", drey("run", *target, FLIGHTS_JAR).returncode, 3)
@@ -310,7 +357,9 @@ if __name__ == "__main__":
           jobs_are_suspended_by_a_signal_and_resume,
           the_store_remembers_jobs_exceptions_checkpoints_and_jars,
           options_have_an_origin_and_the_command_line_comes_first,
-          the_reference_of_options_is_fresh, the_reference_of_metrics_is_fresh,
+          an_option_is_the_same_by_its_old_name,
+          a_savepoint_without_a_place_goes_where_its_job_says,
+          the_reference_of_options_is_fresh, the_reference_of_metrics_is_fresh, the_reference_of_operators_is_fresh,
           a_job_manager_alone_and_task_managers_that_join_it,
           a_task_manager_refuses_numbers_that_are_none,
           run_waits_detaches_and_tells_by_its_exit_code,

@@ -47,6 +47,8 @@ struct CheckpointOptions {
   std::size_t retained = 1;
   CheckpointMode mode = CheckpointMode::kExactlyOnce;
   CheckpointRetention retention = CheckpointRetention::kNone;
+  std::string directory;
+  std::string savepoint_directory;
 
   bool exactly_once() const { return mode == CheckpointMode::kExactlyOnce; }
   bool keep_on_cancellation() const { return retention == CheckpointRetention::kRetain; }
@@ -56,20 +58,36 @@ struct CheckpointOptions {
     using config::option;
     return config::Options{
         option("execution.checkpointing.interval", &M::interval,
-               "Time between two checkpoints; 0: none but the last one of bounded jobs."),
+               "Time between two checkpoints; 0: none but the last one of bounded jobs.")
+            .per_job(),
         option("execution.checkpointing.min-pause", &M::min_pause,
-               "Least time between the end of a checkpoint and the next."),
+               "Least time between the end of a checkpoint and the next.")
+            .per_job(),
         option("execution.checkpointing.timeout", &M::timeout, "A checkpoint that takes longer is aborted.")
+            .per_job()
             .at_least(1),
         option("execution.checkpointing.tolerable-failed-checkpoints", &M::tolerable_failures,
                "Checkpoints that may fail one after another before the job does.")
+            .per_job()
             .at_least(0),
         option("execution.checkpointing.num-retained", &M::retained, "Complete checkpoints that are kept.")
+            .per_job()
             .between(1, 10'000)
             .renamed_from("state.checkpoints.num-retained"),
-        option("execution.checkpointing.mode", &M::mode, "Whether each row counts once in state, or at least once."),
+        option("execution.checkpointing.mode", &M::mode, "Whether each row counts once in state, or at least once.")
+            .per_job(),
         option("execution.checkpointing.externalized-checkpoint-retention", &M::retention,
-               "Whether checkpoints stay when the job is cancelled; those of failed jobs always stay."),
+               "Whether checkpoints stay when the job is cancelled; those of failed jobs always stay.")
+            .per_job(),
+        option("execution.checkpointing.dir", &M::directory, "Where checkpoints are written; a directory per job.")
+            .per_job()
+            .renamed_from("state.checkpoints.dir")
+            .defaults_to("checkpoints in the cluster's directory"),
+        option("execution.checkpointing.savepoint-dir", &M::savepoint_directory,
+               "Where savepoints go when the request does not say; a directory per savepoint.")
+            .per_job()
+            .renamed_from("state.savepoints.dir")
+            .defaults_to("none: each request must say"),
     };
   }
 };

@@ -33,7 +33,8 @@ graph::JobGraph job(std::int32_t max_of_sum) {
   graph::JobGraph graph;
   for (const char* name : {"rows", "sum"}) {
     graph::OperatorNode node;
-    node.kind = graph.operators.empty() ? "source.generator" : "sink.print";
+    node.kind = "test";
+    node.traits.role = graph.operators.empty() ? graph::Role::kSource : graph::Role::kSink;
     node.name = node.uid = name;
     graph.operators.push_back(node);
   }

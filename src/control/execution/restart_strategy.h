@@ -60,33 +60,44 @@ struct RestartOptions {
     using config::option;
     return config::Options{
         option("jobmanager.execution.failover-strategy", &M::failover,
-               "What a failure restarts: the tasks that exchange rows with the failed one, or all."),
+               "What a failure restarts: the tasks that exchange rows with the failed one, or all.")
+            .per_job(),
         option("restart-strategy.type", &M::kind, "Whether and when a failed job starts again.")
+            .per_job()
             .renamed_from("restart-strategy")
             .defaults_to("exponential-delay with checkpoints, else none"),
         option("restart-strategy.fixed-delay.attempts", &M::fixed_attempts, "Restarts before the job fails.")
+            .per_job()
             .at_least(0),
-        option("restart-strategy.fixed-delay.delay", &M::fixed_delay, "Time before each restart."),
+        option("restart-strategy.fixed-delay.delay", &M::fixed_delay, "Time before each restart.").per_job(),
         option("restart-strategy.failure-rate.max-failures-per-interval", &M::rate_failures,
                "More failures within the interval fail the job.")
+            .per_job()
             .at_least(0),
         option("restart-strategy.failure-rate.failure-rate-interval", &M::rate_interval,
-               "The interval in which failures are counted."),
-        option("restart-strategy.failure-rate.delay", &M::rate_delay, "Time before each restart."),
+               "The interval in which failures are counted.")
+            .per_job(),
+        option("restart-strategy.failure-rate.delay", &M::rate_delay, "Time before each restart.").per_job(),
         option("restart-strategy.exponential-delay.initial-backoff", &M::exponential_initial,
-               "Time before the first restart."),
+               "Time before the first restart.")
+            .per_job(),
         option("restart-strategy.exponential-delay.max-backoff", &M::exponential_largest,
-               "Longest time before a restart."),
+               "Longest time before a restart.")
+            .per_job(),
         option("restart-strategy.exponential-delay.backoff-multiplier", &M::exponential_multiplier,
                "What the time grows by at each failure.")
+            .per_job()
             .at_least(1),
         option("restart-strategy.exponential-delay.jitter-factor", &M::exponential_jitter,
                "Share of the time that is left to chance.")
+            .per_job()
             .between(0, 1),
         option("restart-strategy.exponential-delay.reset-backoff-threshold", &M::exponential_reset,
-               "A job that ran this long starts anew with the initial time."),
+               "A job that ran this long starts anew with the initial time.")
+            .per_job(),
         option("restart-strategy.exponential-delay.attempts-before-reset-backoff", &M::exponential_attempts,
                "Restarts before the job fails, counted anew after the threshold.")
+            .per_job()
             .at_least(0),
     };
   }

@@ -11,19 +11,25 @@ namespace {
 
 using gateway::ClusterGateway;
 
+// What the API says of itself. The cluster has read its options when it started, so they are good.
+RestOptions options_of(ClusterGateway& cluster) {
+  config::Values values;
+  for (const gateway::ConfigEntry& entry : cluster.configuration()) values[entry.key] = entry.value;
+  return config::read<RestOptions>(values).value_or(RestOptions());
+}
+
 struct GetConfig {
   static constexpr Route kRoute{"GET", "/config", 200, "What a dashboard needs to know first."};
   static constexpr bool kShared = true;
   static constexpr Access kAccess = Access::kView;
   using Response = DashboardConfiguration;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    const RestOptions defaults;
+    const RestOptions options = options_of(cluster);
     Response config;
-    config.refresh_interval =
-        Json(cluster.option("web.refresh-interval", "")).whole().value_or(defaults.refresh_interval);
+    config.refresh_interval = options.refresh_interval;
     config.timezone_name = "Coordinated Universal Time";
-    config.flink_version = cluster.option("drey.flink-version", defaults.flink_version);
-    config.flink_revision = cluster.option("drey.flink-revision", defaults.flink_revision);
+    config.flink_version = options.flink_version;
+    config.flink_revision = options.flink_revision;
     config.features = {.web_submit = true, .web_cancel = true, .web_rescale = true, .web_history = false};
     reply(config);
   }
@@ -33,8 +39,9 @@ struct GetOverview : operations::GetOverview {
   static constexpr bool kShared = true;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     Response overview;
-    overview.flink_version = cluster.option("drey.flink-version", RestOptions().flink_version);
-    overview.flink_commit = "c0f8d1a";
+    const RestOptions options = options_of(cluster);
+    overview.flink_version = options.flink_version;
+    overview.flink_commit = options.flink_revision.substr(0, options.flink_revision.find(' '));
     cluster.task_managers().then(
         [&cluster, reply, overview](Result<std::vector<gateway::TaskManagerModel>> all) mutable {
           if (!all.ok()) return reply.refuse(all.status(), ErrorForm::kBare);

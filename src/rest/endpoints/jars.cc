@@ -108,17 +108,16 @@ Result<RunRequest> request_of(const Call& call) {
 
 struct ListJars : operations::ListJars {
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    cluster.jars().then(
-        [reply, address = cluster.option("drey.rest.address", "")](Result<std::vector<gateway::JarModel>> jars) {
-          if (!jars.ok()) return reply.refuse(jars.status());
-          Response list{address, {}};
-          for (const auto& jar : *jars) {
-            JarFile file{jar.id, jar.name, jar.uploaded, {}};
-            for (const std::string& entry : jar.entries) file.entry.push_back({entry, std::nullopt});
-            list.files.push_back(std::move(file));
-          }
-          reply(list);
-        });
+    cluster.jars().then([reply, address = cluster.facts().rest_address](Result<std::vector<gateway::JarModel>> jars) {
+      if (!jars.ok()) return reply.refuse(jars.status());
+      Response list{address, {}};
+      for (const auto& jar : *jars) {
+        JarFile file{jar.id, jar.name, jar.uploaded, {}};
+        for (const std::string& entry : jar.entries) file.entry.push_back({entry, std::nullopt});
+        list.files.push_back(std::move(file));
+      }
+      reply(list);
+    });
   }
 };
 

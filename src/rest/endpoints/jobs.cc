@@ -161,7 +161,7 @@ JobExceptions exceptions_of(const JobModel& job, std::int64_t most, const std::v
 }
 
 JobConfig config_of(const JobModel& job, Dialect dialect) {
-  const bool declared = job.settings.contains("restart-strategy.type") || job.settings.contains("restart-strategy");
+  const bool declared = job.settings.contains("restart-strategy.type");
   JobConfig out{job.id, job.name, {}};
   if (dialect != Dialect::kFull) out.execution_config.execution_mode = "PIPELINED";
   out.execution_config.restart_strategy = declared ? job.restart_strategy : "Cluster level default restart strategy";

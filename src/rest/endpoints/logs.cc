@@ -127,7 +127,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
 
   Status append(const std::string& piece) {
     if (spool_ == nullptr) {
-      const std::string directory = cluster_.option("drey.spool.dir", "/tmp");
+      const std::string directory = cluster_.facts().spool_directory;
       const auto random = JobId::from_halves(env::posix().random.next(), env::posix().random.next());
       spool_ = std::make_shared<net::SpooledFile>(env::posix().files,
                                                   fmt::format("{}/.log-{}", directory, random.to_string()));
@@ -375,10 +375,9 @@ constexpr Route kTaskManagerProfile{"GET", "/taskmanagers/:taskmanagerid/profile
 
 // What it ran with: an ended job remembers that. As in Flink, of others, unknown ones too, what the
 // cluster has now is shown.
-using Remembered = std::map<std::string, std::string>;
-void with_configuration_of(JobId id, ClusterGateway& cluster, std::function<void(const Remembered*)> use) {
+void with_cluster_of(JobId id, ClusterGateway& cluster, std::function<void(const gateway::JobModel*)> use) {
   cluster.job(id).then([use = std::move(use)](Result<gateway::JobModelRef> job) {
-    use(job.ok() && !(*job)->cluster_configuration.empty() ? &(*job)->cluster_configuration : nullptr);
+    use(job.ok() && !(*job)->cluster_configuration.empty() ? job->get() : nullptr);
   });
 }
 
@@ -388,10 +387,10 @@ struct GetJobManagerConfigOfJob {
   using Path = JobPath;
   using Response = std::vector<ConfigurationEntry>;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
-    with_configuration_of(call.path.jobid, cluster, [&cluster, reply](const Remembered* own) {
+    with_cluster_of(call.path.jobid, cluster, [&cluster, reply](const gateway::JobModel* own) {
       if (own == nullptr) return reply(configuration_of(cluster));
       Response list;
-      for (const auto& [key, value] : *own) list.push_back({key, value});
+      for (const auto& [key, value] : own->cluster_configuration) list.push_back({key, value});
       reply(list);
     });
   }
@@ -402,14 +401,13 @@ struct GetEnvironmentOfJob {
   using Path = JobPath;
   using Response = EnvironmentInfo;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
-    with_configuration_of(call.path.jobid, cluster, [&cluster, reply](const Remembered* own) {
+    with_cluster_of(call.path.jobid, cluster, [&cluster, reply](const gateway::JobModel* own) {
       EnvironmentInfo out = environment_of(cluster);
       if (own == nullptr) return reply(out);
       out.jvm.options.clear();
-      for (const auto& [key, value] : *own) {
+      for (const auto& [key, value] : own->cluster_configuration)
         out.jvm.options.push_back(fmt::format("-D{}={}", key, value));
-        if (key == "drey.version") out.jvm.version = value;
-      }
+      out.jvm.version = own->cluster_version;
       reply(out);
     });
   }
@@ -429,7 +427,7 @@ struct GetJobManagerLogUrl {
   using Path = UncheckedJob;
   using Response = LogUrl;
   static void handle(const Call<UncheckedJob>&, ClusterGateway& cluster, const Reply<Response>& reply) {
-    reply({fmt::format("{}/#/job-manager/logs", cluster.option("drey.rest.address", ""))});
+    reply({fmt::format("{}/#/job-manager/logs", cluster.facts().rest_address)});
   }
 };
 struct GetTaskManagerLogUrl {
@@ -446,7 +444,7 @@ struct GetTaskManagerLogUrl {
   };
   using Response = LogUrl;
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
-    reply({fmt::format("{}/#/task-manager/{}/logs", cluster.option("drey.rest.address", ""), call.path.id)});
+    reply({fmt::format("{}/#/task-manager/{}/logs", cluster.facts().rest_address, call.path.id)});
   }
 };
 

@@ -73,28 +73,12 @@ struct JobOperationStatus : D {
   }
 };
 
-// The place that was asked for, else the configured one; empty: the request is refused.
-std::string target_of(const std::string& asked, ClusterGateway& cluster, std::string_view property,
-                      const Reply<TriggerAnswer>& reply) {
-  if (!asked.empty()) return asked;
-  const std::string configured =
-      cluster.option("execution.checkpointing.savepoint-dir", cluster.option("state.savepoints.dir", ""));
-  if (configured.empty()) {
-    reply.refuse(
-        fail(Code::kInvalidArgument, fmt::format("Config key [execution.checkpointing.savepoint-dir] is not set. "
-                                                 "Property [{}] must be provided.",
-                                                 property)));
-  }
-  return configured;
-}
-
 // --- operations ---
 
 struct TriggerSavepoint : operations::TriggerSavepoint {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::SavepointRequest request;
-    request.target = target_of(call.body.target, cluster, "target-directory", reply);
-    if (request.target.empty()) return;
+    request.target = call.body.target;
     request.canonical = !call.body.format || *call.body.format == "CANONICAL";
     request.cancel_job = call.body.cancel_job.value_or(false);
     trigger(cluster, {call.path.jobid, call.body.trigger, request}, reply);
@@ -104,8 +88,7 @@ struct TriggerSavepoint : operations::TriggerSavepoint {
 struct StopJob : operations::StopJob {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::SavepointRequest request;
-    request.target = target_of(call.body.target, cluster, "targetDirectory", reply);
-    if (request.target.empty()) return;
+    request.target = call.body.target;
     request.canonical = !call.body.format || *call.body.format == "CANONICAL";
     request.stop = true;
     request.drain = call.body.drain.value_or(false);

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -53,6 +54,44 @@ DREY_JOB("nosink", env, args) {
 
 DREY_JOB("twins", env, args) {
   rows(env).map([](Row r) { return r; }).uid("same").map([](Row r) { return r; }).uid("same").to(drey::discard());
+}
+
+struct Timed {
+  drey::Timestamp time;
+  std::int64_t n = 0;
+  DREY_FIELDS(Timed, time, n)
+};
+
+// An operator with an argument that makes no sense: --argument NAME.
+DREY_JOB("senseless", env, args) {
+  const std::string argument = args.get("argument", "");
+  const auto is = [&](const char* name) { return argument == name; };
+  if (is("watch") || is("passes")) {
+    auto lines = drey::text_lines("/nowhere");
+    if (is("watch")) lines.watch(-1ms);
+    if (is("passes")) lines.passes(0);
+    env.from(lines).name("lines").to(drey::discard());
+    return;
+  }
+  auto source = drey::generator<Timed>(is("rows") ? -5 : 10, [](std::int64_t i) { return Timed{{i}, i}; });
+  if (is("rate")) source.rate(-1);
+  if (is("nan")) source.rate(std::numeric_limits<double>::quiet_NaN());
+  if (is("half")) source.rate(0.5);
+  if (is("two and a half")) source.rate(2.5);
+  if (is("huge")) source.rate(1e17);
+  auto times = drey::bounded_out_of_orderness(&Timed::time, is("disorder") ? -5s : 0s);
+  if (is("idle")) times.idle_after(-1s);
+  auto keyed = env.from(source).name("numbers").watermarks(times).name("times").key_by(&Timed::n);
+  if (is("session")) {
+    keyed.window(drey::session(drey::Millis::max())).count().name("counts").to(drey::discard());
+    return;
+  }
+  auto hours = drey::tumbling(1h);
+  if (is("offset")) hours.offset(drey::Millis::min());
+  if (is("whole offset")) hours.offset(1h);
+  auto windows = keyed.window(hours);
+  if (is("lateness")) windows.allowed_lateness(-1h);
+  windows.count().name("counts").to(drey::discard());
 }
 
 // Neither is in the dynamic table: one is inlined, one is static.

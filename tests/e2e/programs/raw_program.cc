@@ -1,6 +1,7 @@
 // A program on the C interface alone, for tests/e2e: what the typed layer cannot express. MODULE_ABI is the version it
 // claims.
 #include <drey/abi.h>
+#include <drey/kinds.h>
 
 #ifndef MODULE_ABI
 #define MODULE_ABI DREY_ABI_VERSION
@@ -31,7 +32,7 @@ int build_cycle(drey_graph* graph, const drey_graph_builder* builder, uint32_t, 
   const char* options[] = {"rows", "1"};
   static const drey_functions functions{};
   uint32_t numbers[4];
-  const char* kinds[] = {"source.generator", "user", "user", "sink.discard"};
+  const char* kinds[] = {DREY_KIND_GENERATOR, DREY_KIND_USER, DREY_KIND_USER, DREY_KIND_DISCARD};
   const char* names[] = {"rows", "a", "b", "out"};
   for (int i = 0; i < 4; ++i) {
     drey_operator_spec spec = spec_of(kinds[i], names[i]);
