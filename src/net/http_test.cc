@@ -562,6 +562,33 @@ TEST_F(Http, TheClientSaysWhenNobodyListens) {
   EXPECT_EQ(http_call(dead).status().code(), Code::kUnavailable);
 }
 
+TEST_F(Http, TheClientWaitsNoLongerThanItWasTold) {
+  std::vector<Responder> kept;
+  std::mutex mutex;
+  start({}, [&](const HttpRequest&, Responder respond) {
+    std::lock_guard guard(mutex);
+    kept.push_back(std::move(respond));
+  });
+  HttpCall slow;
+  slow.port = server_->port();
+  slow.timeout = Millis(200);
+  const Ticks began = env::posix().clock.ticks();
+  EXPECT_EQ(http_call(slow).status().code(), Code::kTimeout);
+  EXPECT_LT(env::posix().clock.ticks() - began, Millis(10'000));
+  std::lock_guard guard(mutex);
+  for (const Responder& respond : kept) respond({});
+}
+
+TEST_F(Http, ThePlainClientReadsNoCertificates) {
+  start();
+  HttpCall plain;
+  plain.port = server_->port();
+  plain.authority = "/nonexistent.pem";
+  EXPECT_TRUE(http_call(plain).ok());
+  plain.tls = true;
+  EXPECT_EQ(http_call(plain).status().code(), Code::kInvalidArgument);
+}
+
 // A certificate that signs itself, made by the openssl program; false when there is none.
 bool make_certificate(const std::string& base, const std::string& name) {
   const std::string command =
@@ -583,6 +610,13 @@ TEST_F(Http, SpeaksTlsAndTakesChangedCertificates) {
   const auto answer = http_call(call);
   ASSERT_TRUE(answer.ok()) << answer.status().to_string();
   EXPECT_EQ(answer->status, 200);
+  // The certificate names the host, not the address.
+  call.host = "127.0.0.1";
+  const auto stranger = http_call(call);
+  EXPECT_EQ(stranger.status().code(), Code::kUnavailable);
+  EXPECT_NE(stranger.status().message().find("No TLS with 127.0.0.1"), std::string::npos)
+      << stranger.status().message();
+  call.host = "localhost";
   // Whose certificate is not known is not trusted.
   ASSERT_TRUE(make_certificate(base + "2", "two"));
   call.authority = base + "2.pem";
