@@ -1,4 +1,5 @@
-// drey run, list, info, jars: the client's commands, over REST only. The others that concern a job: lifecycle.cc.
+// drey run, list, info, jars, exceptions: the client's commands, over REST only. The others that concern a job:
+// lifecycle.cc.
 #include <unistd.h>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <fmt/ranges.h>
 
 #include "base/time.h"
+#include "base/utf8.h"
 #include "env/env.h"
 #include "local_plan.h"
 #include "options.h"
@@ -25,28 +27,115 @@ using rest::Client;
 using wire::Json;
 namespace ops = rest::operations;
 
-constexpr const char* kUsage =
-    "drey run [-m HOST:PORT] [-d] [-p N] [-c ENTRY] [-s PATH] [-Dkey=value] [--json] JAR [arguments of the program]\n"
-    "  -d, --detached      do not wait for the job\n"
-    "  --plan-here         the program's main runs in this process, not in the cluster\n"
-    "  -p, --parallelism   of operators that do not say\n"
-    "  -c, --class         entry of the jar\n"
-    "  -s, --fromSavepoint a savepoint or retained checkpoint to start from, at any parallelism\n"
-    "  -n, --allowNonRestoredState   state that fits no operator is left out instead of refused\n"
-    "  --claimMode CLAIM|NO_CLAIM    CLAIM: the savepoint is the job's and deleted when not needed any more\n"
-    "drey list [-r] [-s] [-a] [--json]      running, waiting, all jobs\n"
-    "drey info [-p N] [-c ENTRY] JAR [arguments]   the plan, without running it\n"
-    "drey cancel|stop|savepoint|checkpoint|rescale --help   for these\n"
-    "drey jars [--json]\n"
+struct Verb {
+  const char* name;
+  const char* usage;
+};
+
+constexpr Verb kVerbs[] = {
+    {"run",
+     "drey run [-d] [-p N] [-c ENTRY] [-s PATH] [-Dkey=value] JAR [arguments of the program]    runs a job\n"
+     "  -d, --detached      do not wait for the job\n"
+     "  --plan-here         the program's main runs in this process, not in the cluster\n"
+     "  -p, --parallelism   of operators that do not say\n"
+     "  -c, --class         entry of the jar\n"
+     "  -s, --fromSavepoint a savepoint or retained checkpoint to start from, at any parallelism\n"
+     "  -n, --allowNonRestoredState   state that fits no operator is left out instead of refused\n"
+     "  --claimMode CLAIM|NO_CLAIM    CLAIM: the savepoint is the job's and deleted when not needed any more\n"
+     "examples:\n"
+     "  drey run -d -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"
+     "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input /data/flights.csv --output "
+     "/tmp/out\n"},
+    {"list",
+     "drey list [-r] [-s] [-a]    jobs that have not ended\n"
+     "  -r, --running     those that run\n"
+     "  -s, --scheduled   those that wait to run\n"
+     "  -a, --all         those that have ended, too (what --json alone shows)\n"
+     "example:\n"
+     "  drey list -r --json\n"},
+    {"info",
+     "drey info [-p N] [-c ENTRY] JAR [arguments of the program]    a job's plan as JSON, without running it\n"
+     "example:\n"
+     "  drey info -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"},
+    {"jars",
+     "drey jars    jars that have been uploaded\n"
+     "example:\n"
+     "  drey jars --json\n"},
+    {"exceptions",
+     "drey exceptions JOBID    what a job has failed on, newest first\n"
+     "example:\n"
+     "  drey exceptions 4a1d0c7e5b2f4a1d0c7e5b2f4a1d0c7e\n"},
+};
+
+constexpr const char* kCommonUsage =
     "  -m, --jobmanager HOST:PORT   or https://HOST:PORT; default: the cluster of the default directory, else "
     "localhost:8081\n"
-    "  environment: FLINK_REST_CLIENT_HEADERS (Name:Value lines, e.g. Authorization: Bearer ...), DREY_REST_CA (PEM "
+    "  --json\n"
+    "environment: FLINK_REST_CLIENT_HEADERS (Name:Value lines, e.g. Authorization: Bearer ...), DREY_REST_CA (PEM "
     "file)\n"
-    "exit codes: 0 done or accepted, 1 failed or cancelled, 2 wrong use, 3 no cluster\n"
-    "examples:\n"
-    "  drey run -d -p 2 flights.jar --input /data/flights.csv --output /tmp/out\n"
-    "  drey run -s /data/savepoints/savepoint-4a1d0c-9f3b7c2a1e55 -p 4 flights.jar --input /data/flights.csv --output "
-    "/tmp/out\n";
+    "exit codes: 0 done or accepted, 1 failed or cancelled, 2 wrong use, 3 no cluster\n";
+
+std::string usage_of(const std::string& command) {
+  for (const Verb& verb : kVerbs) {
+    if (command == verb.name) return std::string(verb.usage) + kCommonUsage;
+  }
+  return kCommonUsage;
+}
+
+// As endpoints/jobs.cc serves it.
+struct GetAccumulators {
+  static constexpr rest::Route kRoute{"GET", "/jobs/:jobid/accumulators", 200, "A job's accumulators."};
+  static constexpr rest::Access kAccess = rest::Access::kView;
+  using Path = rest::JobPath;
+  using Response = rest::JobAccumulators;
+};
+
+// Rows that the job's sources could not read and left out.
+std::int64_t rows_skipped(const Client& client, JobId job) {
+  const auto answer = client.call<GetAccumulators>({job});
+  if (!answer.ok()) return 0;
+  for (const rest::UserTaskAccumulator& a : answer->user_task_accumulators) {
+    if (a.name == "numRecordsInErrors") return Json(a.value).whole().value_or(0);
+  }
+  return 0;
+}
+
+// A plan's description as it was before it was made fit for a page of HTML.
+std::string readable(std::string text) {
+  const std::pair<std::string_view, std::string_view> marks[] = {{"<br/>", "\n"},  {"&lt;", "<"},   {"&gt;", ">"},
+                                                                 {"&quot;", "\""}, {"&#92;", "\\"}, {"&amp;", "&"}};
+  for (const auto& [mark, plain] : marks) {
+    for (std::size_t at = 0; (at = text.find(mark, at)) != std::string::npos; at += plain.size()) {
+      text.replace(at, mark.size(), plain);
+    }
+  }
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+int exceptions(const Client& client, const Arguments& args) {
+  const auto job = job_id_of(args.rest[0]);
+  if (!job.ok()) return failed(job.status());
+  const auto answer = client.call<ops::GetExceptions>({*job});
+  if (!answer.ok()) return failed(answer.status());
+  if (args.has("--json")) {
+    fmt::print("{}\n", json_of(*answer));
+    return 0;
+  }
+  const auto& history = answer->exception_history.entries;
+  for (const rest::RootException& failure : history) {
+    fmt::print("{}{}\n", format_instant(failure.timestamp),
+               failure.task_name ? "  " + printable(*failure.task_name) : "");
+    std::string_view lines = failure.stacktrace;
+    while (!lines.empty()) {
+      const auto end = std::min(lines.find('\n'), lines.size());
+      fmt::print("  {}\n", printable(lines.substr(0, end)));
+      lines.remove_prefix(std::min(end + 1, lines.size()));
+    }
+  }
+  if (history.empty()) fmt::print("Job {} has had no failure.\n", job->to_string());
+  return 0;
+}
 
 std::atomic<bool> g_interrupted{false};
 void on_interrupt(int) { g_interrupted = true; }
@@ -83,6 +172,7 @@ struct Progress {
   std::int64_t watermark = kMinWatermark;  // the least of all subtasks; unknown when it is a bound of event time
   std::int64_t checkpoints = 0;
   std::int64_t duration_ms = 0;
+  std::int64_t waiting_tasks = 0;  // that have no slot yet
 
   bool ended() const { return state == "FINISHED" || state == "CANCELED" || state == "FAILED"; }
   std::string text() const {
@@ -100,6 +190,9 @@ Result<Progress> progress_of(const Client& client, JobId job) {
   Progress progress;
   progress.state = details.state.text;
   progress.duration_ms = details.duration;
+  for (const auto& [state, count] : details.status_counts) {
+    if (state == "CREATED" || state == "SCHEDULED") progress.waiting_tasks += count;
+  }
   std::int64_t least = kMaxWatermark;
   for (const rest::JobDetailsVertex& vertex : details.vertices) {
     const rest::VertexPath path{job, vertex.id};
@@ -146,11 +239,51 @@ std::string output_files(const std::vector<rest::RootException>& history) {
   return files.empty() ? "log" : fmt::format("{}", fmt::join(files, "; "));
 }
 
+// What a job that does not run waits for, or has failed on, said once each.
+class Troubles {
+ public:
+  Troubles(const Client& client, JobId job) : client_(client), job_(job) {}
+
+  // Lines that are new.
+  std::vector<std::string> look(const Progress& progress) {
+    std::vector<std::string> out;
+    if (progress.state == "RESTARTING" || progress.state == "FAILING") {
+      const auto exceptions = client_.call<ops::GetExceptions>({job_});
+      if (exceptions.ok() && !exceptions->exception_history.entries.empty()) {
+        const rest::RootException& last = exceptions->exception_history.entries[0];
+        if (last.timestamp != last_failure_) {
+          last_failure_ = last.timestamp;
+          const std::string first_line = last.stacktrace.substr(0, last.stacktrace.find('\n'));
+          out.push_back(fmt::format("failed{}: {}", last.task_name ? " in " + printable(*last.task_name) : "",
+                                    printable(first_line)));
+        }
+      }
+    }
+    waits_ = progress.waiting_tasks > 0 ? waits_ + 1 : 0;
+    if (waits_ == kLooksUntilSaid) {
+      if (const auto cluster = client_.call<ops::GetOverview>(); cluster.ok()) {
+        out.push_back(fmt::format("{} tasks wait for slots: the cluster has {} in {} TaskManagers, {} of them free",
+                                  progress.waiting_tasks, cluster->slots_total, cluster->taskmanagers,
+                                  cluster->slots_available));
+      }
+    }
+    return out;
+  }
+
+ private:
+  static constexpr int kLooksUntilSaid = 5;  // a second
+  const Client& client_;
+  const JobId job_;
+  std::int64_t last_failure_ = 0;
+  int waits_ = 0;
+};
+
 // Shows progress until the job has ended: on a terminal in one line, elsewhere a line now and then.
 int wait_for(const Client& client, JobId id, bool json) {
   const std::string job = id.to_string();
   std::signal(SIGINT, on_interrupt);
   const bool terminal = isatty(1) != 0;
+  Troubles troubles(client, id);
   constexpr int kPause = 200;        // ms between two looks
   constexpr int kLinePause = 5'000;  // ms between two lines
   for (int waited = 0; !g_interrupted; waited += kPause) {
@@ -160,7 +293,15 @@ int wait_for(const Client& client, JobId id, bool json) {
       fmt::print("{}{}{}", terminal ? "\r" : "", progress->text(), terminal && !progress->ended() ? " " : "\n");
       std::fflush(stdout);
     }
+    if (!json && !progress->ended()) {
+      for (const std::string& line : troubles.look(*progress))
+        fmt::print(stderr, "{}{}\n", terminal ? "\r\033[K" : "", line);
+    }
     if (progress->ended()) {
+      const std::int64_t skipped = rows_skipped(client, id);
+      if (skipped > 0 && !json)
+        fmt::print(stderr, "{} rows could not be read and were skipped; the TaskManager's log has the first\n",
+                   skipped);
       if (json) {
         fmt::print("{}\n",
                    Json::object({{"jobid", job}, {"state", progress->state}, {"duration-ms", progress->duration_ms}})
@@ -203,10 +344,6 @@ Result<JobId> submit_jar(const Client& client, const Arguments& args) {
 }
 
 int run(const Client& client, const Arguments& args) {
-  if (args.rest.empty()) {
-    std::fputs(kUsage, stderr);
-    return 2;
-  }
   const auto submitted = args.has("--plan-here") ? submit_graph(client, args) : submit_jar(client, args);
   if (!submitted.ok()) return failed(submitted.status());
   const std::string job = submitted->to_string();
@@ -222,22 +359,27 @@ int run(const Client& client, const Arguments& args) {
 int list(const Client& client, const Arguments& args) {
   auto overview = client.call<ops::GetJobsOverview>();
   if (!overview.ok()) return failed(overview.status());
-  if (args.has("--json")) {
-    fmt::print("{}\n", json_of(*overview));
-    return 0;
-  }
-  const bool all = args.has("--all") || (args.has("--running") && args.has("--scheduled"));
-  std::size_t shown = 0;
-  for (const rest::JobSummary& job : overview->jobs) {
+  // As the flags say, whatever the form: -r and -s together are both; --json alone is all.
+  const bool json = args.has("--json");
+  const bool wants_running = args.has("--running"), wants_waiting = args.has("--scheduled");
+  const bool all = args.has("--all") || (json && !wants_running && !wants_waiting);
+  const auto is_hidden = [&](const rest::JobSummary& job) {
     const std::string& state = job.state.text;
     const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
     const bool waits = state == "CREATED" || state == "INITIALIZING";
-    if (ended && !args.has("--all")) continue;
-    if (!all && args.has("--scheduled") && !waits) continue;
-    if (!all && args.has("--running") && waits) continue;
-    ++shown;
-    fmt::print("{} : {} : {} ({})\n", format_instant(job.start_time), job.jid.to_string(), job.name, state);
+    if (ended) return !all;
+    return !all && wants_running != wants_waiting && wants_waiting != waits;
+  };
+  std::erase_if(overview->jobs, is_hidden);
+  if (json) {
+    fmt::print("{}\n", json_of(*overview));
+    return 0;
   }
+  for (const rest::JobSummary& job : overview->jobs) {
+    fmt::print("{} : {} : {} ({})\n", format_instant(job.start_time), job.jid.to_string(), printable(job.name),
+               job.state.text);
+  }
+  const std::size_t shown = overview->jobs.size();
   if (shown == 0) fmt::print("No {}jobs.\n", all ? "" : args.has("--scheduled") ? "scheduled " : "running ");
   return 0;
 }
@@ -251,6 +393,11 @@ Result<rest::Client> client_of(const Arguments& args) {
     text = address.ok() ? *address : "localhost:8081";
     while (!text.empty() && text.back() == '\n') text.pop_back();
   }
+  DREY_TRY_ASSIGN(net::HttpCall call, call_to(std::move(text)));
+  return rest::Client(std::move(call));
+}
+
+Result<net::HttpCall> call_to(std::string text) {
   net::HttpCall call;
   call.timeout = Millis(120'000);
   if (const auto scheme = text.find("://"); scheme != std::string::npos) {
@@ -275,7 +422,25 @@ Result<rest::Client> client_of(const Arguments& args) {
     if (at != std::string::npos)
       call.headers.emplace_back(line.substr(0, at), line.substr(line.find_first_not_of(' ', at + 1)));
   }
-  return rest::Client(std::move(call));
+  return call;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text[0]);
+    std::size_t bytes = utf8_sequence_bytes(text);
+    // U+0080 to U+009F are control characters, too.
+    const bool is_control = c < 0x20 || c == 0x7F || (bytes == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    if (bytes == 0 || is_control) {
+      bytes = std::max<std::size_t>(bytes, 1);
+      for (const char b : text.substr(0, bytes)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(b));
+    } else {
+      out += text.substr(0, bytes);
+    }
+    text.remove_prefix(bytes);
+  }
+  return out;
 }
 
 Result<JobId> job_id_of(const std::string& text) {
@@ -286,6 +451,12 @@ Result<JobId> job_id_of(const std::string& text) {
 
 int failed(const Status& status) {
   fmt::print(stderr, "drey: {}\n", status.to_string());
+  if (status.code() == Code::kUnauthorized) {
+    std::fputs(
+        "drey: the cluster asks for a login: FLINK_REST_CLIENT_HEADERS='Authorization: Bearer TOKEN' in the "
+        "environment\n",
+        stderr);
+  }
   return status.code() == Code::kUnavailable ? 3 : 1;
 }
 
@@ -299,15 +470,19 @@ int client(const std::string& command, int argc, char** argv) {
   if (command == "list") flags.insert(flags.end(), {"-r=--running", "-s=--scheduled", "-a=--all"});
   const Arguments args = parse_arguments(argc, argv, with_value, flags, runs);
   if (args.has("--help")) {
-    std::fputs(kUsage, stdout);
+    fmt::print("{}", usage_of(command));
     return 0;
   }
   if (args.unknown) {
-    fmt::print(stderr, "drey {}: unknown option {}\n{}", command, *args.unknown, kUsage);
+    fmt::print(stderr, "drey {}: unknown option {}\n{}", command, printable(*args.unknown), usage_of(command));
     return 2;
   }
   if (args.has("--parallelism") && !Json(args.get("--parallelism")).whole()) {
     fmt::print(stderr, "drey {}: a parallelism is a number, not {}\n", command, args.get("--parallelism"));
+    return 2;
+  }
+  if (args.rest.empty() && (runs || command == "exceptions")) {
+    fmt::print(stderr, "{}", usage_of(command));
     return 2;
   }
   for (const std::string& line : without_effect_on_jobs(args.properties))
@@ -318,6 +493,7 @@ int client(const std::string& command, int argc, char** argv) {
     return 2;
   }
   if (command == "run") return run(*client, args);
+  if (command == "exceptions") return exceptions(*client, args);
   if (command == "list") return list(*client, args);
   if (command == "jars") {
     auto jars = client->call<ops::ListJars>();
@@ -325,19 +501,16 @@ int client(const std::string& command, int argc, char** argv) {
     if (args.has("--json")) {
       fmt::print("{}\n", json_of(*jars));
     } else {
-      for (const rest::JarFile& jar : jars->files) fmt::print("{}  {}\n", jar.id, jar.name);
+      for (const rest::JarFile& jar : jars->files) fmt::print("{}  {}\n", printable(jar.id), printable(jar.name));
     }
     return 0;
-  }
-  if (args.rest.empty()) {
-    std::fputs(kUsage, stderr);
-    return 2;
   }
   auto jar = upload(*client, args.rest[0]);
   if (!jar.ok()) return failed(jar.status());
   auto plan = client->call<ops::PlanJar>({*jar}, {}, request_of<rest::JarPlanRequest>(args));
   static_cast<void>(client->call<ops::DeleteJar>({*jar}));
   if (!plan.ok()) return failed(plan.status());
+  for (auto& node : plan->plan.nodes) node.description = readable(node.description);
   fmt::print("{}\n", json_of(plan->plan));
   return 0;
 }

@@ -36,7 +36,7 @@ int openapi(int argc, char** argv);
 int operators(int argc, char** argv);
 int task_manager(int argc, char** argv);
 int program(int argc, char** argv);
-// run, list, info, jars
+// run, list, info, jars, exceptions
 int client(const std::string& command, int argc, char** argv);
 // stop, savepoint, checkpoint, rescale, cancel
 int lifecycle(const std::string& command, int argc, char** argv);

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "options.h"
+#include "rest_client.h"
 
 namespace {
 
@@ -22,6 +23,7 @@ constexpr const char* kUsage =
     "  checkpoint   take one now:       drey checkpoint JOBID\n"
     "  rescale      change parallelism: drey rescale JOBID 4\n"
     "  jars         uploaded jars:      drey jars\n"
+    "  exceptions   a job's failures:   drey exceptions JOBID\n"
     "  config       every option, its value and where that comes from\n"
     "  metrics      what is measured, and what it means (--reference)\n"
     "  operators    what graphs are made of: kinds of operators and their options (--reference)\n"
@@ -45,7 +47,7 @@ int main(int argc, char** argv) {
   if (command == "down") return down(argc - 2, argv + 2);
   if (command == "taskmanager") return task_manager(argc - 2, argv + 2);
   if (command == "program") return program(argc - 2, argv + 2);
-  for (const char* name : {"run", "list", "info", "jars"}) {
+  for (const char* name : {"run", "list", "info", "jars", "exceptions"}) {
     if (command == name) return client(command, argc - 2, argv + 2);
   }
   for (const char* name : {"cancel", "stop", "savepoint", "checkpoint", "rescale"}) {
@@ -56,6 +58,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   const bool asked = command == "--help" || command == "-h" || command == "help";
+  if (!asked && !command.empty()) std::fprintf(stderr, "drey: unknown command '%s'\n", printable(command).c_str());
   std::fputs(kUsage, asked ? stdout : stderr);
   return asked ? 0 : 2;
 }

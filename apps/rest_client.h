@@ -13,6 +13,8 @@ namespace drey::apps {
 // -m HOST:PORT or http(s)://HOST:PORT, else the cluster of the default directory, else localhost:8081.
 // FLINK_REST_CLIENT_HEADERS (Name:Value lines) and DREY_REST_CA come from the environment.
 Result<rest::Client> client_of(const Arguments& args);
+// What every request to the cluster at HOST:PORT or http(s)://HOST:PORT has: address, certificates, headers.
+Result<net::HttpCall> call_to(std::string address);
 
 // FAILS WITH: kInvalidArgument for what is no id.
 Result<JobId> job_id_of(const std::string& text);
@@ -25,7 +27,10 @@ std::string json_of(const T& answer) {
   return out;
 }
 
-// Says what went wrong; the exit code: 3 when nobody answers, else 1.
+// Text of others, such as a job's name, for a terminal: control characters are shown escaped ("\x1b").
+std::string printable(std::string_view text);
+
+// Says what went wrong and, where it is known, the way out; the exit code: 3 when nobody answers, else 1.
 int failed(const Status& status);
 
 }  // namespace drey::apps

@@ -25,6 +25,7 @@
 #include "rest/gatekeeper.h"
 #include "rest/rest_options.h"
 #include "rest/router.h"
+#include "rest_client.h"
 #include "runtime/crash.h"
 #include "runtime/inspector.h"
 #include "runtime/process_meter.h"
@@ -432,18 +433,18 @@ int status(int argc, char** argv) {
     return 3;
   }
   const std::string url = address->substr(0, address->find('\n'));
-  const auto scheme = url.find("://");
-  const auto colon = url.rfind(':');
-  net::HttpCall call;
-  call.host = url.substr(scheme + 3, colon - scheme - 3);
-  call.port = static_cast<std::uint16_t>(std::atoi(url.c_str() + colon + 1));
-  call.target = "/overview";
-  call.timeout = Millis(5000);
-  call.tls = url.starts_with("https");
-  const auto overview = net::http_call(call);
+  auto call = call_to(url);
+  if (!call.ok()) return failed(call.status());
+  call->target = "/overview";
+  call->timeout = Millis(5000);
+  const auto overview = net::http_call(*call);
   if (!overview.ok()) {
     fmt::print(stderr, "The cluster of {} does not answer: {}\n", dir, overview.status().to_string());
     return 3;
+  }
+  if (overview->status != 200) {
+    return failed(fail(overview->status == 401 ? Code::kUnauthorized : Code::kIo,
+                       fmt::format("{} answered {}: {}", url, overview->status, printable(overview->body))));
   }
   if (args.has("--json")) {
     fmt::print("{{\"url\":\"{}\",\"overview\":{}}}\n", url, overview->body);

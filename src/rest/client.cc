@@ -59,7 +59,7 @@ Code code_of(int status) {
 
 // The words of {"errors":[...]} without the Java class in front; nullopt: it is something else.
 std::optional<std::string> refusal_of(const Json& answer) {
-  if (!answer.is_object() || answer.entries().size() != 1 || !answer["errors"].is_array()) return std::nullopt;
+  if (!answer["errors"].is_array()) return std::nullopt;
   std::string text;
   for (const Json& error : answer["errors"].elements()) text += (text.empty() ? "" : "\n") + error.text().value_or("");
   for (const std::string_view prefix : {"org.apache.flink.runtime.rest.handler.RestHandlerException: ",
@@ -143,10 +143,15 @@ net::HttpCall Client::upload_of(const Endpoint& operation, const std::vector<Par
 Status Client::exchange(const Endpoint& operation, const net::HttpCall& call, void* answer) const {
   DREY_TRY_ASSIGN(const net::HttpResponse response, send_(call));
   const auto json = Json::parse(response.body);
+  if (response.status >= 400) {
+    const auto words = json.ok() ? refusal_of(*json) : std::nullopt;
+    return fail(
+        code_of(response.status),
+        words ? *words : fmt::format("The cluster answered {}: {}", response.status, response.body.substr(0, 200)));
+  }
   if (!json.ok()) {
     return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
   }
-  if (const auto refusal = refusal_of(*json)) return fail(code_of(response.status), *refusal);
   if (!read_json(operation.response_shape(), *json, answer)) {
     return fail(Code::kIo, fmt::format("The cluster's answer to {} {} is not what it is declared to be", operation.verb,
                                        operation.path));
