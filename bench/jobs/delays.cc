@@ -47,5 +47,5 @@ DREY_JOB("delays", env, args) {
         return HourlyDelay{origin, w.start, d.flown, mean};
       })
       .uid("hourly")
-      .to(drey::csv_files(args.path("output")));
+      .to(drey::csv_files(args.path("output")).header(false));
 }

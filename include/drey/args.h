@@ -34,7 +34,7 @@ class ProgramArgs {
   explicit ProgramArgs(std::vector<std::string> words) {
     for (std::size_t i = 0; i < words.size(); ++i) {
       const std::string& w = words[i];
-      if (w.size() < 2 || w[0] != '-' || is_number(w)) {
+      if (is_value(w)) {
         throw ArgumentError("unexpected argument '" + w + "': options are --name value");
       }
       std::string key = w.substr(w[1] == '-' ? 2 : 1);
@@ -43,7 +43,7 @@ class ProgramArgs {
         std::string value = key.substr(eq + 1);
         key.resize(eq);
         add(key, std::move(value), true);
-      } else if (i + 1 < words.size() && (words[i + 1].empty() || words[i + 1][0] != '-' || is_number(words[i + 1]))) {
+      } else if (i + 1 < words.size() && is_value(words[i + 1])) {
         add(key, words[i + 1], true);
         ++i;
       } else {
@@ -110,10 +110,12 @@ class ProgramArgs {
     bool has_value;
   };
 
-  static bool is_number(const std::string& w) {
+  // Not the name of an option: also "-", "-5", "-2h", "-.5", "-inf".
+  static bool is_value(const std::string& w) {
+    if (w.size() < 2 || w[0] != '-' || w[1] == '.' || (w[1] >= '0' && w[1] <= '9')) return true;
     char* end = nullptr;
     std::strtod(w.c_str(), &end);
-    return !w.empty() && end == w.c_str() + w.size();
+    return end == w.c_str() + w.size();
   }
   void add(const std::string& key, std::string value, bool has_value) {
     for (const Option& o : options_) {
@@ -186,7 +188,7 @@ class ProgramArgs {
                                                        {"h", 3'600'000},  {"hour", 3'600'000}, {"hours", 3'600'000},
                                                        {"d", 86'400'000}, {"day", 86'400'000}, {"days", 86'400'000}};
     for (const auto& [name, ms] : units) {
-      if (end == s.c_str() || errno != 0 || n < 0 || n > INT64_MAX / 86'400'000) break;
+      if (end == s.c_str() || errno != 0 || n < -INT64_MAX / 86'400'000 || n > INT64_MAX / 86'400'000) break;
       if (unit == name) return std::chrono::milliseconds(n * ms);
     }
     throw wrong(key, s, "a duration such as 500 ms, 1 s, 5 min, 2 h");

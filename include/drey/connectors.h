@@ -25,6 +25,16 @@ inline std::string number(double v) {
 }
 }  // namespace detail
 
+// How timestamps stand in text. iso (2013-01-01T10:00:00Z) and sql (2013-01-01 10:00:00) read each other, with offsets
+// from UTC, and numbers of JSON as milliseconds.
+enum class TimeFormat { iso, sql, epoch_seconds, epoch_millis, epoch_micros };
+namespace detail {
+inline const char* name_of(TimeFormat format) {
+  constexpr const char* kNames[] = {"iso-8601", "sql", "epoch-seconds", "epoch-millis", "epoch-micros"};
+  return kNames[static_cast<int>(format)];
+}
+}  // namespace detail
+
 // Files: one, or all of a directory; plain, gzip or zstd (told by content). The columns that are
 // decoded are those of T, found by name (csv with header, json) or in order (csv without header).
 template <class T>
@@ -40,7 +50,12 @@ class FileSource {
   // Rows that cannot be read are counted and left out. Default: the job fails with file, line and
   // column.
   FileSource& on_error_skip() { return set("on_error", "skip"); }
+  // CSV: whether the first line has the names of the columns (default), and what separates fields (a comma).
   FileSource& header(bool has) { return set("header", has ? "true" : "false"); }
+  FileSource& delimiter(char c) { return set("delimiter", std::string(1, c)); }
+  FileSource& time_format(TimeFormat format) { return set("time_format", detail::name_of(format)); }
+  // A longer row is one that cannot be read. Default: 16 MiB.
+  FileSource& row_bytes_max(std::uint32_t bytes) { return set("row_bytes_max", std::to_string(bytes)); }
   // Looks for new files in the directory at this interval, without end.
   FileSource& watch(Millis interval) { return set("watch_ms", std::to_string(interval.count())); }
   // Rows a second over all subtasks, may be a fraction.
@@ -193,6 +208,12 @@ class Sink {
   }
   // Files: removes what lies in the directory before the job writes. Default: it stays.
   Sink& overwrite(bool yes = true) { return yes ? set("overwrite", "true") : *this; }
+  // CSV files: as the source of the same name has it. Default: a header, a comma, an empty field for null.
+  Sink& header(bool yes) { return set("header", yes ? "true" : "false"); }
+  Sink& delimiter(char c) { return set("delimiter", std::string(1, c)); }
+  Sink& null(std::string text) { return set("null", std::move(text)); }
+  // CSV and JSON files. Default: iso.
+  Sink& time_format(TimeFormat format) { return set("time_format", detail::name_of(format)); }
   detail::Node& build(detail::Graph& g) const {
     detail::Node& n = g.add(kind_, name_);
     for (const auto& [k, v] : options_) n.set(k.c_str(), v);
@@ -204,10 +225,11 @@ class Sink {
   std::string name_;
   std::vector<std::pair<std::string, std::string>> options_;
 };
-// Exactly-once files in a directory: visible when the checkpoint that covers them is complete.
+// Exactly-once files in a directory: visible when the checkpoint that covers them is complete. csv<T> and json_lines<T>
+// read them.
 inline Sink csv_files(std::string path) {
   Sink s(DREY_KIND_FILE_SINK, detail::last_part(path));
-  s.set("format", "csv").set("path", std::move(path));
+  s.set("format", "csv").set("header", "true").set("path", std::move(path));
   return s;
 }
 inline Sink json_files(std::string path) {

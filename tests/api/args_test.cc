@@ -33,6 +33,16 @@ TEST(Args, Forms) {
   a.done();
 }
 
+// What begins with a digit behind its sign is a value, not an option.
+TEST(Args, ValuesMayBeNegative) {
+  const ProgramArgs a({"--offset", "-2h", "--n", "-5", "--x", "-.5e3", "--input", "-"});
+  EXPECT_EQ(a.duration("offset"), std::chrono::hours(-2));
+  EXPECT_EQ(a.get<int>("n"), -5);
+  EXPECT_EQ(a.get<double>("x"), -500);
+  EXPECT_EQ(a.required("input"), "-");
+  EXPECT_THAT(error([] { ProgramArgs({"--n", "5", "-2h"}); }), testing::HasSubstr("unexpected argument '-2h'"));
+}
+
 TEST(Args, Paths) {
   const ProgramArgs a({"--a", "/p", "--b", "file:/p", "--c", "file:///p", "--d", "data/x.csv"});
   EXPECT_EQ(a.path("a"), "/p");

@@ -183,9 +183,7 @@ DREY_JOB("write_files", env, args) {
   env.from(drey::generator<Line>(kLines, line).rate(200'000)).process(FailsOnce{}).to(drey::csv_files(args.path("to")));
 }
 DREY_JOB("csv_to_json", env, args) {
-  env.from(drey::csv<Line>(args.path("from")).header(false).multiline())
-      .process(FailsOnce{})
-      .to(drey::json_files(args.path("to")));
+  env.from(drey::csv<Line>(args.path("from")).multiline()).process(FailsOnce{}).to(drey::json_files(args.path("to")));
 }
 DREY_JOB("read_json", env, args) {
   env.from(drey::json_lines<Line>(args.path("from"))).process(FailsOnce{}).to(drey::collect("rows"));
