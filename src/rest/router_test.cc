@@ -405,6 +405,8 @@ TEST_F(RouterTest, LogsAndProfilesAreAskedOfTheirProcess) {
   gateway_.answer_to_inspection = "0123";
   EXPECT_EQ(ask("GET", "/jobmanager/log?tail=4").body, "0123");
   EXPECT_EQ(gateway_.asked.offset, -4);
+  EXPECT_EQ(ask("GET", "/jobmanager/log?tail=0").body, "");
+  EXPECT_EQ(ask("GET", "/jobmanager/log").body, "0123");
   EXPECT_EQ(ask("GET", "/jobmanager/logs/..%252f..%252fpasswd").status, 200);
   EXPECT_EQ(gateway_.asked.name, "passwd");  // only the last part, as Flink
   EXPECT_EQ(ask("GET", "/taskmanagers/zz/logs").status, 404);

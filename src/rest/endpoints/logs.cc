@@ -78,8 +78,8 @@ void dump_threads(ClusterGateway& cluster, const Process& id, const Reply<R>& re
 
 class Fetch : public std::enable_shared_from_this<Fetch> {
  public:
-  Fetch(ClusterGateway& cluster, std::string id, Inspection question, std::int64_t tail, Reply<TextReply> reply,
-        Status missing, ErrorForm form)
+  Fetch(ClusterGateway& cluster, std::string id, Inspection question, std::optional<std::int64_t> tail,
+        Reply<TextReply> reply, Status missing, ErrorForm form)
       : cluster_(cluster),
         id_(std::move(id)),
         question_(std::move(question)),
@@ -91,7 +91,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   void start() {
     question_.bytes = kPieceBytes;
     // A negative offset counts from the end.
-    question_.offset = tail_ > 0 ? -tail_ : 0;
+    question_.offset = -tail_.value_or(0);
     next();
   }
 
@@ -107,6 +107,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
       return reply_.refuse(piece.status().code() == Code::kNotFound ? missing_ : piece.status(),
                            piece.status().code() == Code::kNotFound ? form_ : ErrorForm::kHandler);
     }
+    if (tail_ == 0) return reply_({});  // of a file that is there
     const auto got = static_cast<std::int64_t>(piece->size());
     if (got < kPieceBytes && spool_ == nullptr) return reply_({std::move(*piece)});
     if (Status written = append(*piece); !written.ok()) return reply_.refuse(written);
@@ -119,7 +120,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
     }
     question_.offset = question_.offset < 0 ? question_.offset + got : question_.offset + got;
     // A tail that is whole ends here; the rest of a growing file is the next call's matter.
-    if (tail_ > 0 && question_.offset >= 0) return finish_tail();
+    if (tail_ && question_.offset >= 0) return finish_tail();
     next();
   }
 
@@ -139,7 +140,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   ClusterGateway& cluster_;
   const std::string id_;
   Inspection question_;
-  const std::int64_t tail_;
+  const std::optional<std::int64_t> tail_;  // absent: all
   const Reply<TextReply> reply_;
   const Status missing_;
   const ErrorForm form_;
@@ -148,11 +149,15 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
 };
 
 struct TailQuery {
-  Index tail;
+  std::optional<Index> tail;
   static constexpr auto fields() {
     return Fields{field("tail", &TailQuery::tail, "Only the last bytes, as many as this says.").in(kUnlisted)};
   }
 };
+
+std::optional<std::int64_t> tail_of(const TailQuery& query) {
+  return query.tail ? std::optional(query.tail->value) : std::nullopt;
+}
 
 struct LogName {
   std::string name;
@@ -174,14 +179,14 @@ struct OfJobManager {
   using Path = None;
   using FilePath = LogName;
   static Process id(const None&) { return ""; }
-  static void fetch(ClusterGateway& cluster, const None&, Inspection file, std::int64_t tail,
+  static void fetch(ClusterGateway& cluster, const None&, Inspection file, std::optional<std::int64_t> tail,
                     const Reply<TextReply>& reply) {
     std::make_shared<Fetch>(cluster, "", std::move(file), tail, reply,
                             fail(Code::kNotFound, "This file does not exist in JobManager log dir."),
                             ErrorForm::kDownload)
         ->start();
   }
-  static void fetch(ClusterGateway& cluster, const LogName&, Inspection file, std::int64_t tail,
+  static void fetch(ClusterGateway& cluster, const LogName&, Inspection file, std::optional<std::int64_t> tail,
                     const Reply<TextReply>& reply) {
     fetch(cluster, None{}, std::move(file), tail, reply);
   }
@@ -192,7 +197,7 @@ struct OfTaskManager {
   using FilePath = TaskManagerLogName;
   static Process id(const TaskManagerPath& path) { return path.id.empty() ? std::nullopt : Process(path.id); }
   template <typename P>
-  static void fetch(ClusterGateway& cluster, const P& path, Inspection file, std::int64_t tail,
+  static void fetch(ClusterGateway& cluster, const P& path, Inspection file, std::optional<std::int64_t> tail,
                     const Reply<TextReply>& reply) {
     cluster.task_managers().then([&cluster, id = path.id, file = std::move(file), tail,
                                   reply](Result<std::vector<gateway::TaskManagerModel>> all) {
@@ -247,7 +252,7 @@ struct GetStream {
   using Response = TextReply;
   static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     Of::fetch(cluster, call.path, {.what = What::kLog, .name = S == Stream::kLog ? "log" : "stdout"},
-              call.query.tail.value, reply);
+              tail_of(call.query), reply);
   }
 };
 constexpr Route kJobManagerLog{"GET", "/jobmanager/log", 200, "The JobManager's log."};
@@ -265,7 +270,7 @@ struct GetLogFile {
   using Response = TextReply;
   static void handle(const Call<Path, TailQuery>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     Of::fetch(cluster, call.path, {.what = What::kLog, .name = std::string(env::base_name_of(call.path.name))},
-              call.query.tail.value, reply);
+              tail_of(call.query), reply);
   }
 };
 constexpr Route kJobManagerLogFile{"GET", "/jobmanager/logs/:filename", 200, "A log file by name."};
@@ -364,7 +369,7 @@ struct GetProfile {
   using Response = TextReply;
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     Of::fetch(cluster, call.path, {.what = What::kProfileFile, .name = std::string(env::base_name_of(call.path.name))},
-              0, reply);
+              std::nullopt, reply);
   }
 };
 constexpr Route kJobManagerProfile{"GET", "/jobmanager/profiler/:filename", 200, "The output of a profile."};
