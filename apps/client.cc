@@ -431,7 +431,8 @@ std::string printable(std::string_view text) {
     const auto c = static_cast<unsigned char>(text[0]);
     std::size_t bytes = utf8_sequence_bytes(text);
     // U+0080 to U+009F are control characters, too.
-    const bool is_control = c < 0x20 || c == 0x7F || (bytes == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    const bool is_control =
+        c < 0x20 || c == 0x7F || (bytes == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
     if (bytes == 0 || is_control) {
       bytes = std::max<std::size_t>(bytes, 1);
       for (const char b : text.substr(0, bytes)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(b));

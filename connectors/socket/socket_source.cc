@@ -4,10 +4,13 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "env/log.h"
+#include "formats/format.h"
 #include "formats/value_parser.h"
 #include "operators/operator.h"
 #include "operators/operator_context.h"
@@ -21,6 +24,7 @@ using operators::Progress;
 
 constexpr std::size_t kReadBytes = 64u << 10;
 constexpr std::size_t kLineBytesMax = 64u << 20;
+constexpr std::int64_t kSkippedRowsLogged = 5;
 constexpr std::int64_t kPollMs = 5;  // how long a quiet connection is left alone
 
 enum class OnError { kFail, kSkip };
@@ -75,6 +79,7 @@ class SocketSource final : public operators::Source {
       auto opened = context_.env().network.open_stream(host_, port_);
       if (!opened.ok()) return lost(opened.status(), out);
       stream_ = std::move(*opened);
+      at_start_ = true;
     }
     if (!has_line()) {
       if (buffer_.size() > kLineBytesMax) {
@@ -128,6 +133,7 @@ class SocketSource final : public operators::Source {
       std::string_view line = std::string_view(buffer_).substr(at, end == std::string::npos ? end : end - at);
       at = end == std::string::npos ? buffer_.size() : end + delimiter_.size();
       ++line_;
+      if (std::exchange(at_start_, false)) line.remove_prefix(formats::byte_order_mark_bytes(line));
       if (delimiter_ == "\n" && line.ends_with('\r')) line.remove_suffix(1);
       char* text = builder.text(line.size());
       if (!line.empty()) std::memcpy(text, line.data(), line.size());
@@ -138,6 +144,10 @@ class SocketSource final : public operators::Source {
       } else if (skips_) {
         ++*errors_;
         context_.accumulate("numRecordsInErrors", DREY_LONG_COUNTER, 1, 0);
+        if (*errors_ <= kSkippedRowsLogged) {
+          env::log_warn("socket", "Cannot read a row: {}:{}, line={}: {} (the row is skipped)", host_, port_, line_,
+                        problem);
+        }
       } else {
         return fail(Code::kInvalidArgument,
                     fmt::format("Cannot read a row: {}:{}, line={}: {}", host_, port_, line_, problem));
@@ -162,6 +172,7 @@ class SocketSource final : public operators::Source {
   std::string buffer_;
   std::size_t searched_ = 0;  // no delimiter begins before
   std::uint64_t line_ = 0;
+  bool at_start_ = true;  // of what a connection sends
   formats::ValueParser values_;
 };
 

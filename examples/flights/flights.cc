@@ -225,7 +225,9 @@ DREY_JOB("flights", env, args) {
   const bool overwrite = args.flag("overwrite");
   if (args.has("parallelism")) env.parallelism(args.get<int>("parallelism"));
   env.checkpointing(args.duration("checkpoint-interval", 1s));
-  auto files = [&](const char* name) { return drey::csv_files(output + "/" + name).header(false).overwrite(overwrite); };
+  auto files = [&](const char* name) {
+    return drey::csv_files(output + "/" + name).header(false).overwrite(overwrite);
+  };
 
   auto airlines = env.from(drey::csv<Airline>(args.path("airlines"))).uid("airlines");
 

@@ -85,6 +85,20 @@ TEST(SocketSource, ReadsLinesAndConnectsAgain) {
               ElementsAre("one", "two, a text that does not fit into twelve bytes", "", "last without end", "line 0"));
   EXPECT_EQ(all.back(), "line 99999");
 }
+TEST(SocketSource, AByteOrderMarkIsNoPartOfTheFirstRow) {
+  Server server(
+      {"\xEF\xBB\xBF"
+       "one\ntwo\n",
+       "\xEF\xBB\xBF"
+       "three\n\xEF\xBB\xBF"
+       "four\n"});
+  Job job("socket");
+  const auto& rows = job.collect<drey::Text>("rows");
+  job.run({"--port", std::to_string(server.port), "--reconnects", "1"});
+  EXPECT_THAT(texts(rows), ElementsAre("one", "two", "three",
+                                       "\xEF\xBB\xBF"
+                                       "four"));
+}
 TEST(SocketSource, OtherDelimiters) {
   Server server({"a\n;;b;;;;c;"});
   Job job("socket");
