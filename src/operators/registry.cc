@@ -94,7 +94,7 @@ Status Registry::check(graph::JobGraph& graph) const {
     for (const std::uint32_t e : entering[number]) {
       const OperatorEdge& edge = graph.edges[e];
       const OperatorNode& from = graph.operators[edge.from];
-      if (edge.output >= from.outputs.size()) continue;  // graph::resolve() names it
+      if (edge.output >= outputs[edge.from].size()) continue;  // graph::resolve() names it
       if (edge.input >= kind.inputs) {
         return bad(node, fmt::format("it has no input {}: this kind has {}", edge.input, kind.inputs));
       }

@@ -176,6 +176,8 @@ TEST_F(KindsTest, RetractionsGoOnlyWhereTheyAreTaken) {
 }
 
 TEST_F(KindsTest, ABrokenGraphIsNoReasonToCrash) {
+  add(DREY_KIND_WATERMARKS, "alone", {"k:l,t:tsm:UTC"});
+  graph_.edges.push_back({4, 0, 3, 0, Partitioner::kForward, {}});  // from an operator without an input
   graph_.edges.push_back({17, 0, 1, 0, Partitioner::kForward, {}});
   graph_.edges.push_back({1, 3, 99, 0, Partitioner::kForward, {}});
   graph_.edges.push_back({1, 3, 3, 0, Partitioner::kForward, {}});
