@@ -81,22 +81,22 @@ int task_manager(int argc, char** argv) {
   options.cancellation_timeout = here.cancellation_timeout;
   // What user code prints is to be seen when it is printed, not some kilobytes later.
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
-  runtime::InspectorOptions inspection;
+  runtime::InspectorOptions inspector_options;
   if (const std::string log = args.get("--log"); !log.empty()) {
     const std::string name = env::base_name_of(log);
     const std::string stem = name.substr(0, name.rfind('.'));
-    inspection.log_directory = env::directory_of(log);
-    inspection.log_prefix = stem + ".";
-    inspection.log_name = name;
-    inspection.stdout_name = stem + ".out";
-    inspection.profile_directory = inspection.log_directory + "/profiles";
+    inspector_options.log_directory = env::directory_of(log);
+    inspector_options.log_prefix = stem + ".";
+    inspector_options.log_name = name;
+    inspector_options.stdout_name = stem + ".out";
+    inspector_options.profile_directory = inspector_options.log_directory + "/profiles";
   }
-  inspection.profile_prefix = options.id;
+  inspector_options.profile_prefix = options.id;
   runtime::ProcessMeter meter(env::posix());
   options.process_metrics = [&meter](const auto& pools) { return meter.read(pools); };
-  runtime::Inspector inspector(inspection, env::posix());
-  options.inspect = [&inspector](const std::string& question, std::function<void(Result<std::string>)> done) {
-    auto asked = wire::decode<gateway::Inspection>(question);
+  runtime::Inspector inspector(inspector_options, env::posix());
+  options.inspect = [&inspector](const std::string& inspection, std::function<void(Result<std::string>)> done) {
+    auto asked = wire::decode<gateway::Inspection>(inspection);
     if (!asked.ok()) return done(asked.status());
     inspector.answer(std::move(*asked), std::move(done));
   };

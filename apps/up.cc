@@ -303,16 +303,16 @@ Status serve(Settings s, ClusterDirectory& directory, bool starts_task_managers,
   options.configuration["rest.port"] = fmt::format("{}", server->port());
   options.checkpoint_directory = dir + "/checkpoints";
   options.facts = {url, dir + "/tmp", fmt::format("Drey {} (GCC {})", kVersion, __VERSION__)};
-  runtime::InspectorOptions inspection;
-  inspection.log_directory = dir + "/log";
-  inspection.log_name = "jobmanager.log";
-  inspection.stdout_name = "jobmanager.out";
-  inspection.profile_directory = inspection.log_directory + "/profiles";
-  inspection.profile_prefix = "JobManager";
-  inspection.samples_tasks = false;
-  runtime::Inspector inspector(inspection, env);
-  options.inspect = [&inspector](gateway::Inspection question, std::function<void(Result<std::string>)> done) {
-    inspector.answer(std::move(question), std::move(done));
+  runtime::InspectorOptions inspector_options;
+  inspector_options.log_directory = dir + "/log";
+  inspector_options.log_name = "jobmanager.log";
+  inspector_options.stdout_name = "jobmanager.out";
+  inspector_options.profile_directory = inspector_options.log_directory + "/profiles";
+  inspector_options.profile_prefix = "JobManager";
+  inspector_options.samples_tasks = false;
+  runtime::Inspector inspector(inspector_options, env);
+  options.inspect = [&inspector](gateway::Inspection inspection, std::function<void(Result<std::string>)> done) {
+    inspector.answer(std::move(inspection), std::move(done));
   };
   runtime::ProcessMeter meter(env);
   options.process_metrics = [&meter] { return meter.read(std::nullopt); };

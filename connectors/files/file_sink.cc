@@ -11,7 +11,7 @@
 #include "env/log.h"
 #include "formats/format.h"
 #include "operators/operator.h"
-#include "operators/sent.h"
+#include "operators/send_metrics.h"
 #include "wire/binary/codec.h"
 
 namespace drey::connectors::files {
@@ -76,7 +76,7 @@ class FileSink final : public operators::Operator {
 
   Status open(OperatorContext& context) override {
     DREY_TRY_ASSIGN(writer_, formats::make_writer(format_, context.input_schema(0)));
-    sent_.open(context);
+    send_metrics_.open(context);
     send_time_ = context.metric("currentSendTime", DREY_GAUGE);
     pending_committables_ = context.metric("pendingCommittables", DREY_GAUGE);
     job8_ = context.job_id().to_string().substr(0, 8);
@@ -191,7 +191,7 @@ class FileSink final : public operators::Operator {
     const Ticks began = context_.env().clock.ticks();
     DREY_TRY(file_->append(buffer_));
     OperatorContext::set(send_time_, (context_.env().clock.ticks() - began).count() / 1'000'000);
-    sent_.add(rows_, buffer_.size());
+    send_metrics_.add(rows_, buffer_.size());
     rows_ = 0;
     buffer_.clear();
     return {};
@@ -210,7 +210,7 @@ class FileSink final : public operators::Operator {
   std::string name_;
   std::string buffer_;
   std::uint64_t rows_ = 0;  // in the buffer
-  operators::Sent sent_;
+  operators::SendMetrics send_metrics_;
   std::int64_t* send_time_ = nullptr;
   std::int64_t* pending_committables_ = nullptr;
 };

@@ -4,7 +4,8 @@
 
 #include <string>
 
-#include "cluster/job_manager.h"
+#include "cluster/program_runner.h"
+#include "env/env.h"
 
 namespace drey::cluster {
 

@@ -7,7 +7,6 @@
 #include <fmt/ranges.h>
 
 #include "cluster/snapshot_files.h"
-#include "control/checkpoint/restore.h"
 #include "control/execution/scaling.h"
 #include "env/log.h"
 #include "wire/binary/codec.h"
@@ -16,58 +15,6 @@ namespace drey::cluster {
 namespace {
 
 using control::JobState;
-
-std::string class_of(const control::FailureReport& failure) {
-  if (!failure.origin.empty()) return failure.origin;
-  const bool known = failure.code > 0 && failure.code <= static_cast<std::int32_t>(Code::kInternal);
-  return fmt::format("drey.{}", known ? row_of(static_cast<Code>(failure.code)).name : "internal");
-}
-
-gateway::ExceptionModel exception_model(const control::ExceptionEntry& entry) {
-  gateway::ExceptionModel model;
-  model.name = class_of(entry.failure);
-  model.stacktrace = fmt::format("{}: {}\n{}", model.name, entry.failure.message, entry.failure.stack);
-  model.time = entry.time;
-  model.task_name = entry.task_name;
-  model.endpoint = entry.endpoint;
-  model.task_manager = entry.task_manager;
-  // Whom it concerns, for who filters: the caller's own mistakes from what a machine or Drey did.
-  const bool known = entry.failure.code > 0 && entry.failure.code <= static_cast<std::int32_t>(Code::kInternal);
-  const CodeRow& row = row_of(known ? static_cast<Code>(entry.failure.code) : Code::kInternal);
-  static constexpr const char* kBlames[] = {"nobody", "caller", "external", "engine"};
-  model.labels = {{"code", std::string(row.name)}, {"blame", kBlames[static_cast<std::size_t>(row.blame)]}};
-  for (const auto& other : entry.concurrent) model.concurrent.push_back(exception_model(other));
-  return model;
-}
-
-gateway::CheckpointModel checkpoint_model(const control::Checkpoint& c) {
-  gateway::CheckpointModel model;
-  model.id = c.id;
-  model.status = to_text(c.status);
-  if (control::is_savepoint(c.form)) {
-    model.type = c.after == control::AfterSnapshot::kGoOn ? "SAVEPOINT" : "SYNC_SAVEPOINT";
-    model.savepoint_format = to_text(c.form);
-  }
-  model.trigger_time = c.trigger_time;
-  model.latest_ack_time = c.latest_ack_time;
-  model.failure_time = c.failure_time;
-  model.failure_message = c.failure_message;
-  model.path = c.path;
-  model.discarded = c.discarded;
-  for (const control::TaskCheckpoint& t : c.tasks) {
-    model.tasks.push_back({t.vertex, t.subtask, t.acknowledged, t.ack_time,
-                           static_cast<std::int64_t>(t.ack.written_bytes), static_cast<std::int64_t>(t.ack.state_bytes),
-                           t.ack.start_delay_ms, t.ack.alignment_ms, static_cast<std::int64_t>(t.ack.processed_bytes),
-                           t.ack.sync_ms, t.ack.async_ms});
-  }
-  return model;
-}
-
-gateway::AccumulatorModel accumulator_model(const control::AccumulatorReport& report) {
-  static constexpr const char* kTypes[] = {"LongCounter", "DoubleCounter", "LongMaximum", "LongMinimum"};
-  const int kind = std::clamp(report.kind, 0, 3);
-  return {report.name, kTypes[kind], kind == 1 ? fmt::format("{}", report.real) : fmt::format("{}", report.whole)};
-}
 
 }  // namespace
 
@@ -114,6 +61,7 @@ JobMaster::JobMaster(StoredJob job, std::string checkpoint_root, env::Env& env, 
       graph_(std::move(graph)),
       coordinator_(std::move(coordinator)),
       restart_text_(std::move(restart_text)),
+      events_(job_.id, [&host](gateway::EventModel event) { host.publish(std::move(event)); }),
       rescales_(job_.rescales, env.random) {
   const ClusterOptions& options = host.cluster_options();
   job_.rescales.history_max = options.rescale_history;
@@ -180,8 +128,7 @@ void JobMaster::suspend() {
 void JobMaster::request_slots() {
   // The parallelisms may be others than before.
   slots_.resize(static_cast<std::size_t>(slots_needed()));
-  incarnations_.resize(graph_.executions().size());
-  for (std::size_t v = 0; v < incarnations_.size(); ++v) incarnations_[v].resize(graph_.executions()[v].size());
+  deployments_.resize(graph_);
   const auto missing =
       std::count_if(slots_.begin(), slots_.end(), [](const SlotOffer& s) { return s.task_manager.empty(); });
   if (missing == 0) return place();
@@ -201,27 +148,13 @@ void JobMaster::on_slots(const std::vector<SlotOffer>& slots) {
 void JobMaster::place() {
   waits_for_storing_ = coordinator_.is_storing();
   if (waits_for_storing_) return;
-  // Groups one after another; subtask i of each vertex of a group lies in the group's slot i.
-  std::map<std::string, std::size_t> first;
-  std::size_t next = 0;
+  slot_of_ = control::slots_of_subtasks(graph_.plan());
   std::vector<std::vector<control::ExecutionGraph::Place>> places;
-  std::map<std::string, std::int32_t> widest;
-  for (const graph::Vertex& vertex : graph_.plan().vertices) {
-    widest[vertex.slot_sharing_group] = std::max(widest[vertex.slot_sharing_group], vertex.parallelism);
-  }
-  for (const auto& [group, width] : widest) {
-    first[group] = next;
-    next += static_cast<std::size_t>(width);
-  }
-  slot_of_.clear();
-  for (const graph::Vertex& vertex : graph_.plan().vertices) {
+  for (const std::vector<std::size_t>& vertex : slot_of_) {
     places.emplace_back();
-    slot_of_.emplace_back();
-    for (std::int32_t s = 0; s < vertex.parallelism; ++s) {
-      const std::size_t slot = first[vertex.slot_sharing_group] + static_cast<std::size_t>(s);
+    for (const std::size_t slot : vertex) {
       const SlotOffer& offer = slots_.at(slot);
       places.back().push_back({offer.task_manager, offer.host, offer.data_port});
-      slot_of_.back().push_back(slot);
     }
   }
   carry_out(graph_.on_slots(places, now()));
@@ -260,11 +193,6 @@ void JobMaster::on_all_run() {
   end_rescale_record(gateway::RescaleEnd::kException, "The JobManager was started anew before the job was rescaled");
 }
 
-bool JobMaster::is_current(const control::TaskAddress& task) const {
-  return task.vertex < incarnations_.size() && task.subtask < incarnations_[task.vertex].size() &&
-         task.incarnation == incarnations_[task.vertex][task.subtask];
-}
-
 void JobMaster::pass_over(std::int64_t checkpoint, const control::FailureReport& failure) {
   env::log_warn("jobmaster", "Checkpoint {} of job {} cannot be restored: {}", checkpoint, job_.id.to_string(),
                 failure.message);
@@ -289,15 +217,14 @@ bool JobMaster::has_widths_of(std::int64_t checkpoint) const {
   return true;
 }
 
-void JobMaster::on_message(const std::string&, const control::TaskStateChanged& message) {
-  if (!is_current(message.task)) return;
-  const auto from = restored_from_.find(message.task.incarnation);
+void JobMaster::on_message(const control::TaskStateChanged& message) {
+  if (!deployments_.is_current(message.task)) return;
+  const std::optional<std::int64_t> from = deployments_.restored_from(message.task.incarnation);
   bool is_cut_anew = false;
   if (message.state == control::AttemptState::kFailed &&
-      message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) && from != restored_from_.end() &&
-      !graph_.all_running()) {
-    is_cut_anew = !has_widths_of(from->second);
-    pass_over(from->second, message.failure);
+      message.failure.code == static_cast<std::int32_t>(Code::kCorrupt) && from && !graph_.all_running()) {
+    is_cut_anew = !has_widths_of(*from);
+    pass_over(*from, message.failure);
   }
   carry_out(graph_.on_task_state(message.task.vertex, message.task.subtask, message.task.attempt, message.state,
                                  message.failure, now()));
@@ -312,12 +239,12 @@ void JobMaster::on_message(const std::string&, const control::TaskStateChanged& 
 }
 
 void JobMaster::on_message(const control::EndOfData& message) {
-  if (!is_current(message.task)) return;
+  if (!deployments_.is_current(message.task)) return;
   carry_out(graph_.on_end_of_data(message.task.vertex, message.task.subtask, message.task.attempt));
 }
 
 void JobMaster::on_message(const control::SnapshotAck& message) {
-  if (!is_current(message.task)) {
+  if (!deployments_.is_current(message.task)) {
     control::SnapshotAck stale = message;
     stale.checkpoint_id = -1;  // nobody's: only its file is cleaned up
     carry_out(coordinator_.on_ack(stale, now()));
@@ -327,18 +254,8 @@ void JobMaster::on_message(const control::SnapshotAck& message) {
 }
 
 void JobMaster::on_report(const control::TaskReport& report) {
-  if (!is_current(report.task)) return;
-  Seen& seen = reports_[{report.task.vertex, report.task.subtask, report.task.attempt}];
-  if (!report.names.empty()) {
-    // Subtasks of a vertex have the same ones: they share them.
-    metrics::NamesRef& known = names_[report.task.vertex];
-    if (known == nullptr || *known != report.names) known = std::make_shared<const metrics::Names>(report.names);
-    seen.names = known;
-  }
-  seen.metrics = {seen.names, report.values};
-  seen.totals = report.totals;
-  seen.accumulators.clear();
-  for (const auto& accumulator : report.accumulators) seen.accumulators.push_back(accumulator_model(accumulator));
+  if (!deployments_.is_current(report.task)) return;
+  view_.on_report(report);
 }
 
 void JobMaster::carry_out(control::Actions actions) {
@@ -352,16 +269,17 @@ void JobMaster::carry_out(control::Actions actions) {
     } else if (const auto* tasks = std::get_if<control::DeployTasks>(&action)) {
       deploy(tasks->regions);
     } else if (const auto* cancel = std::get_if<control::CancelAttempt>(&action)) {
-      host_.send(cancel->task_manager, control::CancelTask{{job_.id, incarnations_[cancel->vertex][cancel->subtask],
-                                                            cancel->vertex, cancel->subtask, cancel->attempt}});
+      host_.send(cancel->task_manager,
+                 control::CancelTask{{job_.id, deployments_.incarnation_of(cancel->vertex, cancel->subtask),
+                                      cancel->vertex, cancel->subtask, cancel->attempt}});
     } else if (const auto* restart = std::get_if<control::RestartAfter>(&action)) {
       host_.after(restart->delay, [self, number = restart->number] {
         self->carry_out(self->graph_.on_restart_timer(number, self->now()));
       });
     } else if (const auto* moved = std::get_if<control::JobStateMoved>(&action)) {
       env::log_info("jobmaster", "Job {} ({}) is {}", job_.graph.name, job_.id.to_string(), to_text(moved->state));
-      publish_exceptions();
-      host_.publish({job_.id, 0, gateway::JobStateEvent{job_.graph.name, std::string(to_text(moved->state))}});
+      events_.publish_exceptions(graph_);
+      events_.publish_state(job_.graph.name, moved->state);
       if (moved->state != JobState::kRunning && moved->state != JobState::kCreated && tasks_run_) {
         tasks_run_ = false;
         carry_out(coordinator_.on_stopped(fmt::format("The job is {}", to_text(moved->state)), now()));
@@ -387,34 +305,7 @@ void JobMaster::carry_out(control::Actions actions) {
       }
     }
   }
-  publish_exceptions();
-}
-
-void JobMaster::publish_exceptions() {
-  const auto& all = graph_.exceptions();  // newest first
-  const std::uint64_t told = told_exception_;
-  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
-    if (entry->number <= told) continue;
-    told_exception_ = entry->number;
-    host_.publish({job_.id, 0, exception_model(*entry)});
-  }
-}
-
-void JobMaster::publish_checkpoints() {
-  const std::int64_t ended = coordinator_.completed_count() + coordinator_.failed_count();
-  const auto& history = coordinator_.history();  // newest first
-  const auto fresh = std::min<std::int64_t>(ended - std::exchange(told_checkpoints_, ended),
-                                            static_cast<std::int64_t>(history.size()));
-  for (std::int64_t i = fresh; i > 0; --i)
-    host_.publish({job_.id, 0, checkpoint_model(history[static_cast<std::size_t>(i - 1)])});
-  const auto& pending = coordinator_.pending();
-  if (!pending || pending->id == told_pending_) return;
-  told_pending_ = pending->id;
-  host_.publish({job_.id, 0, checkpoint_model(*pending)});
-}
-
-void JobMaster::publish_rescale() {
-  if (!job_.rescales.history.empty()) host_.publish({job_.id, 0, job_.rescales.history.front()});
+  events_.publish_exceptions(graph_);
 }
 
 Result<std::optional<control::Checkpoint>> JobMaster::checkpoint_to_restore() {
@@ -446,79 +337,36 @@ void JobMaster::deploy(const std::vector<std::uint32_t>& regions) {
     carry_out(graph_.fail_job({static_cast<std::int32_t>(stored.code()), stored.to_string(), "", ""}, true, now()));
     return;
   }
-  restored_id_ = -1;
-  // Of incarnations that still have tasks.
-  std::set<std::uint64_t> used;
-  for (const auto& vertex : incarnations_) used.insert(vertex.begin(), vertex.end());
-  std::erase_if(restored_from_, [&](const auto& entry) { return !used.contains(entry.first); });
-  if (*checkpoint) {
-    restored_from_[job_.incarnation] = (*checkpoint)->id;
-    restored_id_ = (*checkpoint)->id;
-    restored_time_ = now().millis;
-    restored_path_ = (*checkpoint)->path;
-    restored_savepoint_ = control::is_savepoint((*checkpoint)->form);
+  const control::Checkpoint* from = *checkpoint ? &**checkpoint : nullptr;
+  view_.on_restored(from, now());
+  if (from != nullptr) {
     coordinator_.count_restored();
-    env::log_info("jobmaster", "Restoring job {} from checkpoint {}", job_.id.to_string(), restored_id_);
+    env::log_info("jobmaster", "Restoring job {} from checkpoint {}", job_.id.to_string(), from->id);
   }
-  const graph::Plan& plan = graph_.plan();
-  std::map<std::string, control::Deploy> messages;
-  control::Placement placement;
-  std::map<std::string, std::uint32_t> host_of;
-  for (std::uint32_t v = 0; v < plan.vertices.size(); ++v) {
-    placement.task_managers.emplace_back();
-    for (std::uint32_t s = 0; s < graph_.executions()[v].size(); ++s) {
-      if (!std::binary_search(regions.begin(), regions.end(), graph_.region_of(v, s))) {
-        placement.task_managers.back().push_back(control::Placement::kNotHere);
-        continue;
-      }
-      incarnations_[v][s] = job_.incarnation;
-      const control::Attempt& attempt = graph_.executions()[v][s].current();
-      std::erase_if(reports_,
-                    [&](const auto& seen) { return std::get<0>(seen.first) == v && std::get<1>(seen.first) == s; });
-      const auto [at, added] =
-          host_of.emplace(attempt.task_manager, static_cast<std::uint32_t>(placement.hosts.size()));
-      if (added) placement.hosts.emplace_back(attempt.host, attempt.data_port);
-      placement.task_managers.back().push_back(at->second);
-      control::Deploy& message = messages[attempt.task_manager];
-      control::TaskDeployment task;
-      task.vertex = v;
-      task.subtask = s;
-      task.attempt = attempt.number;
-      task.slot = slots_[slot_of_[v][s]].slot;
-      if (*checkpoint)
-        task.restore = control::parts_for(**checkpoint, operators_in(v), s,
-                                          static_cast<std::uint32_t>(plan.vertices[v].parallelism));
-      message.tasks.push_back(std::move(task));
-    }
-  }
-  for (auto& [task_manager, message] : messages) {
-    message.job = job_.id;
-    message.incarnation = job_.incarnation;
-    message.graph = job_.graph;
-    message.plan = plan;
-    message.module = job_.module;
-    message.digest = job_.digest;
-    message.placement = placement;
-    message.me = host_of[task_manager];
-    message.exactly_once = coordinator_.options().exactly_once();
-    message.restore_own = own;
-    message.restored_checkpoint = restored_id_;
-    message.state_directory = checkpoint_directory();
+  control::Deployment deployment;
+  deployment.regions = regions;
+  deployment.checkpoint = from;
+  deployment.slot_of = [this](std::uint32_t v, std::uint32_t s) { return slots_[slot_of_[v][s]].slot; };
+  control::Deploy& common = deployment.common;
+  common.job = job_.id;
+  common.incarnation = job_.incarnation;
+  common.graph = job_.graph;
+  common.plan = graph_.plan();
+  common.module = job_.module;
+  common.digest = job_.digest;
+  common.exactly_once = coordinator_.options().exactly_once();
+  common.restore_own = own;
+  common.restored_checkpoint = from != nullptr ? from->id : -1;
+  common.state_directory = checkpoint_directory();
+  for (const auto& [task_manager, message] : deployments_.deploy(graph_, deployment)) {
+    for (const control::TaskDeployment& task : message.tasks) view_.on_deployed(task.vertex, task.subtask);
     host_.send(task_manager, message);
   }
 }
 
 void JobMaster::command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final) {
-  // Regions that were deployed at different times have incarnations of their own.
-  std::set<std::pair<std::string, std::uint64_t>> told;
-  for (std::size_t v = 0; v < incarnations_.size(); ++v) {
-    for (std::size_t s = 0; s < incarnations_[v].size(); ++s) {
-      const std::string& task_manager = graph_.executions()[v][s].current().task_manager;
-      const std::uint64_t incarnation = incarnations_[v][s];
-      if (task_manager.empty() || incarnation == 0 || !told.emplace(task_manager, incarnation).second) continue;
-      host_.send(task_manager, control::CheckpointCommand{what, job_.id, incarnation, barrier, is_final});
-    }
-  }
+  for (const auto& [task_manager, incarnation] : deployments_.targets(graph_))
+    host_.send(task_manager, control::CheckpointCommand{what, job_.id, incarnation, barrier, is_final});
 }
 
 void JobMaster::carry_out(control::CheckpointDecisions decisions) {
@@ -540,8 +388,8 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
     } else if (const auto* back = std::get_if<control::RollBack>(&decision)) {
       env::log_warn("jobmaster", "Job {} goes back to its last checkpoint: {}", job_.id.to_string(), back->why);
       carry_out(graph_.redeploy({}, now()));
-    } else if (auto* ended = std::get_if<control::WishEnded>(&decision)) {
-      on_wish_ended(*ended);
+    } else if (auto* ended = std::get_if<control::SnapshotRequestEnded>(&decision)) {
+      on_request_ended(*ended);
     } else if (const auto* failed = std::get_if<control::FailJob>(&decision)) {
       carry_out(graph_.fail_job(
           {static_cast<std::int32_t>(Code::kIo), failed->why, "org.apache.flink.util.FlinkRuntimeException", ""}, true,
@@ -549,24 +397,24 @@ void JobMaster::carry_out(control::CheckpointDecisions decisions) {
     }
   }
   schedule_checkpoint_timer();
-  publish_checkpoints();
+  events_.publish_checkpoints(coordinator_);
   // Slots may have been lost meanwhile.
   if (waits_for_storing_ && !coordinator_.is_storing()) request_slots();
 }
 
-void JobMaster::take_snapshot(control::SnapshotWish wish, SnapshotDone done) {
-  wish.ticket = next_ticket_++;
-  if (wish.after != control::AfterSnapshot::kGoOn) {
+void JobMaster::take_snapshot(control::SnapshotRequest request, SnapshotDone done) {
+  request.ticket = next_ticket_++;
+  if (request.after != control::AfterSnapshot::kGoOn) {
     done = [this, done = std::move(done)](Result<SnapshotTaken> taken) {
       if (!taken.ok() || stopping_ != nullptr || ended_) return done(std::move(taken));
       stopping_ = std::make_unique<Stopping>(Stopping{*taken, done});
     };
   }
-  waiting_[wish.ticket] = std::move(done);
-  carry_out(coordinator_.wish(std::move(wish), now()));
+  waiting_[request.ticket] = std::move(done);
+  carry_out(coordinator_.request(std::move(request), now()));
 }
 
-void JobMaster::on_wish_ended(const control::WishEnded& ended) {
+void JobMaster::on_request_ended(const control::SnapshotRequestEnded& ended) {
   const auto found = waiting_.find(ended.ticket);
   if (found == waiting_.end()) return;
   const SnapshotDone done = std::move(found->second);
@@ -602,7 +450,7 @@ void JobMaster::rescale(std::vector<std::int32_t> parallelism, gateway::RescaleC
   }
   rescales_.carry();
   rescales_.enter("Executing", now());
-  publish_rescale();
+  events_.publish_rescale(job_.rescales);
   if (Status stored = host_.store(job_); !stored.ok()) return end_rescale(stored);
   env::log_info("jobmaster", "Rescaling job {} to {}", job_.id.to_string(), fmt::join(rescales_to_, ", "));
   take_snapshot({}, [this](Result<SnapshotTaken> taken) {
@@ -628,7 +476,7 @@ void JobMaster::end_rescale(Status status) {
 void JobMaster::end_rescale_record(gateway::RescaleEnd how, const std::string& exception) {
   if (!rescales_.is_open()) return;
   rescales_.end(how, graph_.plan(), exception, now());
-  publish_rescale();
+  events_.publish_rescale(job_.rescales);
   if (Status stored = host_.store(job_); !stored.ok()) {
     env::log_error("jobmaster", "A rescaling of job {} cannot be recorded: {}", job_.id.to_string(),
                    stored.to_string());
@@ -673,7 +521,7 @@ Status JobMaster::set_requirements(gateway::ResourceRequirements requirements) {
   job_ = std::move(next);
   rescales_.begin(gateway::RescaleCause::kUpdateRequirement, graph_.plan(), wanted_bounds(), true, now());
   rescales_.enter("Executing", now());
-  publish_rescale();
+  events_.publish_rescale(job_.rescales);
   return host_.store(job_);
 }
 
@@ -693,9 +541,16 @@ void JobMaster::store_checkpoint(control::Checkpoint checkpoint) {
   coordinator_.set_pending(checkpoint);
   checkpoint.status = control::CheckpointStatus::kCompleted;
   const auto stored = std::make_shared<const control::Checkpoint>(std::move(checkpoint));
-  const auto bytes = std::make_shared<Result<std::int64_t>>(0);
-  host_.beside([env = &env_, stored, bytes] { *bytes = write_metadata(env->files, *stored); },
-               [self = shared_from_this(), stored, bytes] { self->on_metadata_written(*stored, *bytes); });
+  const auto bytes = std::make_shared<std::int64_t>(0);
+  host_.run_blocking(
+      fmt::format("Writing the metadata of checkpoint {}", stored->id),
+      [env = &env_, stored, bytes]() -> Status {
+        DREY_TRY_ASSIGN(*bytes, write_metadata(env->files, *stored));
+        return {};
+      },
+      [self = shared_from_this(), stored, bytes](Status status) {
+        self->on_metadata_written(*stored, status.ok() ? Result<std::int64_t>(*bytes) : Result<std::int64_t>(status));
+      });
 }
 
 void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, const Result<std::int64_t>& bytes) {
@@ -719,28 +574,8 @@ void JobMaster::on_metadata_written(const control::Checkpoint& checkpoint, const
     status = host_.store(next);
     if (status.ok()) job_ = std::move(next);
   }
-  if (status.ok()) {
-    std::int64_t written = 0, state = 0, processed = 0, last_ack = checkpoint.trigger_time;
-    for (const control::TaskCheckpoint& task : checkpoint.tasks) {
-      written += static_cast<std::int64_t>(task.ack.written_bytes);
-      state += static_cast<std::int64_t>(task.ack.state_bytes);
-      processed += static_cast<std::int64_t>(task.ack.processed_bytes);
-      last_ack = std::max(last_ack, task.ack_time);
-    }
-    statistics_.written_bytes.add(written);
-    statistics_.state_bytes.add(state);
-    statistics_.processed_bytes.add(processed);
-    statistics_.metadata_bytes = *bytes;
-    statistics_.duration.add(last_ack - checkpoint.trigger_time);
-  }
+  if (status.ok()) view_.on_completed(checkpoint, *bytes);
   carry_out(coordinator_.on_stored(checkpoint.id, status.ok(), status.to_string(), now()));
-}
-
-std::vector<std::string> JobMaster::operators_in(std::uint32_t vertex) const {
-  std::vector<std::string> ids;
-  for (const std::uint32_t number : graph_.plan().vertices[vertex].operators)
-    ids.push_back(graph::operator_id_of(job_.graph, number).to_string());
-  return ids;
 }
 
 std::vector<control::SnapshotOperator> JobMaster::operators_of(const control::Checkpoint& checkpoint) const {
@@ -795,93 +630,12 @@ void JobMaster::end() {
 }
 
 gateway::JobModelRef JobMaster::model() const {
-  auto model = std::make_shared<gateway::JobModel>();
-  model->id = job_.id;
-  model->name = job_.graph.name;
-  model->state = to_text(graph_.state());
-  for (const auto& row : enum_table(JobState{})) {
-    model->entered.emplace_back(row.text, graph_.entered()[static_cast<std::size_t>(row.value)]);
-  }
-  // A resumed job began when it was submitted, not when this JobManager did.
-  model->entered[0].second = job_.submitted;
-  for (std::uint32_t v = 0; v < graph_.plan().vertices.size(); ++v) {
-    gateway::VertexModel vertex;
-    vertex.vertex = graph_.plan().vertices[v];
-    for (std::uint32_t s = 0; s < graph_.executions()[v].size(); ++s) {
-      vertex.subtasks.emplace_back();
-      for (const control::Attempt& attempt : graph_.executions()[v][s].attempts) {
-        gateway::AttemptModel a;
-        a.number = attempt.number;
-        a.state = to_text(attempt.state);
-        for (const auto& row : enum_table(control::AttemptState{})) {
-          a.entered.emplace_back(row.text, attempt.entered[static_cast<std::size_t>(row.value)]);
-        }
-        a.task_manager = attempt.task_manager;
-        a.host = attempt.host;
-        a.data_port = attempt.data_port;
-        if (const auto seen = reports_.find({v, s, attempt.number}); seen != reports_.end()) {
-          a.metrics = seen->second.metrics;
-          a.is_measured = true;
-          a.totals = seen->second.totals;
-          a.accumulators = seen->second.accumulators;
-        }
-        vertex.subtasks.back().push_back(std::move(a));
-      }
-    }
-    model->vertices.push_back(std::move(vertex));
-  }
-  for (const graph::VertexEdge& edge : graph_.plan().edges) {
-    model->edges.push_back({edge.from, edge.to, std::string(to_text(job_.graph.edges[edge.edge].partitioner))});
-  }
-  model->settings = job_.graph.settings;
-  for (std::size_t i = 0; i < job_.graph.arguments.size(); ++i) {
-    const std::string& argument = job_.graph.arguments[i];
-    if (!argument.starts_with("--")) continue;
-    const auto equals = argument.find('=');
-    if (equals != std::string::npos) {
-      model->arguments[argument.substr(2, equals - 2)] = argument.substr(equals + 1);
-    } else {
-      const bool has_value = i + 1 < job_.graph.arguments.size() && !job_.graph.arguments[i + 1].starts_with("--");
-      model->arguments[argument.substr(2)] = has_value ? job_.graph.arguments[i + 1] : "";
-    }
-  }
-  model->restart_strategy = restart_text_;
-  for (const graph::Vertex& vertex : graph_.plan().vertices)
-    model->parallelism = std::max(model->parallelism, vertex.parallelism);
-  for (const control::ExceptionEntry& entry : graph_.exceptions()) model->exceptions.push_back(exception_model(entry));
-  if (graph_.state() == JobState::kFailed) {
-    control::ExceptionEntry entry;
-    entry.failure = graph_.failure();
-    entry.time = graph_.entered()[static_cast<std::size_t>(JobState::kFailing)];
-    model->failure = exception_model(entry);
-  }
-  const control::CheckpointOptions& options = coordinator_.options();
-  gateway::CheckpointsModel& c = model->checkpoints;
-  c = statistics_;
-  c.exactly_once = options.exactly_once();
-  c.interval = options.interval.count();
-  c.timeout = options.timeout.count();
-  c.min_pause = options.min_pause.count();
-  c.tolerable_failures = options.tolerable_failures;
-  c.keep_on_cancellation = options.keep_on_cancellation();
-  c.completed = coordinator_.completed_count();
-  c.failed = coordinator_.failed_count();
-  c.restored = coordinator_.restored_count();
-  if (coordinator_.pending()) c.history.push_back(checkpoint_model(*coordinator_.pending()));
-  for (const control::Checkpoint& checkpoint : coordinator_.history())
-    c.history.push_back(checkpoint_model(checkpoint));
-  c.restored_id = restored_id_;
-  c.restored_time = restored_time_;
-  c.restored_path = restored_path_;
-  c.restored_savepoint = restored_savepoint_;
-  model->restarts = graph_.restarts();
-  model->rescales = job_.rescales;
+  JobView::Parts parts{job_, graph_, coordinator_, restart_text_, {}, ""};
   if (is_ended()) {
-    for (const gateway::ConfigEntry& entry : host_.configuration())
-      model->cluster_configuration[entry.key] = entry.value;
-    model->cluster_version = host_.facts().version;
+    parts.cluster_version = host_.facts().version;
+    for (const gateway::ConfigEntry& entry : host_.configuration()) parts.cluster[entry.key] = entry.value;
   }
-  return model;
+  return view_.model(std::move(parts));
 }
 
 }  // namespace drey::cluster

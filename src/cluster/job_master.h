@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "cluster/cluster_options.h"
+#include "cluster/job_events.h"
 #include "cluster/job_store.h"
+#include "cluster/job_view.h"
 #include "cluster/rescale_history.h"
 #include "control/checkpoint/coordinator.h"
+#include "control/execution/deployments.h"
 #include "control/execution/execution_graph.h"
 #include "env/env.h"
 #include "gateway/cluster_gateway.h"
@@ -34,8 +37,8 @@ class JobMasterHost {
   virtual void on_ended(JobId job, bool is_stored) = 0;
   virtual void publish(gateway::EventModel event) = 0;  // the time is filled in
   virtual void after(Nanos delay, std::function<void()> function) = 0;
-  // `work` beside the loop, where it may block; then `done` on the loop, or never when the JobManager ends before.
-  virtual void beside(std::function<void()> work, std::function<void()> done) = 0;
+  // As BlockingCalls::run.
+  virtual void run_blocking(std::string what, std::function<Status()> work, std::function<void(Status)> done) = 0;
 };
 
 // What became of a snapshot that somebody wanted.
@@ -63,7 +66,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void cancel();
   void suspend();
   // A checkpoint or savepoint now. With kStop or kDrain `done` comes when the job has FINISHED, or goes on after all.
-  void take_snapshot(control::SnapshotWish wish, SnapshotDone done);
+  void take_snapshot(control::SnapshotRequest request, SnapshotDone done);
   // Takes a checkpoint and goes on from it with these parallelisms, one per vertex. `done` when the tasks run again.
   // REQUIRES: each within [1, the vertex's maximum].
   void rescale(std::vector<std::int32_t> parallelism, gateway::RescaleCause cause, SnapshotDone done);
@@ -88,7 +91,7 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   // Instead of on_slots: asks for slots again, for these widths.
   void take_fewer_slots(std::vector<std::int32_t> widths);
   void on_task_manager_lost(const std::string& id, const control::FailureReport& why);
-  void on_message(const std::string& task_manager, const control::TaskStateChanged& message);
+  void on_message(const control::TaskStateChanged& message);
   void on_message(const control::EndOfData& message);
   void on_message(const control::SnapshotAck& message);
   void on_report(const control::TaskReport& report);
@@ -109,7 +112,6 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void request_slots();
   void place();
   void deploy(const std::vector<std::uint32_t>& regions);
-  bool is_current(const control::TaskAddress& task) const;
   // Whether the checkpoint was taken with the parallelisms of now.
   bool has_widths_of(std::int64_t checkpoint) const;
   // A task cannot read what it is to start from: the restart takes the checkpoint before.
@@ -119,7 +121,6 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   void remove_trees(std::vector<std::string> paths);  // beside the loop
   Result<std::optional<control::Checkpoint>> checkpoint_to_restore();
   void command(control::CheckpointCommand::What what, const control::Barrier& barrier, bool is_final = false);
-  std::vector<std::string> operators_in(std::uint32_t vertex) const;
   std::vector<control::SnapshotOperator> operators_of(const control::Checkpoint& checkpoint) const;
   // Writes its metadata beside the loop. While that takes, nothing is deployed: what is to run next starts from it.
   void store_checkpoint(control::Checkpoint checkpoint);
@@ -130,13 +131,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   bool keeps_checkpoints() const;
   void end();
   std::string checkpoint_directory() const { return checkpoint_root_ + "/" + job_.id.to_string(); }
-  void on_wish_ended(const control::WishEnded& ended);
+  void on_request_ended(const control::SnapshotRequestEnded& ended);
   void on_all_run();
   void end_rescale(Status status);
-  // What became of checkpoints and failures since the last call.
-  void publish_checkpoints();
-  void publish_exceptions();
-  void publish_rescale();
   void end_rescale_record(gateway::RescaleEnd how, const std::string& exception = "");
   std::vector<control::Bounds> wanted_bounds() const;
   void end_stop();
@@ -150,8 +147,9 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   const std::string restart_text_;
   std::vector<SlotOffer> slots_;                   // kept over restarts; without a TaskManager: lost, or not there yet
   std::vector<std::vector<std::size_t>> slot_of_;  // [vertex][subtask] -> index into slots_
-  std::vector<std::vector<std::uint64_t>> incarnations_;  // [vertex][subtask] of the deployment that runs it; 0: none
-  std::map<std::uint64_t, std::int64_t> restored_from_;   // checkpoint by incarnation; none: from the beginning
+  control::Deployments deployments_;
+  JobView view_;
+  JobEvents events_;
   bool tasks_run_ = false;
   bool waits_for_storing_ = false;  // all slots are there
   std::uint64_t next_ticket_ = 1;
@@ -166,24 +164,8 @@ class JobMaster : public std::enable_shared_from_this<JobMaster> {
   std::vector<std::int32_t> rescales_to_;
   SnapshotDone rescaled_;
   RescaleHistory rescales_;
-  std::int64_t told_pending_ = -1;        // id of the checkpoint whose trigger was told
-  std::int64_t told_checkpoints_ = 0;     // ended ones that were told
-  std::uint64_t told_exception_ = 0;      // number of the last one that was told
-  gateway::CheckpointsModel statistics_;  // only what is added up over checkpoints
   bool ended_ = false;
   std::int64_t timer_at_ = INT64_MAX;
-  std::int64_t restored_id_ = -1;
-  std::int64_t restored_time_ = 0;
-  std::string restored_path_;
-  bool restored_savepoint_ = false;
-  struct Seen {
-    metrics::NamesRef names;  // that were told last
-    gateway::Metrics metrics;
-    metrics::TaskTotals totals;
-    std::vector<gateway::AccumulatorModel> accumulators;
-  };
-  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, Seen> reports_;  // vertex, subtask, attempt
-  std::map<std::uint32_t, metrics::NamesRef> names_;                                 // of metrics, by vertex
 };
 
 }  // namespace drey::cluster

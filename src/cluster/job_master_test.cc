@@ -34,9 +34,8 @@ class FakeHost final : public JobMasterHost {
   void on_ended(JobId, bool) override {}
   void publish(gateway::EventModel) override {}
   void after(Nanos, std::function<void()> function) override { later.push_back(std::move(function)); }
-  void beside(std::function<void()> work, std::function<void()> done) override {
-    work();
-    later.push_back(std::move(done));
+  void run_blocking(std::string, std::function<Status()> work, std::function<void(Status)> done) override {
+    later.push_back([status = work(), done = std::move(done)] { done(status); });
   }
   void run_later() {
     while (!later.empty()) {
@@ -106,7 +105,7 @@ class RestoreTest : public testing::Test {
     message.task = {master_->id(), task.incarnation, 0, subtask, task.attempt};
     message.state = state;
     if (code != Code::kOk) message.failure = {static_cast<std::int32_t>(code), "the file is damaged", "", ""};
-    master_->on_message("tm", message);
+    master_->on_message(message);
   }
   // Until nothing is left to be cancelled or to happen.
   void settle() {
@@ -115,7 +114,7 @@ class RestoreTest : public testing::Test {
         control::TaskStateChanged message;
         message.task = task;
         message.state = AttemptState::kCanceled;
-        master_->on_message("tm", message);
+        master_->on_message(message);
       }
       host_.run_later();
     }

@@ -59,13 +59,14 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Sa
   const std::string name = fmt::format("savepoint-{}-{}", operation.job.to_string().substr(0, 6),
                                        env_.random.id<struct TriggerTag>().to_string().substr(0, 12));
   const std::string directory = target.ok() ? *target + "/" + name : "";
-  const auto made = std::make_shared<Status>(target.status());
-  host_.beside(
-      [env = &env_, directory, made] {
-        if (made->ok()) *made = env->files.make_directories(directory);
+  host_.run_blocking(
+      fmt::format("Making the directory {}", directory),
+      [env = &env_, directory, status = target.status()]() -> Status {
+        DREY_TRY(status);
+        return env->files.make_directories(directory);
       },
-      [this, operation, request, directory, made]() mutable {
-        if (const Status& status = *made; !status.ok()) {
+      [this, operation, request, directory](Status status) mutable {
+        if (!status.ok()) {
           return end(
               operation,
               fail(status.code(),
@@ -80,34 +81,36 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Sa
           remove();
           return end(operation, no_flink_job(operation.job), kNoJob);
         }
-        control::SnapshotWish wish;
-        wish.form = request.canonical ? control::SnapshotForm::kCanonical : control::SnapshotForm::kNative;
-        wish.after = !request.stop   ? control::AfterSnapshot::kGoOn
-                     : request.drain ? control::AfterSnapshot::kDrain
-                                     : control::AfterSnapshot::kStop;
-        wish.directory = directory;
-        master->take_snapshot(wish, [this, operation, request, directory, remove](Result<SnapshotTaken> taken) mutable {
-          if (taken.ok()) {
-            operation.location = "file:" + taken->path;
-            operation.checkpoint = taken->id;
-            if (request.cancel_job) {
-              // Nothing may be complete between the savepoint and the end: what came after it would be written twice.
-              if (const auto alive = host_.running(operation.job)) alive->cancel();
-            }
-          } else if (!env_.files.stat(directory + "/_metadata").ok()) {
-            remove();
-          }
-          end(operation, taken.status(), kNoCheckpoint);
-        });
+        control::SnapshotRequest snapshot;
+        snapshot.form = request.canonical ? control::SnapshotForm::kCanonical : control::SnapshotForm::kNative;
+        snapshot.after = !request.stop   ? control::AfterSnapshot::kGoOn
+                         : request.drain ? control::AfterSnapshot::kDrain
+                                         : control::AfterSnapshot::kStop;
+        snapshot.directory = directory;
+        master->take_snapshot(snapshot,
+                              [this, operation, request, directory, remove](Result<SnapshotTaken> taken) mutable {
+                                if (taken.ok()) {
+                                  operation.location = "file:" + taken->path;
+                                  operation.checkpoint = taken->id;
+                                  if (request.cancel_job) {
+                                    // Nothing may be complete between the savepoint and the end: what came after it
+                                    // would be written twice.
+                                    if (const auto alive = host_.running(operation.job)) alive->cancel();
+                                  }
+                                } else if (!env_.files.stat(directory + "/_metadata").ok()) {
+                                  remove();
+                                }
+                                end(operation, taken.status(), kNoCheckpoint);
+                              });
       });
 }
 
 void OperationRunner::begin(gateway::OperationModel operation, const gateway::CheckpointRequest& request) {
   const auto master = host_.running(operation.job);
   if (master == nullptr) return end(operation, no_flink_job(operation.job), kNoJob);
-  control::SnapshotWish wish;
-  if (request.full) wish.form = control::SnapshotForm::kFull;
-  master->take_snapshot(wish, [this, operation](Result<SnapshotTaken> taken) mutable {
+  control::SnapshotRequest snapshot;
+  if (request.full) snapshot.form = control::SnapshotForm::kFull;
+  master->take_snapshot(snapshot, [this, operation](Result<SnapshotTaken> taken) mutable {
     if (taken.ok()) operation.checkpoint = taken->id;
     end(operation, taken.status(), kNoCheckpoint);
   });
@@ -130,12 +133,13 @@ void OperationRunner::begin(gateway::OperationModel operation, const gateway::Di
                          "completed a checkpoint of its own, or ended",
                          job->to_string())));
   }
-  const auto disposed = std::make_shared<Status>();
-  host_.beside([env = &env_, path = request.path, disposed] { *disposed = dispose(env->files, path); },
-               [this, operation, failed, disposed] {
-                 if (!disposed->ok()) return failed(*disposed);
-                 end(operation, {}, "");
-               });
+  host_.run_blocking(
+      fmt::format("Disposing of {}", request.path),
+      [env = &env_, path = request.path] { return dispose(env->files, path); },
+      [this, operation, failed](Status status) {
+        if (!status.ok()) return failed(status);
+        end(operation, {}, "");
+      });
 }
 
 void OperationRunner::begin(gateway::OperationModel operation, const gateway::RescaleRequest& request) {

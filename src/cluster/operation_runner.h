@@ -34,8 +34,8 @@ class OperationRunner {
     virtual std::int32_t slots_within_reach(JobId job) const = 0;
     // Where savepoints of the job go by its options, of jobs that do not run by the cluster's; empty: not set.
     virtual std::string savepoint_directory(JobId job) const = 0;
-    // As JobMasterHost.
-    virtual void beside(std::function<void()> work, std::function<void()> done) = 0;
+    // As BlockingCalls::run.
+    virtual void run_blocking(std::string what, std::function<Status()> work, std::function<void(Status)> done) = 0;
     // At the begin of what may change an answer.
     virtual void changed() = 0;
   };

@@ -25,21 +25,20 @@ class FakeHost final : public OperationRunner::Host {
   }
   std::int32_t slots_within_reach(JobId) const override { return 4; }
   std::string savepoint_directory(JobId) const override { return savepoints; }
-  void beside(std::function<void()> work, std::function<void()> done) override {
+  void run_blocking(std::string, std::function<Status()> work, std::function<void(Status)> done) override {
     waiting.emplace_back(std::move(work), std::move(done));
   }
   void changed() override { ++changes; }
   void run() {
     for (const auto& [work, done] : std::exchange(waiting, {})) {
-      work();
-      done();
+      done(work());
     }
   }
 
   std::string needed;
   std::string savepoints;
   int changes = 0;
-  std::vector<std::pair<std::function<void()>, std::function<void()>>> waiting;
+  std::vector<std::pair<std::function<Status()>, std::function<void(Status)>>> waiting;
 };
 
 class OperationRunnerTest : public testing::Test {

@@ -184,19 +184,19 @@ struct Heartbeat {
 };
 static_assert(wire::EveryMemberHasARow<Heartbeat>);
 
-// The answer to an Ask.
-struct Told {
+// The answer to an InspectionRequest.
+struct InspectionAnswer {
   std::uint64_t id = 0;
   std::int32_t code = 0;  // drey::Code
   std::string text;       // the answer, or why there is none
   static constexpr auto fields() {
-    using M = Told;
+    using M = InspectionAnswer;
     return Fields{field("id", &M::id), field("code", &M::code), field("text", &M::text)};
   }
 };
-static_assert(wire::EveryMemberHasARow<Told>);
+static_assert(wire::EveryMemberHasARow<InspectionAnswer>);
 
-using ToJobManager = std::variant<Register, TaskStateChanged, EndOfData, SnapshotAck, Heartbeat, Told>;
+using ToJobManager = std::variant<Register, TaskStateChanged, EndOfData, SnapshotAck, Heartbeat, InspectionAnswer>;
 
 // --- JobManager -> TaskManager -------------------------------------------------------------------
 
@@ -301,14 +301,17 @@ struct HeartbeatAnswer {
 };
 static_assert(wire::EveryMemberHasARow<HeartbeatAnswer>);
 
-// A question about the TaskManager's process.
-struct Ask {
+// Logs, stacks or a profile of the TaskManager's process are wanted.
+struct InspectionRequest {
   std::uint64_t id = 0;
-  std::string question;  // gateway::Inspection, encoded: control need not know it
-  static constexpr auto fields() { return Fields{field("id", &Ask::id), field("question", &Ask::question)}; }
+  std::string inspection;  // gateway::Inspection, encoded: control need not know it
+  static constexpr auto fields() {
+    return Fields{field("id", &InspectionRequest::id), field("inspection", &InspectionRequest::inspection)};
+  }
 };
-static_assert(wire::EveryMemberHasARow<Ask>);
+static_assert(wire::EveryMemberHasARow<InspectionRequest>);
 
-using ToTaskManager = std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand, HeartbeatAnswer, Ask>;
+using ToTaskManager =
+    std::variant<RegisterAnswer, Deploy, CancelTask, CheckpointCommand, HeartbeatAnswer, InspectionRequest>;
 
 }  // namespace drey::control

@@ -6,7 +6,7 @@
 #include "base/time.h"
 #include "data/text.h"
 #include "operators/builtin.h"
-#include "operators/sent.h"
+#include "operators/send_metrics.h"
 
 namespace drey::operators {
 namespace {
@@ -15,16 +15,16 @@ namespace {
 class Discard final : public Operator {
  public:
   Status open(OperatorContext& context) override {
-    sent_.open(context);
+    send_metrics_.open(context);
     return {};
   }
   Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
-    sent_.add(batch->rows(), batch->bytes());
+    send_metrics_.add(batch->rows(), batch->bytes());
     return {};
   }
 
  private:
-  Sent sent_;
+  SendMetrics send_metrics_;
 };
 
 struct PrintOptions {
@@ -51,7 +51,7 @@ class Print final : public Operator {
   }
 
   Status open(OperatorContext& context) override {
-    sent_.open(context);
+    send_metrics_.open(context);
     return {};
   }
 
@@ -72,12 +72,12 @@ class Print final : public Operator {
     }
     std::fwrite(lines.data(), 1, lines.size(), stdout);
     std::fflush(stdout);
-    sent_.add(batch->rows(), lines.size());
+    send_metrics_.add(batch->rows(), lines.size());
     return {};
   }
 
  private:
-  Sent sent_;
+  SendMetrics send_metrics_;
   OperatorContext& context_;
   std::string prefix_;
 };

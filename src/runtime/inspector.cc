@@ -69,14 +69,14 @@ Inspector::~Inspector() {
   profiler_.reset();
 }
 
-void Inspector::answer(Inspection question, Done done) {
+void Inspector::answer(Inspection inspection, Done done) {
   {
     std::lock_guard guard(mutex_);
     if (ending_) return done(fail(Code::kUnavailable, "This process ends."));
     ++under_way_;
   }
-  env_.io.post([this, question = std::move(question), done = std::move(done)] {
-    Result<std::string> out = answer_now(question);
+  env_.io.post([this, inspection = std::move(inspection), done = std::move(done)] {
+    Result<std::string> out = answer_now(inspection);
     done(std::move(out));
     std::lock_guard guard(mutex_);
     --under_way_;
@@ -84,24 +84,24 @@ void Inspector::answer(Inspection question, Done done) {
   });
 }
 
-Result<std::string> Inspector::answer_now(const Inspection& question) {
-  switch (question.what) {
+Result<std::string> Inspector::answer_now(const Inspection& inspection) {
+  switch (inspection.what) {
     case Inspection::What::kLogs:
       return wire::encode(logs());
     case Inspection::What::kLog: {
-      const std::string& name = question.name == "log"      ? options_.log_name
-                                : question.name == "stdout" ? options_.stdout_name
-                                                            : question.name;
+      const std::string& name = inspection.name == "log"      ? options_.log_name
+                                : inspection.name == "stdout" ? options_.stdout_name
+                                                              : inspection.name;
       if (!name.starts_with(options_.log_prefix))
         return fail(Code::kNotFound, fmt::format("There is no log file {}", name));
-      return read_file(options_.log_directory, name, question);
+      return read_file(options_.log_directory, name, inspection);
     }
     case Inspection::What::kThreads:
       return wire::encode(threads());
     case Inspection::What::kStacks:
-      return wire::encode(stacks(question.job, static_cast<std::uint32_t>(question.vertex)));
+      return wire::encode(stacks(inspection.job, static_cast<std::uint32_t>(inspection.vertex)));
     case Inspection::What::kProfile: {
-      DREY_TRY_ASSIGN(const gateway::ProfileModel started, start_profile(question.name, question.bytes));
+      DREY_TRY_ASSIGN(const gateway::ProfileModel started, start_profile(inspection.name, inspection.bytes));
       return wire::encode(started);
     }
     case Inspection::What::kProfiles: {
@@ -109,9 +109,9 @@ Result<std::string> Inspector::answer_now(const Inspection& question) {
       return wire::encode(std::vector<gateway::ProfileModel>(profiles_.begin(), profiles_.end()));
     }
     case Inspection::What::kProfileFile:
-      return read_file(options_.profile_directory, question.name, question);
+      return read_file(options_.profile_directory, inspection.name, inspection);
   }
-  return fail(Code::kInvalidArgument, "This process does not know the question.");
+  return fail(Code::kInvalidArgument, "This process cannot be inspected so.");
 }
 
 std::vector<gateway::LogFile> Inspector::logs() {
@@ -128,13 +128,14 @@ std::vector<gateway::LogFile> Inspector::logs() {
 }
 
 Result<std::string> Inspector::read_file(const std::string& directory, const std::string& name,
-                                         const Inspection& question) {
+                                         const Inspection& inspection) {
   DREY_TRY_ASSIGN(const std::string path, env::path_beneath(env_.files, directory, name));
   DREY_TRY_ASSIGN(const auto file, env_.files.open(path));
   const auto size = static_cast<std::int64_t>(file->size());
-  const std::int64_t offset = question.offset < 0 ? std::max<std::int64_t>(size + question.offset, 0) : question.offset;
+  const std::int64_t offset =
+      inspection.offset < 0 ? std::max<std::int64_t>(size + inspection.offset, 0) : inspection.offset;
   const std::int64_t wanted =
-      std::clamp<std::int64_t>(question.bytes, 0, std::min(kPieceBytesMax, std::max<std::int64_t>(size - offset, 0)));
+      std::clamp<std::int64_t>(inspection.bytes, 0, std::min(kPieceBytesMax, std::max<std::int64_t>(size - offset, 0)));
   std::string out(static_cast<std::size_t>(wanted), '\0');
   DREY_TRY_ASSIGN(const std::size_t got, file->read_at(static_cast<std::uint64_t>(offset), out.data(), out.size()));
   out.resize(got);

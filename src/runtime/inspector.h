@@ -4,7 +4,7 @@
 // Tasks' stacks are sampled all the time, 20 times a second, the last minute is kept; a process
 // without tasks samples nothing. Threading: any thread; answers come on a thread of the inspector's
 // env.io pool or its own. Bounds: 20,000 different stacks, 10 profiles. Blocks: never the caller.
-// Lifetime: questions under way end before the destructor returns.
+// Lifetime: inspections under way end before the destructor returns.
 #pragma once
 
 #include <atomic>
@@ -39,8 +39,8 @@ class Inspector {
   ~Inspector();
 
   using Done = std::function<void(Result<std::string>)>;
-  void answer(gateway::Inspection question, Done done);
-  // Later questions are refused; returns when none is under way.
+  void answer(gateway::Inspection inspection, Done done);
+  // Later inspections are refused; returns when none is under way.
   void stop();
 
  private:
@@ -55,10 +55,10 @@ class Inspector {
   };
   using Window = std::map<Key, std::int64_t>;
 
-  Result<std::string> answer_now(const gateway::Inspection& question);
+  Result<std::string> answer_now(const gateway::Inspection& inspection);
   std::vector<gateway::LogFile> logs();
   Result<std::string> read_file(const std::string& directory, const std::string& name,
-                                const gateway::Inspection& question);
+                                const gateway::Inspection& inspection);
   std::vector<gateway::ThreadText> threads();
   gateway::StackSamples stacks(JobId job, std::uint32_t vertex);
   Result<gateway::ProfileModel> start_profile(const std::string& mode, std::int64_t seconds);

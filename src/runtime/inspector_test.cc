@@ -115,9 +115,9 @@ class InspectorTest : public Burning {
     inspector_.reset();
     Burning::TearDown();
   }
-  Result<std::string> ask(Inspection question) {
+  Result<std::string> ask(Inspection inspection) {
     std::promise<Result<std::string>> promise;
-    inspector_->answer(std::move(question), [&](Result<std::string> r) { promise.set_value(std::move(r)); });
+    inspector_->answer(std::move(inspection), [&](Result<std::string> r) { promise.set_value(std::move(r)); });
     return promise.get_future().get();
   }
   std::string directory_;

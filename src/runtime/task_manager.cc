@@ -156,15 +156,15 @@ void TaskManager::on_frame(std::string_view frame) {
     cancel(*task);
   } else if (auto* checkpoint = std::get_if<control::CheckpointCommand>(&*message)) {
     command(*checkpoint);
-  } else if (auto* ask = std::get_if<control::Ask>(&*message)) {
-    const auto tell = [this, id = ask->id](Result<std::string> told) {
-      post([this, id, told = std::move(told)] {
-        send(control::Told{id, static_cast<std::int32_t>(told.status().code()),
-                           told.ok() ? *told : told.status().to_string()});
+  } else if (auto* request = std::get_if<control::InspectionRequest>(&*message)) {
+    const auto respond = [this, id = request->id](Result<std::string> result) {
+      post([this, id, result = std::move(result)] {
+        send(control::InspectionAnswer{id, static_cast<std::int32_t>(result.status().code()),
+                                       result.ok() ? *result : result.status().to_string()});
       });
     };
-    if (!options_.inspect) return tell(fail(Code::kUnavailable, "This TaskManager answers no questions."));
-    options_.inspect(ask->question, tell);
+    if (!options_.inspect) return respond(fail(Code::kUnavailable, "This TaskManager cannot be inspected."));
+    options_.inspect(request->inspection, respond);
   }
 }
 

@@ -36,8 +36,8 @@ struct TaskManagerOptions {
   std::int64_t physical_memory = 0;      // bytes of the machine, told when registering
   // What the system measures of this process, with each heartbeat; unset: nothing.
   std::function<metrics::Metrics(const std::optional<PoolUse>& pools)> process_metrics;
-  // Answers questions about the process (gateway::Inspection, encoded); unset: none is answered.
-  std::function<void(const std::string& question, std::function<void(Result<std::string>)> done)> inspect;
+  // Inspects the process (gateway::Inspection, encoded); unset: it cannot be inspected.
+  std::function<void(const std::string& inspection, std::function<void(Result<std::string>)> done)> inspect;
   // How a job's code is had; the default loads Deploy::module.
   std::function<Result<std::shared_ptr<JobCode>>(const control::Deploy&)> load_code;
 };

@@ -7,8 +7,8 @@
 namespace drey::control {
 namespace {
 
-constexpr std::size_t kHistoryMax = 10;  // web.checkpoints.history
-constexpr std::size_t kWishesMax = 64;   // waiting ones
+constexpr std::size_t kHistoryMax = 10;   // web.checkpoints.history
+constexpr std::size_t kRequestsMax = 64;  // waiting ones
 constexpr const char* kNotRunning =
     "Checkpoint triggering task is not being executed at the moment. Aborting checkpoint. Failure reason: Not all "
     "required "
@@ -54,9 +54,9 @@ CheckpointDecisions CheckpointCoordinator::on_stopped(std::string_view why, Inst
   // One whose metadata is on its way stays: it is complete whatever becomes of the tasks.
   if (pending_ && !storing_) abort(why, false, now, out);
   // An order that came too late is not obeyed by the tasks that start next.
-  while (wishes_.size() > (granted_ ? 1u : 0u)) {
-    out.push_back(WishEnded{wishes_.back().ticket, false, 0, "", std::string(why)});
-    wishes_.pop_back();
+  while (requests_.size() > (is_request_pending_ ? 1u : 0u)) {
+    out.push_back(SnapshotRequestEnded{requests_.back().ticket, false, 0, "", std::string(why)});
+    requests_.pop_back();
   }
   return out;
 }
@@ -91,24 +91,24 @@ CheckpointDecisions CheckpointCoordinator::trigger_now(Instant now, bool is_fina
   return out;
 }
 
-CheckpointDecisions CheckpointCoordinator::wish(SnapshotWish wish, Instant now) {
+CheckpointDecisions CheckpointCoordinator::request(SnapshotRequest request, Instant now) {
   CheckpointDecisions out;
-  if (!running_ || wishes_.size() >= kWishesMax) {
-    out.push_back(
-        WishEnded{wish.ticket, false, 0, "", running_ ? "Too many snapshots of this job wait already." : kNotRunning});
+  if (!running_ || requests_.size() >= kRequestsMax) {
+    out.push_back(SnapshotRequestEnded{request.ticket, false, 0, "",
+                                       running_ ? "Too many snapshots of this job wait already." : kNotRunning});
     return out;
   }
-  wishes_.push_back(std::move(wish));
+  requests_.push_back(std::move(request));
   if (!pending_) start(now, out);
   return out;
 }
 
-void CheckpointCoordinator::end_wish(bool ok, std::int64_t id, std::string path, std::string_view why,
-                                     CheckpointDecisions& out) {
-  if (!granted_) return;
-  granted_ = false;
-  out.push_back(WishEnded{wishes_.front().ticket, ok, id, std::move(path), std::string(why)});
-  wishes_.pop_front();
+void CheckpointCoordinator::end_request(bool ok, std::int64_t id, std::string path, std::string_view why,
+                                        CheckpointDecisions& out) {
+  if (!is_request_pending_) return;
+  is_request_pending_ = false;
+  out.push_back(SnapshotRequestEnded{requests_.front().ticket, ok, id, std::move(path), std::string(why)});
+  requests_.pop_front();
 }
 
 void CheckpointCoordinator::start(Instant now, CheckpointDecisions& out) {
@@ -116,13 +116,13 @@ void CheckpointCoordinator::start(Instant now, CheckpointDecisions& out) {
   checkpoint.id = next_id_++;
   checkpoint.trigger_time = now.millis;
   Barrier barrier{checkpoint.id, checkpoint.trigger_time, SnapshotForm::kIncremental, AfterSnapshot::kGoOn, ""};
-  if (!wishes_.empty()) {
-    granted_ = true;
-    const SnapshotWish& wish = wishes_.front();
-    barrier.form = checkpoint.form = wish.form;
-    barrier.after = checkpoint.after = wish.after;
-    barrier.directory = checkpoint.path = wish.directory;
-    checkpoint.keep = is_savepoint(wish.form);
+  if (!requests_.empty()) {
+    is_request_pending_ = true;
+    const SnapshotRequest& request = requests_.front();
+    barrier.form = checkpoint.form = request.form;
+    barrier.after = checkpoint.after = request.after;
+    barrier.directory = checkpoint.path = request.directory;
+    checkpoint.keep = is_savepoint(request.form);
   }
   // All that there is lies behind it: who has ended may go.
   checkpoint.is_final = checkpoint.after != AfterSnapshot::kGoOn || (final_wanted_ && !checkpoint.keep);
@@ -187,14 +187,14 @@ CheckpointDecisions CheckpointCoordinator::on_stored(std::int64_t id, bool ok, s
   }
   const std::string path = done.path;
   remember(std::move(done));
-  end_wish(true, id, path, "", out);
+  end_request(true, id, path, "", out);
   while (completed_.size() > std::max<std::size_t>(options_.retained, 1)) {
     const Checkpoint gone = completed_.back();
     completed_.pop_back();
     delete_unreferenced(gone, out);
   }
   if (options_.interval.count() > 0) next_trigger_ = std::max(next_trigger_, now + options_.min_pause);
-  if (running_ && !was_final && (final_wanted_ || !wishes_.empty())) start(now, out);
+  if (running_ && !was_final && (final_wanted_ || !requests_.empty())) start(now, out);
   return out;
 }
 
@@ -215,10 +215,10 @@ void CheckpointCoordinator::abort(std::string_view why, bool counts, Instant now
   delete_unreferenced(gone, out);
   gone.path.clear();
   remember(std::move(gone));
-  end_wish(false, 0, "", why, out);
+  end_request(false, 0, "", why, out);
   if (was_savepoint) {
     if (running_ && was_drained) out.push_back(RollBack{std::string(why)});
-    if (running_ && !was_drained && (final_wanted_ || !wishes_.empty())) start(now, out);
+    if (running_ && !was_drained && (final_wanted_ || !requests_.empty())) start(now, out);
     return;
   }
   if (counts && ++failures_in_a_row_ > options_.tolerable_failures) {
@@ -227,7 +227,7 @@ void CheckpointCoordinator::abort(std::string_view why, bool counts, Instant now
         fmt::format("Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to {}", why)});
   } else if (running_ && was_final) {
     next_trigger_ = now + Millis(1000);
-  } else if (running_ && !wishes_.empty()) {
+  } else if (running_ && !requests_.empty()) {
     start(now, out);
   }
 }

@@ -6,9 +6,9 @@
 // timeout ends the storing, too. Files belong to the retained checkpoints that name them: one is deleted when no
 // retained and no pending checkpoint does. Ids only grow, over restarts of the JobManager, too.
 //
-// Whoever wants a snapshot now (a checkpoint, a savepoint, the savepoint of a stop) makes a wish; wishes wait in a
-// queue and each ends with one WishEnded. A savepoint belongs to the user: it is never deleted here, nothing is
-// restored from it after a failure, and tasks are not told (a sink that committed for it would commit again from the
+// Whoever wants a snapshot now (a checkpoint, a savepoint, the savepoint of a stop) makes a request; requests wait in a
+// queue and each ends with one SnapshotRequestEnded. A savepoint belongs to the user: it is never deleted here, nothing
+// is restored from it after a failure, and tasks are not told (a sink that committed for it would commit again from the
 // checkpoint before). The one of a stop is the exception: tasks end after it, so it is told and restored from.
 #pragma once
 
@@ -178,8 +178,8 @@ struct Checkpoint {
 static_assert(wire::EveryMemberHasARow<Checkpoint>);
 
 // Somebody wants a snapshot now.
-struct SnapshotWish {
-  std::uint64_t ticket = 0;  // comes back in WishEnded; 0: nobody waits
+struct SnapshotRequest {
+  std::uint64_t ticket = 0;  // comes back in SnapshotRequestEnded; 0: nobody waits
   SnapshotForm form = SnapshotForm::kIncremental;
   AfterSnapshot after = AfterSnapshot::kGoOn;
   std::string directory;  // of a savepoint: does not exist yet
@@ -210,7 +210,7 @@ struct FailJob {
 struct RollBack {
   std::string why;
 };
-struct WishEnded {
+struct SnapshotRequestEnded {
   std::uint64_t ticket;
   bool ok;
   std::int64_t id;
@@ -218,7 +218,7 @@ struct WishEnded {
   std::string why;
 };
 using CheckpointDecision = std::variant<TriggerCheckpoint, StoreCheckpoint, TellComplete, TellAborted, DeleteFiles,
-                                        FailJob, RollBack, WishEnded>;
+                                        FailJob, RollBack, SnapshotRequestEnded>;
 using CheckpointDecisions = std::vector<CheckpointDecision>;
 
 class CheckpointCoordinator {
@@ -236,8 +236,8 @@ class CheckpointCoordinator {
   // When on_time should be called next; far away when there is nothing to wait for.
   Instant next_time() const;
   CheckpointDecisions trigger_now(Instant now, bool is_final);
-  // Bounded: of too many wishes the last ones fail at once.
-  CheckpointDecisions wish(SnapshotWish wish, Instant now);
+  // Bounded: of too many requests the last ones fail at once.
+  CheckpointDecisions request(SnapshotRequest request, Instant now);
   CheckpointDecisions on_ack(const SnapshotAck& ack, Instant now);
   // The one that is being stored as its metadata will have it: with its path and operators.
   void set_pending(const Checkpoint& stored) {
@@ -270,7 +270,7 @@ class CheckpointCoordinator {
 
  private:
   void start(Instant now, CheckpointDecisions& out);
-  void end_wish(bool ok, std::int64_t id, std::string path, std::string_view why, CheckpointDecisions& out);
+  void end_request(bool ok, std::int64_t id, std::string path, std::string_view why, CheckpointDecisions& out);
   void abort(std::string_view why, bool counts, Instant now, CheckpointDecisions& out);
   void remember(Checkpoint checkpoint);
   // Files that retained checkpoints and the pending one name.
@@ -284,9 +284,9 @@ class CheckpointCoordinator {
   bool final_wanted_ = false;
   Instant next_trigger_{INT64_MAX};
   std::optional<Checkpoint> pending_;
-  bool storing_ = false;             // pending_ is complete, its metadata on the way
-  std::deque<SnapshotWish> wishes_;  // the first one is pending_'s when granted_
-  bool granted_ = false;
+  bool storing_ = false;                  // pending_ is complete, its metadata on the way
+  std::deque<SnapshotRequest> requests_;  // the first one is pending_'s when is_request_pending_
+  bool is_request_pending_ = false;
   std::deque<Checkpoint> completed_;  // newest first
   std::deque<Checkpoint> history_;
   std::int64_t completed_count_ = 0;

@@ -126,7 +126,7 @@ TEST(CheckpointCoordinator, AFinalOneFollowsTheOneUnderWay) {
   EXPECT_TRUE(c.pending()->is_final);
 }
 
-SnapshotWish savepoint(std::uint64_t ticket, AfterSnapshot after = AfterSnapshot::kGoOn) {
+SnapshotRequest savepoint(std::uint64_t ticket, AfterSnapshot after = AfterSnapshot::kGoOn) {
   return {ticket, SnapshotForm::kCanonical, after, "/savepoints/s"};
 }
 
@@ -141,52 +141,52 @@ TEST(CheckpointCoordinator, ASavepointIsNotToldNotRestoredFromAndNeverDeleted) {
   c.on_running({0});
   c.trigger_now({0}, false);
   finish(c, 1, {"one"}, 1);
-  const auto triggered = c.wish(savepoint(7), {2});
+  const auto triggered = c.request(savepoint(7), {2});
   ASSERT_NE(find<TriggerCheckpoint>(triggered), nullptr);
   EXPECT_EQ(find<TriggerCheckpoint>(triggered)->barrier.directory, "/savepoints/s");
   EXPECT_EQ(find<TriggerCheckpoint>(triggered)->barrier.form, SnapshotForm::kCanonical);
   const auto done = finish(c, 2, {"/savepoints/s/a"}, 3);
   EXPECT_EQ(find<TellComplete>(done), nullptr);
   EXPECT_EQ(find<DeleteFiles>(done), nullptr);
-  ASSERT_NE(find<WishEnded>(done), nullptr);
-  EXPECT_EQ(find<WishEnded>(done)->ticket, 7u);
-  EXPECT_TRUE(find<WishEnded>(done)->ok);
-  EXPECT_EQ(find<WishEnded>(done)->path, "/savepoints/s");
+  ASSERT_NE(find<SnapshotRequestEnded>(done), nullptr);
+  EXPECT_EQ(find<SnapshotRequestEnded>(done)->ticket, 7u);
+  EXPECT_TRUE(find<SnapshotRequestEnded>(done)->ok);
+  EXPECT_EQ(find<SnapshotRequestEnded>(done)->path, "/savepoints/s");
   EXPECT_EQ(c.completed().front().id, 1);
   const auto all = c.discard_all();
   EXPECT_EQ(find<DeleteFiles>(all)->files, std::vector<std::string>{"one"});
 }
 
-TEST(CheckpointCoordinator, WishesWaitForTheCheckpointUnderWayAndComeBeforeThePeriodicOnes) {
+TEST(CheckpointCoordinator, RequestsWaitForTheCheckpointUnderWayAndComeBeforeThePeriodicOnes) {
   CheckpointCoordinator c(every_second(), {1}, 1);
   c.on_running({0});
   c.trigger_now({0}, false);
-  EXPECT_TRUE(c.wish(savepoint(1), {1}).empty());
-  EXPECT_TRUE(c.wish({2, SnapshotForm::kFull, AfterSnapshot::kGoOn, ""}, {1}).empty());
+  EXPECT_TRUE(c.request(savepoint(1), {1}).empty());
+  EXPECT_TRUE(c.request({2, SnapshotForm::kFull, AfterSnapshot::kGoOn, ""}, {1}).empty());
   const auto first = finish(c, 1, {"one"}, 2);
   ASSERT_NE(find<TriggerCheckpoint>(first), nullptr);
   EXPECT_EQ(find<TriggerCheckpoint>(first)->barrier.form, SnapshotForm::kCanonical);
   const auto second = finish(c, 2, {"/savepoints/s/a"}, 3);
-  EXPECT_EQ(find<WishEnded>(second)->ticket, 1u);
+  EXPECT_EQ(find<SnapshotRequestEnded>(second)->ticket, 1u);
   EXPECT_EQ(find<TriggerCheckpoint>(second)->barrier.form, SnapshotForm::kFull);
   const auto third = finish(c, 3, {"three"}, 4);
-  EXPECT_EQ(find<WishEnded>(third)->ticket, 2u);
-  EXPECT_EQ(find<WishEnded>(third)->id, 3);
+  EXPECT_EQ(find<SnapshotRequestEnded>(third)->ticket, 2u);
+  EXPECT_EQ(find<SnapshotRequestEnded>(third)->id, 3);
   EXPECT_NE(find<TellComplete>(third), nullptr);
 }
 
 TEST(CheckpointCoordinator, AFailedSavepointLeavesNothingBehindAndDoesNotCountAgainstTheJob) {
   CheckpointCoordinator c(every_second(), {2}, 1);
   c.on_running({0});
-  c.wish(savepoint(1), {1});
+  c.request(savepoint(1), {1});
   c.on_ack(ack(1, 0, {"/savepoints/s/a"}), {2});
   SnapshotAck bad = ack(1, 1, {});
   bad.ok = false;
   bad.failure.message = "no space left";
   const auto failed = c.on_ack(bad, {3});
-  ASSERT_NE(find<WishEnded>(failed), nullptr);
-  EXPECT_FALSE(find<WishEnded>(failed)->ok);
-  EXPECT_NE(find<WishEnded>(failed)->why.find("no space left"), std::string::npos);
+  ASSERT_NE(find<SnapshotRequestEnded>(failed), nullptr);
+  EXPECT_FALSE(find<SnapshotRequestEnded>(failed)->ok);
+  EXPECT_NE(find<SnapshotRequestEnded>(failed)->why.find("no space left"), std::string::npos);
   EXPECT_NE(find<TellAborted>(failed), nullptr);
   EXPECT_EQ(find<FailJob>(failed), nullptr);
   EXPECT_EQ(find<RollBack>(failed), nullptr);
@@ -200,7 +200,7 @@ TEST(CheckpointCoordinator, TheSavepointOfAStopIsToldRestoredFromAndKept) {
   c.on_running({0});
   c.trigger_now({0}, false);
   finish(c, 1, {"one"}, 1);
-  c.wish(savepoint(1, AfterSnapshot::kStop), {2});
+  c.request(savepoint(1, AfterSnapshot::kStop), {2});
   const auto done = finish(c, 2, {"/savepoints/s/a"}, 3);
   ASSERT_NE(find<TellComplete>(done), nullptr);
   EXPECT_TRUE(find<TellComplete>(done)->is_final);
@@ -213,9 +213,9 @@ TEST(CheckpointCoordinator, AStopThatFailsLetsTheJobGoOnAndADrainThatFailsTakesI
   for (const auto after : {AfterSnapshot::kStop, AfterSnapshot::kDrain}) {
     CheckpointCoordinator c(every_second(), {1}, 1);
     c.on_running({0});
-    c.wish(savepoint(1, after), {1});
+    c.request(savepoint(1, after), {1});
     const auto expired = c.on_time({6000});
-    EXPECT_FALSE(find<WishEnded>(expired)->ok);
+    EXPECT_FALSE(find<SnapshotRequestEnded>(expired)->ok);
     EXPECT_NE(find<TellAborted>(expired), nullptr);
     EXPECT_EQ(find<RollBack>(expired) != nullptr, after == AfterSnapshot::kDrain);
   }
@@ -223,15 +223,15 @@ TEST(CheckpointCoordinator, AStopThatFailsLetsTheJobGoOnAndADrainThatFailsTakesI
 
 TEST(CheckpointCoordinator, EveryWishEndsWhenTheTasksDo) {
   CheckpointCoordinator c(every_second(), {1}, 1);
-  EXPECT_FALSE(find<WishEnded>(c.wish(savepoint(1), {0}))->ok);  // not running yet
+  EXPECT_FALSE(find<SnapshotRequestEnded>(c.request(savepoint(1), {0}))->ok);  // not running yet
   c.on_running({0});
-  c.wish(savepoint(2), {1});
-  c.wish(savepoint(3), {1});
+  c.request(savepoint(2), {1});
+  c.request(savepoint(3), {1});
   std::set<std::uint64_t> ended;
   for (const auto& d : c.on_stopped("The job is RESTARTING", {2})) {
-    if (const auto* wish = std::get_if<WishEnded>(&d)) {
-      EXPECT_FALSE(wish->ok);
-      ended.insert(wish->ticket);
+    if (const auto* request = std::get_if<SnapshotRequestEnded>(&d)) {
+      EXPECT_FALSE(request->ok);
+      ended.insert(request->ticket);
     }
   }
   EXPECT_EQ(ended, (std::set<std::uint64_t>{2, 3}));
@@ -244,10 +244,10 @@ TEST(CheckpointCoordinator, ManyWishesAreRefusedAtTheBound) {
   c.on_running({0});
   std::uint64_t ticket = 0;
   CheckpointDecisions last;
-  while (ticket < 1000 && find<WishEnded>(last) == nullptr) last = c.wish(savepoint(++ticket), {1});
+  while (ticket < 1000 && find<SnapshotRequestEnded>(last) == nullptr) last = c.request(savepoint(++ticket), {1});
   ASSERT_LT(ticket, 1000u);
-  EXPECT_EQ(find<WishEnded>(last)->ticket, ticket);
-  EXPECT_FALSE(find<WishEnded>(last)->ok);
+  EXPECT_EQ(find<SnapshotRequestEnded>(last)->ticket, ticket);
+  EXPECT_FALSE(find<SnapshotRequestEnded>(last)->ok);
 }
 
 }  // namespace

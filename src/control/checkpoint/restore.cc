@@ -8,20 +8,29 @@
 
 namespace drey::control {
 
-std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators,
-                                   std::uint32_t subtask, std::uint32_t parallelism) {
+RestorePlan::RestorePlan(const Checkpoint& checkpoint) {
+  for (const SnapshotOperator& o : checkpoint.operators) vertices_of_[o.id].push_back(o.vertex);
+  for (const TaskCheckpoint& task : checkpoint.tasks) tasks_of_[task.vertex].push_back(&task);
+}
+
+std::vector<std::string> RestorePlan::parts_for(const std::vector<std::string>& operators, std::uint32_t subtask,
+                                                std::uint32_t parallelism) const {
   std::set<std::uint32_t> vertices;
-  for (const SnapshotOperator& o : checkpoint.operators) {
-    if (std::find(operators.begin(), operators.end(), o.id) != operators.end()) vertices.insert(o.vertex);
+  for (const std::string& id : operators) {
+    if (const auto had = vertices_of_.find(id); had != vertices_of_.end())
+      vertices.insert(had->second.begin(), had->second.end());
   }
   std::vector<std::string> all;
   const std::string* own = nullptr;
   bool needs_all = vertices.size() != 1;
-  for (const TaskCheckpoint& part : checkpoint.tasks) {
-    if (!vertices.contains(part.vertex)) continue;
-    needs_all = needs_all || part.ack.has_union;
-    all.push_back(part.ack.handle);
-    if (part.subtask == subtask) own = &part.ack.handle;
+  for (const std::uint32_t vertex : vertices) {
+    const auto parts = tasks_of_.find(vertex);
+    if (parts == tasks_of_.end()) continue;
+    for (const TaskCheckpoint* part : parts->second) {
+      needs_all = needs_all || part->ack.has_union;
+      all.push_back(part->ack.handle);
+      if (part->subtask == subtask) own = &part->ack.handle;
+    }
   }
   if (!needs_all && all.size() == parallelism && own != nullptr) return {*own};
   return all;

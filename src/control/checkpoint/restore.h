@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,10 +12,19 @@
 
 namespace drey::control {
 
-// The handles that subtask `subtask` of a vertex of these operators is restored from: those of the vertices that had
-// the operators, whatever the chains were then; its own alone where nothing has changed.
-std::vector<std::string> parts_for(const Checkpoint& checkpoint, const std::vector<std::string>& operators,
-                                   std::uint32_t subtask, std::uint32_t parallelism);
+// RestorePlan: which parts of a checkpoint each subtask starts from. Lifetime: the checkpoint's.
+class RestorePlan {
+ public:
+  explicit RestorePlan(const Checkpoint& checkpoint);
+  // The handles that a subtask of a vertex with these operators is restored from: those of the vertices that had the
+  // operators, whatever the chains were then; its own alone where nothing has changed.
+  std::vector<std::string> parts_for(const std::vector<std::string>& operators, std::uint32_t subtask,
+                                     std::uint32_t parallelism) const;
+
+ private:
+  std::map<std::string, std::vector<std::uint32_t>, std::less<>> vertices_of_;  // by operator
+  std::map<std::uint32_t, std::vector<const TaskCheckpoint*>> tasks_of_;        // by vertex
+};
 
 // Makes a graph that is not resolved yet fit the snapshot: operators get the maximum parallelism that their state was
 // cut for. FAILS WITH: kInvalidArgument, naming the operator, when state fits no operator of the graph (unless allowed)

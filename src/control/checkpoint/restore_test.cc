@@ -21,12 +21,12 @@ TEST(PartsFor, MatchesByOperatorWhateverTheChainsWere) {
     }
   }
   using Parts = std::vector<std::string>;
-  EXPECT_EQ(parts_for(c, {"b"}, 1, 2), Parts{"v1s1"});
-  EXPECT_EQ(parts_for(c, {"b"}, 1, 3), (Parts{"v1s0", "v1s1"}));
-  EXPECT_EQ(parts_for(c, {"a", "b"}, 0, 2).size(), 4u);  // chained now
-  EXPECT_TRUE(parts_for(c, {"new"}, 0, 2).empty());
+  EXPECT_EQ(RestorePlan(c).parts_for({"b"}, 1, 2), Parts{"v1s1"});
+  EXPECT_EQ(RestorePlan(c).parts_for({"b"}, 1, 3), (Parts{"v1s0", "v1s1"}));
+  EXPECT_EQ(RestorePlan(c).parts_for({"a", "b"}, 0, 2).size(), 4u);  // chained now
+  EXPECT_TRUE(RestorePlan(c).parts_for({"new"}, 0, 2).empty());
   c.tasks[0].ack.has_union = true;
-  EXPECT_EQ(parts_for(c, {"a"}, 1, 2), (Parts{"v0s0", "v0s1"}));
+  EXPECT_EQ(RestorePlan(c).parts_for({"a"}, 1, 2), (Parts{"v0s0", "v0s1"}));
 }
 
 graph::JobGraph job(std::int32_t max_of_sum) {

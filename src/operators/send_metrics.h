@@ -1,5 +1,4 @@
-// Sent: what a sink has handed on: its metrics numRecordsSend and numBytesSend. Threading: the
-// task's thread.
+// SendMetrics: a sink's metrics numRecordsSend and numBytesSend. Threading: the task's thread.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +7,7 @@
 
 namespace drey::operators {
 
-class Sent {
+class SendMetrics {
  public:
   // Before add().
   void open(OperatorContext& context) {
