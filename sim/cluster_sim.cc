@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "cluster/job_manager.h"
 #include "operators/registry.h"
+#include "operators/sink.h"
 #include "runtime/task_manager.h"
 #include "sim/env/world.h"
 #include "wire/binary/codec.h"
@@ -189,81 +190,76 @@ class SimSum final : public operators::Operator {
   data::KeyVector keys_;
 };
 
+// A committable of the ledger's sink.
 struct PendingTransaction {
   std::int64_t checkpoint = 0;
+  std::uint32_t subtask = 0;
+  std::string sink;
   std::string name;
   std::vector<std::int64_t> numbers;  // key, count, sum
   static constexpr auto fields() {
     using M = PendingTransaction;
-    return Fields{field("checkpoint", &M::checkpoint), field("name", &M::name), field("numbers", &M::numbers)};
+    return Fields{field("checkpoint", &M::checkpoint), field("subtask", &M::subtask), field("sink", &M::sink),
+                  field("name", &M::name), field("numbers", &M::numbers)};
   }
 };
 static_assert(wire::EveryMemberHasARow<PendingTransaction>);
 
-class LedgerSink final : public operators::Operator {
+class LedgerCommitter final : public operators::Committer {
  public:
-  LedgerSink(operators::OperatorContext& context, Ledger& ledger) : context_(context), ledger_(ledger) {}
-  Status open(operators::OperatorContext& context) override {
-    DREY_TRY_ASSIGN(list_, context.state().operator_list(context.operator_id(), "pending", false));
-    for (const std::string& element : list_->elements()) {
-      DREY_TRY_ASSIGN(PendingTransaction pending, wire::decode<PendingTransaction>(element));
-      pending_.push_back(std::move(pending));
+  LedgerCommitter(Ledger& ledger, env::Env& env) : ledger_(ledger), env_(env) {}
+  Status commit(const std::vector<std::string>& committables) override {
+    // What it writes to is out now and then, also between two committables of a call.
+    const bool breaks = env_.random.next() % 16 == 0;
+    const std::uint64_t breaks_at = env_.random.next() % committables.size();
+    for (const std::string& committable : committables) {
+      if (breaks && &committable == &committables[breaks_at]) return fail(Code::kUnavailable, "The ledger is out");
+      DREY_TRY_ASSIGN(const PendingTransaction pending, wire::decode<PendingTransaction>(committable));
+      Ledger::Transaction transaction{pending.sink, pending.subtask, pending.checkpoint, {}};
+      for (std::size_t i = 0; i + 2 < pending.numbers.size(); i += 3) {
+        transaction.entries.push_back({pending.numbers[i], pending.numbers[i + 1], pending.numbers[i + 2]});
+      }
+      ledger_.commit(pending.name, std::move(transaction));
     }
     return {};
   }
-  Status process(std::uint32_t, const data::BatchRef& batch, operators::Emitter&) override {
+
+ private:
+  Ledger& ledger_;
+  env::Env& env_;
+};
+
+class LedgerWriter final : public operators::SinkWriter {
+ public:
+  LedgerWriter(operators::OperatorContext& context, Ledger& ledger) : context_(context), ledger_(ledger) {}
+  Status open(const operators::RestoredSink& restored) override {
+    if (!restored.is_restored) return {};
+    ledger_.go_on_from(context_.node().name, context_.subtask(), context_.parallelism(),
+                       context_.restored_checkpoint());
+    return {};
+  }
+  Status write(const data::BatchRef& batch) override {
     for (std::uint32_t i = 0; i < batch->rows(); ++i) {
       for (std::size_t c = 0; c < 3; ++c) rows_.push_back(batch->values<std::int64_t>(c)[batch->physical(i)]);
     }
     return {};
   }
-  Status prepare_barrier(std::int64_t checkpoint_id, operators::Emitter&) override {
-    if (rows_.empty()) return {};
-    PendingTransaction pending{
-        checkpoint_id,
-        fmt::format("{}-{}-{}-{}", context_.node().name, context_.subtask(), context_.attempt(), checkpoint_id),
-        std::move(rows_)};
-    rows_.clear();
-    if (ledger_.commits_early) {
-      commit(pending);
-    } else {
-      pending_.push_back(std::move(pending));
+  Result<std::vector<std::string>> prepare_commit(std::int64_t checkpoint_id) override {
+    if (rows_.empty()) return std::vector<std::string>();
+    const std::string name =
+        fmt::format("{}-{}-{}-{}", context_.node().name, context_.subtask(), context_.attempt(), checkpoint_id);
+    std::string pending = wire::encode(
+        PendingTransaction{checkpoint_id, context_.subtask(), context_.node().name, name, std::exchange(rows_, {})});
+    if (!ledger_.commits_early) return std::vector<std::string>{std::move(pending)};
+    while (!LedgerCommitter(ledger_, context_.env()).commit({pending}).ok()) {
     }
-    return {};
-  }
-  Status snapshot(std::int64_t) override {
-    std::vector<std::string> elements;
-    for (const PendingTransaction& pending : pending_) elements.push_back(wire::encode(pending));
-    list_->assign(std::move(elements));
-    return {};
-  }
-  Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
-    // After a restore the first call names the checkpoint that was restored.
-    if (!goes_on_ && context_.state().is_restored()) {
-      ledger_.go_on_from(context_.node().name, context_.subtask(), context_.parallelism(), checkpoint_id);
-    }
-    goes_on_ = true;
-    for (const PendingTransaction& pending : pending_) {
-      if (pending.checkpoint <= checkpoint_id) commit(pending);
-    }
-    std::erase_if(pending_, [&](const PendingTransaction& p) { return p.checkpoint <= checkpoint_id; });
-    return {};
+    return std::vector<std::string>();
   }
 
  private:
-  void commit(const PendingTransaction& pending) {
-    Ledger::Transaction transaction{context_.node().name, context_.subtask(), pending.checkpoint, {}};
-    for (std::size_t i = 0; i + 2 < pending.numbers.size(); i += 3) {
-      transaction.entries.push_back({pending.numbers[i], pending.numbers[i + 1], pending.numbers[i + 2]});
-    }
-    ledger_.commit(pending.name, std::move(transaction));
-  }
   operators::OperatorContext& context_;
   Ledger& ledger_;
-  state::OperatorList* list_ = nullptr;
-  bool goes_on_ = false;
   std::vector<std::int64_t> rows_;
-  std::vector<PendingTransaction> pending_;
 };
 
 operators::Registry registry_of(Ledger& ledger) {
@@ -288,7 +284,10 @@ operators::Registry registry_of(Ledger& ledger) {
       .doc = "",
       .traits = {.role = graph::Role::kSink, .commits_on_completion = true},
       .make_operator = [&ledger](operators::OperatorContext& c,
-                                 const NoOptions&) { return std::make_unique<LedgerSink>(c, ledger); },
+                                 const NoOptions&) -> operators::Made<operators::Operator> {
+        return operators::make_sink(c, std::make_unique<LedgerWriter>(c, ledger),
+                                    std::make_shared<LedgerCommitter>(ledger, c.env()));
+      },
   }));
   return registry;
 }

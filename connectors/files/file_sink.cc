@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,6 +12,7 @@
 #include "formats/format.h"
 #include "operators/operator.h"
 #include "operators/send_metrics.h"
+#include "operators/sink.h"
 #include "wire/binary/codec.h"
 
 namespace drey::connectors::files {
@@ -42,159 +43,245 @@ struct FileSinkOptions {
 };
 static_assert(config::EveryMemberIsAnOption<FileSinkOptions>);
 
-// A file that is shown when a checkpoint is complete.
-struct Pending {
-  std::int64_t checkpoint = 0;
+// The value of a committable.
+struct HiddenFile {
   std::string directory;  // a job that goes on from a savepoint may write elsewhere
-  std::string name;       // visible
+  std::string name;       // without the dot
   static constexpr auto fields() {
-    return Fields{field("checkpoint", &Pending::checkpoint), field("directory", &Pending::directory),
-                  field("name", &Pending::name)};
+    return Fields{field("directory", &HiddenFile::directory), field("name", &HiddenFile::name)};
   }
 };
-static_assert(wire::EveryMemberHasARow<Pending>);
+static_assert(wire::EveryMemberHasARow<HiddenFile>);
 
-// What a checkpoint remembers of one subtask.
-struct SinkState {
+// What checkpoints of the first format remember of a subtask, in the list "~sink".
+struct FirstFormat {
+  struct File {
+    std::int64_t checkpoint = 0;
+    std::string directory;
+    std::string name;
+    static constexpr auto fields() {
+      return Fields{field("checkpoint", &File::checkpoint), field("directory", &File::directory),
+                    field("name", &File::name)};
+    }
+  };
   std::uint32_t subtask = 0;
-  std::uint64_t next = 0;  // number of the next file
-  std::vector<Pending> pending;
+  std::uint64_t next = 0;
+  std::vector<File> pending;
   static constexpr auto fields() {
-    using M = SinkState;
+    using M = FirstFormat;
     return Fields{field("subtask", &M::subtask), field("next", &M::next), field("pending", &M::pending)};
   }
 };
-static_assert(wire::EveryMemberHasARow<SinkState>);
+static_assert(wire::EveryMemberHasARow<FirstFormat>);
 
-class FileSink final : public operators::Operator {
+std::string hidden(const std::string& directory, const std::string& name) { return directory + "/." + name; }
+
+// Work of one writer that is in order, on the I/O pool: a file from its first bytes to its sync.
+struct Part {
+  env::FileSystem& files;
+  const std::string directory;
+  const std::string name;
+  const std::string header;  // what the file begins with
+  std::unique_ptr<env::WritableFile> file = nullptr;
+
+  Status append(std::string_view bytes) {
+    if (file == nullptr) {
+      DREY_TRY_ASSIGN(file, files.create(hidden(directory, name)));
+      if (!header.empty()) DREY_TRY(file->append(header));
+    }
+    return file->append(bytes);
+  }
+  Status finish() {
+    DREY_TRY(file->sync());
+    DREY_TRY(file->close());
+    return files.sync_directory(directory);
+  }
+};
+
+// Prepares the directory: makes it, and removes what this job's failed attempts have left. Files of other jobs stay,
+// with a warning, or go when asked for.
+struct Preparation {
+  env::FileSystem& files;
+  std::string directory;
+  std::string job;   // "part-<job id>-"
+  std::string mine;  // "part-<job id>-<operator id>-"
+  std::uint32_t subtask = 0;
+  std::uint32_t parallelism = 1;
+  bool removes_others = false;
+  bool warns_of_others = false;
+  std::set<std::string> keep = {};  // names of files that are to be committed
+
+  Status run() const {
+    DREY_TRY(files.make_directories(directory));
+    DREY_TRY_ASSIGN(const auto names, files.list(directory));
+    std::size_t others = 0;
+    for (const std::string& name : names) {
+      const std::string shown = name.starts_with('.') ? name.substr(1) : name;
+      if (is_leftover(name)) {
+        if (!keep.contains(shown)) DREY_TRY(remove(name));
+      } else if (shown.starts_with("part-") && !shown.starts_with(job)) {
+        ++others;
+        if (removes_others) DREY_TRY(remove(name));
+      }
+    }
+    if (others > 0 && warns_of_others)
+      env::log_warn("files", "The output directory {} holds {} files of other jobs; they stay", directory, others);
+    return {};
+  }
+
+ private:
+  // Of this subtask; subtasks of a larger parallelism are nobody's any more, and fall to the first.
+  bool is_leftover(const std::string& name) const {
+    if (!name.starts_with("." + mine)) return false;
+    std::uint32_t its = 0;
+    const char* first = name.data() + 1 + mine.size();
+    if (std::from_chars(first, name.data() + name.size(), its).ec != std::errc()) return false;
+    return its == subtask || (subtask == 0 && its >= parallelism);
+  }
+  Status remove(const std::string& name) const {
+    const Status status = files.remove(directory + "/" + name);
+    return status.code() == Code::kNotFound ? Status() : status;
+  }
+};
+
+// Shows files.
+class FileCommitter final : public operators::Committer {
  public:
-  FileSink(OperatorContext& context, const FileSinkOptions& options)
+  explicit FileCommitter(env::FileSystem& files) : files_(files) {}
+
+  Status commit(const std::vector<std::string>& committables) override {
+    std::set<std::string> changed;
+    for (const std::string& committable : committables) {
+      DREY_TRY_ASSIGN(const HiddenFile file, wire::decode<HiddenFile>(committable));
+      const std::string path = file.directory + "/" + file.name;
+      const Status status = files_.rename(hidden(file.directory, file.name), path);
+      if (status.ok()) {
+        changed.insert(file.directory);
+      } else if (status.code() != Code::kNotFound) {
+        return status;
+      } else if (files_.stat(path).ok()) {
+        changed.insert(file.directory);  // the try before this one may have failed at the sync
+      } else {
+        // It was durable before the checkpoint could be: it has been shown, and its reader has taken it away.
+        env::log_warn("files", "An output file was there already and has been taken away: {}", path);
+      }
+    }
+    for (const std::string& directory : changed) DREY_TRY(files_.sync_directory(directory));
+    return {};
+  }
+
+ private:
+  env::FileSystem& files_;
+};
+
+class FileWriter final : public operators::SinkWriter {
+ public:
+  FileWriter(OperatorContext& context, const FileSinkOptions& options)
       : context_(context),
         directory_(local_path(options.path)),
         format_(options.format),
         overwrites_(options.overwrite) {}
 
-  Status open(OperatorContext& context) override {
-    DREY_TRY_ASSIGN(writer_, formats::make_writer(format_, context.input_schema(0)));
-    send_metrics_.open(context);
-    send_time_ = context.metric("currentSendTime", DREY_GAUGE);
-    pending_committables_ = context.metric("pendingCommittables", DREY_GAUGE);
-    job8_ = context.job_id().to_string().substr(0, 8);
-    DREY_TRY(files().make_directories(directory_));
-    DREY_TRY_ASSIGN(state_list_, context.state().operator_list(context.operator_id(), "~sink", true));
-    std::set<std::string> keep;
-    if (context.state().is_restored()) {
-      for (const std::string& element : state_list_->elements()) {
-        DREY_TRY_ASSIGN(const SinkState state, wire::decode<SinkState>(element));
-        next_ = std::max(next_, state.next);
-        for (const Pending& pending : state.pending) {
-          if (pending.directory == directory_) keep.insert(pending.name);
-          // Who had the subtask's number commits; what is left over by a smaller parallelism falls to the first.
-          if (state.subtask % context.parallelism() == context.subtask()) pending_.push_back(pending);
-        }
+  Status open(const operators::RestoredSink& restored) override {
+    DREY_TRY_ASSIGN(writer_, formats::make_writer(format_, context_.input_schema(0)));
+    send_metrics_.open(context_);
+    send_time_ = context_.metric("currentSendTime", DREY_GAUGE);
+    const std::string job = fmt::format("part-{}-", context_.job_id().to_string());
+    const std::string mine = job + context_.operator_id().to_string() + "-";
+    // Another writer of this subtask, of an attempt that has been given up, may not have noticed yet: names differ.
+    prefix_ =
+        fmt::format("{}{}-{:08x}-", mine, context_.subtask(), static_cast<std::uint32_t>(context_.env().random.next()));
+
+    Preparation preparation{files(), directory_, job, mine, context_.subtask(), context_.parallelism()};
+    preparation.removes_others =
+        overwrites_ && !restored.is_restored && context_.subtask() == 0 && context_.attempt() == 0;
+    preparation.warns_of_others = !overwrites_ && context_.subtask() == 0;
+    for (const std::string& committable : restored.committables) {
+      DREY_TRY_ASSIGN(HiddenFile file, wire::decode<HiddenFile>(committable));
+      if (file.directory == directory_) preparation.keep.insert(file.name);
+    }
+    DREY_TRY_ASSIGN(first_format_, context_.state().operator_list(context_.operator_id(), "~sink", true));
+    for (const std::string& element : first_format_->elements()) {
+      DREY_TRY_ASSIGN(const FirstFormat state, wire::decode<FirstFormat>(element));
+      for (const FirstFormat::File& file : state.pending) {
+        if (file.directory == directory_) preparation.keep.insert(file.name);
+        if (state.subtask % context_.parallelism() == context_.subtask())
+          committables_.push_back(wire::encode(HiddenFile{file.directory, file.name}));
       }
     }
-    OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
-    return clean(overwrites_, keep);
+    context_.start({.name = "preparing the output directory " + directory_,
+                    .run = [preparation = std::move(preparation)] { return preparation.run(); }});
+    return {};
   }
 
-  Status process(std::uint32_t, const data::BatchRef& batch, Emitter&) override {
+  Status write(const data::BatchRef& batch) override {
     for (std::uint32_t i = 0; i < batch->rows(); ++i) writer_->append(*batch, batch->physical(i), buffer_);
     rows_ += batch->rows();
-    return buffer_.size() >= kBufferBytes ? write_out() : Status();
-  }
-
-  Status prepare_barrier(std::int64_t checkpoint_id, Emitter&) override {
-    if (buffer_.empty() && file_ == nullptr) return {};
-    DREY_TRY(write_out());
-    DREY_TRY(file_->sync());
-    DREY_TRY(file_->close());
-    DREY_TRY(files().sync_directory(directory_));
-    file_.reset();
-    pending_.push_back({checkpoint_id, directory_, name_});
-    OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
+    if (buffer_.size() >= kBufferBytes) write_out();
     return {};
   }
 
-  Status snapshot(std::int64_t) override {
-    state_list_->assign({wire::encode(SinkState{context_.subtask(), next_, pending_})});
-    return {};
-  }
-
-  Status on_checkpoint_complete(std::int64_t checkpoint_id) override {
-    std::set<std::string> changed;
-    for (const Pending& p : pending_) {
-      if (p.checkpoint > checkpoint_id) continue;
-      const Status status = files().rename(p.directory + "/." + p.name, p.directory + "/" + p.name);
-      if (status.ok()) {
-        changed.insert(p.directory);
-      } else if (status.code() != Code::kNotFound) {
-        return status;
-      } else if (!files().stat(p.directory + "/" + p.name).ok()) {
-        // It was durable before the checkpoint could be: it has been shown, and its reader has taken it away.
-        env::log_warn("files", "An output file was there already and has been taken away: {}/{}", p.directory, p.name);
-      }
+  Result<std::vector<std::string>> prepare_commit(std::int64_t) override {
+    first_format_->assign({});
+    if (!buffer_.empty()) write_out();
+    if (part_ != nullptr) {
+      start("syncing", [part = part_] { return part->finish(); });
+      committables_.push_back(wire::encode(HiddenFile{directory_, part_->name}));
+      part_.reset();
     }
-    std::erase_if(pending_, [&](const Pending& p) { return p.checkpoint <= checkpoint_id; });
-    OperatorContext::set(pending_committables_, static_cast<std::int64_t>(pending_.size()));
-    for (const std::string& directory : changed) DREY_TRY(files().sync_directory(directory));
-    return {};
+    return std::exchange(committables_, {});
   }
 
  private:
   env::FileSystem& files() { return context_.env().files; }
 
-  // Leftovers of this job's failed attempts go; files of other jobs stay, with a warning, or go when asked for.
-  Status clean(bool overwrite, const std::set<std::string>& keep) {
-    DREY_TRY_ASSIGN(const auto names, files().list(directory_));
-    std::size_t others = 0;
-    const std::string mine = fmt::format(".part-{}-{}-", job8_, context_.subtask());
-    const std::string ours = fmt::format("part-{}-", job8_);
-    // Subtasks of a larger parallelism are nobody's any more.
-    const auto is_orphan = [&](const std::string& name) {
-      std::uint32_t subtask = 0;
-      if (context_.subtask() != 0 || !name.starts_with("." + ours)) return false;
-      const char* first = name.data() + 1 + ours.size();
-      return std::from_chars(first, name.data() + name.size(), subtask).ec == std::errc() &&
-             subtask >= context_.parallelism();
-    };
-    for (const std::string& name : names) {
-      const std::string shown = name.starts_with('.') ? name.substr(1) : name;
-      if (name.starts_with(mine) || is_orphan(name)) {
-        if (!keep.contains(shown)) DREY_TRY(remove(name));
-      } else if (shown.starts_with("part-") && !shown.starts_with(ours)) {
-        ++others;
-        if (overwrite && !context_.state().is_restored() && context_.subtask() == 0 && context_.attempt() == 0)
-          DREY_TRY(remove(name));
-      }
-    }
-    if (others > 0 && !overwrite && context_.subtask() == 0) {
-      env::log_warn("files", "The output directory {} holds {} files of other jobs; they stay", directory_, others);
-    }
-    return {};
-  }
-
-  Status remove(const std::string& name) {
-    const Status status = files().remove(directory_ + "/" + name);
-    return status.code() == Code::kNotFound ? Status() : status;
-  }
-
-  Status write_out() {
-    if (file_ == nullptr) {
-      name_ =
-          fmt::format("part-{}-{}-{}.{}", job8_, context_.subtask(), next_++, formats::file_extension(format_.format));
-      DREY_TRY_ASSIGN(file_, files().create(directory_ + "/." + name_));
+  void write_out() {
+    if (part_ == nullptr) {
       std::string header;
       writer_->append_header(header);
-      if (!header.empty()) DREY_TRY(file_->append(header));
+      part_ = std::make_shared<Part>(
+          Part{files(), directory_, fmt::format("{}{}.{}", prefix_, next_++, formats::file_extension(format_.format)),
+               header});
     }
-    const Ticks began = context_.env().clock.ticks();
-    DREY_TRY(file_->append(buffer_));
-    OperatorContext::set(send_time_, (context_.env().clock.ticks() - began).count() / 1'000'000);
-    send_metrics_.add(rows_, buffer_.size());
-    rows_ = 0;
+    struct Piece {
+      std::string bytes;
+      std::uint64_t rows = 0;
+      Nanos took{0};
+    };
+    auto piece = std::make_shared<Piece>(Piece{std::move(buffer_), std::exchange(rows_, 0)});
     buffer_.clear();
-    return {};
+    if (!spare_.empty()) {
+      buffer_ = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    start(
+        "writing",
+        [part = part_, piece, clock = &context_.env().clock] {
+          const Ticks began = clock->ticks();
+          DREY_TRY(part->append(piece->bytes));
+          piece->took = clock->ticks() - began;
+          return Status();
+        },
+        [this, piece] {
+          OperatorContext::set(send_time_, piece->took.count() / 1'000'000);
+          send_metrics_.add(piece->rows, piece->bytes.size());
+          piece->bytes.clear();
+          if (spare_.size() < 2) spare_.push_back(std::move(piece->bytes));  // fresh memory costs more than the copy
+        });
+  }
+
+  // In order, before the next checkpoint is acknowledged.
+  void start(std::string_view doing, std::function<Status()> run, std::function<void()> done = {}) {
+    operators::AsyncWork work;
+    work.name = fmt::format("{} {}", doing, hidden(part_->directory, part_->name));
+    work.run = std::move(run);
+    work.done = [this, done = std::move(done)](const Status& result, Emitter&) {
+      if (result.ok() && done) done();
+      return result.ok() ? Status() : Status(result).with_context(fmt::format("operator '{}'", context_.node().name));
+    };
+    work.in_order = true;
+    work.holds_checkpoints = true;
+    context_.start(std::move(work));
   }
 
   OperatorContext& context_;
@@ -202,17 +289,16 @@ class FileSink final : public operators::Operator {
   const formats::FormatOptions format_;
   const bool overwrites_;
   std::unique_ptr<formats::RowWriter> writer_;
-  std::string job8_;
-  state::OperatorList* state_list_ = nullptr;
+  std::string prefix_;  // of the names of files
   std::uint64_t next_ = 0;
-  std::vector<Pending> pending_;
-  std::unique_ptr<env::WritableFile> file_;
-  std::string name_;
+  state::OperatorList* first_format_ = nullptr;
+  std::vector<std::string> committables_;  // for the next barrier
+  std::shared_ptr<Part> part_;             // null: nothing has been written since the last barrier
   std::string buffer_;
-  std::uint64_t rows_ = 0;  // in the buffer
+  std::vector<std::string> spare_;  // buffers
+  std::uint64_t rows_ = 0;          // in the buffer
   operators::SendMetrics send_metrics_;
   std::int64_t* send_time_ = nullptr;
-  std::int64_t* pending_committables_ = nullptr;
 };
 
 }  // namespace
@@ -224,7 +310,10 @@ operators::OperatorKind file_sink_kind() {
              "complete.",
       .traits = {.role = graph::Role::kSink, .commits_on_completion = true},
       .make_operator = [](OperatorContext& context,
-                          const FileSinkOptions& options) { return std::make_unique<FileSink>(context, options); },
+                          const FileSinkOptions& options) -> operators::Made<operators::Operator> {
+        return operators::make_sink(context, std::make_unique<FileWriter>(context, options),
+                                    std::make_shared<FileCommitter>(context.env().files));
+      },
   });
 }
 

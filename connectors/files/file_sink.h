@@ -1,8 +1,9 @@
 // sink.files: rows into CSV or JSON lines files, exactly once.
 //
-// Names: part-<first 8 digits of the job id>-<subtask>-<n>.csv, with a dot in front until committed. At a barrier the
-// current file is written out, synced and becomes pending (its name is state); when the checkpoint is complete it is
-// renamed, which makes it visible. A restored sink commits what its checkpoint had pending and removes other leftovers.
+// Names: part-<job id>-<operator id>-<subtask>-<writer>-<n>.csv, where the writer is a number drawn by each attempt: no
+// two sinks, subtasks, jobs or attempts write a file of the same name. A file has a dot in front of its name until it
+// is committed. At a barrier the current file becomes a committable; the checkpoint is acknowledged once the file is
+// synced. The commit renames it, which makes it visible. A restored sink removes what failed attempts have left.
 #pragma once
 
 #include "operators/operator_context.h"

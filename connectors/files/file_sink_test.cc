@@ -142,6 +142,13 @@ TEST_F(FileSinkTest, FilesOfOtherJobsStayUnlessTheyAreToBeOverwritten) {
   EXPECT_THAT(names(), testing::Contains("notes.txt"));
 }
 
+TEST_F(FileSinkTest, WithoutCheckpointsFilesAreShownAtTheEnd) {
+  runtime::LocalJobOptions options;
+  options.state_directory = "none";
+  ASSERT_TRUE(run("n:l", {{"path", write("in.csv", "n\n1\n2\n")}}, {}, options, nullptr).ok());
+  EXPECT_THAT(lines(), ElementsAre("1", "2"));
+}
+
 TEST_F(FileSinkTest, AFailedJobLeavesOnlyHiddenFiles) {
   std::string text = "n\n";
   for (int i = 0; i < 100'000; ++i) text += fmt::format("{}\n", i);

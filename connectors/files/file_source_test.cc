@@ -84,7 +84,7 @@ TEST_F(FileSourceTest, WhatIsUnreadIsSharedByAllAtAnotherParallelism) {
       std::map<int, std::size_t> bytes_of;
       for (const std::string& name : visible()) {
         int subtask = 0;
-        ASSERT_EQ(std::sscanf(name.c_str(), "part-%*8c-%d", &subtask), 1) << name;
+        ASSERT_EQ(std::sscanf(name.c_str(), "part-%*32c-%*32c-%d", &subtask), 1) << name;
         bytes_of[subtask] += disk_.stat(directory_ + "/out/" + name)->size;
       }
       for (int s = before; s < after; ++s)

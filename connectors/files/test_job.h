@@ -79,7 +79,7 @@ class FilesTest : public testing::Test {
       code->graph.edges.push_back({i - 1, 0, i, 0, graph::Partitioner::kForward, {}});
     code->operators.resize(count);
     code->edges.resize(count - 1);
-    options.state_directory = directory_ + "/state";
+    options.state_directory = options.state_directory == "none" ? "" : directory_ + "/state";
     return runtime::run_local_job(code, options, env, registry_);
   }
 

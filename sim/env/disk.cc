@@ -1,5 +1,7 @@
 #include "sim/env/disk.h"
 
+#include "env/blocking.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -199,6 +201,7 @@ class SimFile final : public env::ReadableFile, public env::WritableFile {
 };
 
 Status SimFileSystem::begin(std::string_view operation, const std::string& path, bool changes) {
+  env::check_blocking(operation.data());
   if (node_->operations_left > 0 && changes && --node_->operations_left == 0) node_->is_dying = true;
   if (!node_->acts()) return failure(Code::kIo, "The process has been killed", path, operation);
   const std::int64_t microseconds = operation == "sync" || operation == "sync directory" ? 500 : 5;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "env/blocking.h"
 #include "env/loop.h"
 #include "sim/env/scheduler.h"
 
@@ -33,7 +34,10 @@ class SimLoop final : public env::Loop {
 class SimDriver final : public env::Driver {
  public:
   SimDriver(std::shared_ptr<Lane> lane, env::StepFunction step) : lane_(std::move(lane)) {
-    lane_->set_step(std::move(step));
+    lane_->set_step([step = std::move(step)] {
+      const env::MayNotBlock marked("a worker");
+      return step();
+    });
   }
   ~SimDriver() override { lane_->end(); }
   SimDriver(const SimDriver&) = delete;

@@ -31,6 +31,31 @@ struct Splits {
   std::vector<bool> active{true};  // false: at its end
 };
 
+// Work that may block (files, the network, a look-up), done beside the task so that no worker waits for it.
+//
+// OperatorContext::start puts `run` on the I/O pool; when it is over, `done` is called in the task, like any other call
+// into the operator.
+// Lifetime: `run` owns all that it uses, as it may outlive the task; `done` may use the operator, which is there
+// whenever it is called. An operator that is gone gets no mail: a task that fails or is cancelled drops what has not
+// begun to run, and the results of what has, which must do no harm then. A task that starts shows RUNNING, and takes
+// input, once the work of its operators' open() is over; a task that ends normally first waits for what is outstanding.
+// Deadline: it counts from the start. Once it has passed, `done` gets kTimeout and the late result is dropped.
+// Bounds: when kOutstandingMax works of one operator are outstanding, its task takes no input until one is over.
+// Errors: what `done` returns fails the task, as does a failed work without `done`.
+struct AsyncWork {
+  static constexpr std::size_t kOutstandingMax = 16;
+
+  std::string name = {};  // for failures: "writing to /out/part-0.csv"
+  std::function<Status()> run = {};
+  std::function<Status(const Status& result, Emitter& out)> done = {};
+  Millis deadline{60'000};
+  Millis delay{0};  // runs no sooner
+  // Runs when the works of this operator that were started before it, and are in order too, are over.
+  bool in_order = false;
+  // A checkpoint whose barrier passes while this is outstanding waits for it before it is acknowledged.
+  bool holds_checkpoints = false;
+};
+
 class OperatorContext {
  public:
   virtual ~OperatorContext() = default;
@@ -42,6 +67,8 @@ class OperatorContext {
   virtual std::uint32_t parallelism() const = 0;
   virtual std::uint32_t max_parallelism() const = 0;
   virtual std::uint32_t attempt() const = 0;
+  // The checkpoint whose state was restored; -1: none was.
+  virtual std::int64_t restored_checkpoint() const = 0;
   // "Source: bid (1/2)#0": for logs and failures.
   virtual const std::string& task_name() const = 0;
 
@@ -62,6 +89,8 @@ class OperatorContext {
   virtual std::int64_t processing_time() const = 0;
   // Asks for on_processing_time (operators) or poll (sources) at that time; the earliest one counts.
   virtual void wake_at(std::int64_t time_ms) = 0;
+  // The one way to work that may block.
+  virtual void start(AsyncWork work) = 0;
   // Makes an idle source be polled again. The function may be called from any thread, also after the task.
   virtual std::function<void()> waker() = 0;
 

@@ -46,6 +46,13 @@ std::vector<std::uint32_t> in_order(const graph::JobGraph& graph,
   return order;
 }
 
+// Code of the job that hears of complete checkpoints commits, whatever its kind.
+graph::Traits traits_of(const OperatorKind& kind, const OperatorNode& node) {
+  graph::Traits traits = kind.traits;
+  traits.commits_on_completion |= node.has_code && node.traits.commits_on_completion;
+  return traits;
+}
+
 }  // namespace
 
 void Registry::add(OperatorKind kind) {
@@ -62,7 +69,7 @@ const OperatorKind* Registry::find(std::string_view name) const {
 
 void Registry::note_traits(graph::JobGraph& graph) const {
   for (OperatorNode& node : graph.operators) {
-    if (const OperatorKind* kind = find(node.kind); kind != nullptr) node.traits = kind->traits;
+    if (const OperatorKind* kind = find(node.kind); kind != nullptr) node.traits = traits_of(*kind, node);
   }
 }
 
@@ -75,7 +82,7 @@ Status Registry::check(graph::JobGraph& graph) const {
       return bad(node,
                  fmt::format("there is no such kind of operator; did you mean {}?", config::nearest(node.kind, names)));
     }
-    node.traits = kind->traits;
+    node.traits = traits_of(*kind, node);
     DREY_TRY(check_node(node, *kind));
   }
   std::vector<std::vector<std::uint32_t>> entering(graph.operators.size());

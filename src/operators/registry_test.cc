@@ -62,6 +62,18 @@ class KindsTest : public testing::Test {
   graph::JobGraph graph_;
 };
 
+TEST_F(KindsTest, CodeThatHearsOfCompleteCheckpointsGetsAFinalOne) {
+  graph::JobGraph graph = graph_;
+  ASSERT_TRUE(registry_.check(graph).ok());
+  EXPECT_FALSE(graph::commits_on_completion(graph));
+  graph = graph_;
+  graph.operators[2].traits.commits_on_completion = true;  // as the program's functions say
+  ASSERT_TRUE(registry_.check(graph).ok());
+  EXPECT_TRUE(graph::commits_on_completion(graph));
+  registry_.note_traits(graph);
+  EXPECT_TRUE(graph::commits_on_completion(graph));
+}
+
 TEST_F(KindsTest, TraitsAreNotedInTheNodes) {
   ASSERT_EQ(problem(), "");
   ASSERT_TRUE(registry_.check(graph_).ok());

@@ -234,9 +234,7 @@ void DataExchange::add(RemoteDeployment remote) {
 }
 
 void DataExchange::add_on_loop(const Key& key, std::unique_ptr<Deployment> made) {
-  if (newest_.size() >= kNewestMax && !newest_.contains(key.first)) newest_.erase(newest_.begin());
-  auto& newest = newest_[key.first];
-  newest = std::max(newest, key.second);
+  remember(key);
   drop(key);
   Deployment& deployment = *(deployments_[key] = std::move(made));
   for (auto& [peer, link] : deployment.outgoing) connect(key, link);
@@ -255,6 +253,16 @@ void DataExchange::add_on_loop(const Key& key, std::unique_ptr<Deployment> made)
                                   std::chrono::duration_cast<std::chrono::seconds>(options_.peer_timeout).count())));
     }
   });
+}
+
+void DataExchange::remember(const Key& key) {
+  const auto [newest, is_new] = newest_.try_emplace(key.first, key.second);
+  newest->second = std::max(newest->second, key.second);
+  if (!is_new) std::erase(newest_order_, key.first);
+  newest_order_.push_back(key.first);
+  if (newest_order_.size() <= kNewestMax) return;
+  newest_.erase(newest_order_.front());
+  newest_order_.pop_front();
 }
 
 void DataExchange::finish(JobId job, std::uint64_t incarnation) {

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -102,6 +103,7 @@ class DataExchange {
   struct Peer;
 
   void add_on_loop(const Key& key, std::unique_ptr<Deployment> deployment);
+  void remember(const Key& key);
   void finish_on_loop(const Key& key);
   void erase_when_quiet(const Key& key);
   void drop(const Key& key);
@@ -132,6 +134,7 @@ class DataExchange {
   const std::uint64_t credit_quantum_;
   std::map<Key, std::unique_ptr<Deployment>> deployments_;
   std::map<JobId, std::uint64_t> newest_;  // incarnation that has been here
+  std::deque<JobId> newest_order_;         // the job that was deployed longest ago first: it is forgotten first
   std::map<std::uint64_t, std::shared_ptr<Peer>>
       unknown_;  // not said yet who they are, or came before their deployment
   std::uint64_t next_peer_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <set>
 #include <vector>
@@ -51,6 +52,8 @@ void ChannelTable::connect(TaskSpec& spec, std::uint32_t vertex,
 
 namespace {
 
+constexpr std::chrono::minutes kPoolDeadline{1};
+
 // State of the subtasks of each vertex.
 using Parts = std::map<std::uint32_t, std::vector<state::TaskStateHandle>>;
 
@@ -79,7 +82,7 @@ class LocalCoordinator final : public TaskListener {
         acked_.insert(&task);
         parts_[task.spec().vertex_index].push_back(*handle);
       }
-      files_.push_back(handle->manifest.path);
+      if (!handle->manifest.path.empty()) files_.push_back(handle->manifest.path);
       bytes_ += handle->written_bytes;
     } else if (failure_.ok()) {
       failure_ = handle.status();
@@ -128,7 +131,7 @@ struct Pools {
 
 // What outlives a start of the job.
 struct Progress {
-  std::shared_ptr<Pools> pools = std::make_shared<Pools>();
+  std::shared_ptr<Pools> pools;
   LocalJobResult result;
   std::int64_t last_id = 0;  // of any checkpoint
   std::int64_t complete_id = -1;
@@ -163,7 +166,7 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
         spec.attempt = attempt;
         spec.graph = graph;
         spec.code = code;
-        spec.waits_at_end_of_data = !options.state_directory.empty();
+        spec.waits_at_end_of_data = !options.state_directory.empty() || graph::commits_on_completion(*graph);
         spec.state_directory = options.state_directory;
         spec.restored_checkpoint = progress.complete_id;
         spec.exactly_once = checkpoints.exactly_once();
@@ -251,6 +254,12 @@ Status run_once(const std::shared_ptr<JobCode>& code, const LocalJobOptions& opt
 Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJobOptions& options, env::Env& env,
                                      const operators::Registry& registry) {
   Progress progress;
+  // What the job leaves on the I/O pool owns its pools, and may use the caller's environment: it is waited for.
+  const auto is_over = std::make_shared<std::promise<void>>();
+  progress.pools = std::shared_ptr<Pools>(new Pools, [is_over](const Pools* pools) {
+    delete pools;
+    is_over->set_value();
+  });
   const auto start = [&](std::int32_t parallelism, std::uint32_t attempt) {
     Status ended = run_once(code, options, parallelism, attempt, progress, env, registry);
     if (options.on_ended) options.on_ended(progress.complete_id);
@@ -260,6 +269,8 @@ Result<LocalJobResult> run_local_job(std::shared_ptr<JobCode> code, const LocalJ
   for (std::size_t r = 0; r < options.restarts.size() && !status.ok(); ++r) {
     status = start(options.restarts[r], static_cast<std::uint32_t>(r) + 1);
   }
+  progress.pools.reset();
+  is_over->get_future().wait_for(kPoolDeadline);
   for (const std::string& file : progress.files) static_cast<void>(env.files.remove(file));
   if (!status.ok()) return status;
   return progress.result;

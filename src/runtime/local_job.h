@@ -1,7 +1,7 @@
 // LocalJob: runs a job's graph to its end inside this process, without a cluster: benchmarks and drey/testing.h.
 //
-// With a checkpoint interval it coordinates checkpoints itself (one at a time, none kept), and a last one at the end of
-// input, so that exactly-once sinks commit. Threading: run() from one thread; it blocks.
+// With a checkpoint interval it coordinates checkpoints itself (one at a time, none kept). Sinks commit by a last one
+// at the end of input. Threading: run() from one thread; it blocks.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ struct LocalJobOptions {
   std::int32_t parallelism = 1;
   std::size_t workers = 1;
   Millis checkpoint_interval{0};  // 0: only the last one
-  std::string state_directory;    // needed with checkpoints
+  std::string state_directory;    // needed with checkpoints; empty: the last one, by which sinks commit, stores nothing
   // After a failure the job goes on from its last complete checkpoint, once for each number, at that parallelism.
   std::vector<std::int32_t> restarts;
   // After each start has ended: what is kept of it must be let go; the last complete checkpoint, or -1.

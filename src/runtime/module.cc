@@ -42,6 +42,7 @@ std::uint32_t add_operator(drey_graph* graph, const drey_operator_spec* spec) {
   node.chaining = static_cast<graph::Chaining>(spec->chaining);
   node.accumulator_bytes = spec->accumulator_bytes;
   node.has_code = spec->functions != nullptr;
+  node.traits.commits_on_completion = node.has_code && spec->functions->on_checkpoint_complete != nullptr;
   for (std::uint32_t i = 0; i < spec->output_count; ++i) {
     auto schema = data::Schema::from_arrow(*spec->outputs[i]);
     if (!schema.ok()) {

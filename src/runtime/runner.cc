@@ -6,8 +6,9 @@
 
 namespace drey::runtime {
 
-Task::Runner::Runner(Task& task, std::uint32_t number, OperatorMetrics& metrics)
+Task::Runner::Runner(Task& task, std::uint32_t position, std::uint32_t number, OperatorMetrics& metrics)
     : task_(task),
+      position_(position),
       node_(task.spec_.graph->operators[number]),
       id_(graph::operator_id_of(*task.spec_.graph, number)),
       metrics_(metrics),
@@ -26,7 +27,7 @@ Task::Runner::Runner(Task& task, std::uint32_t number, OperatorMetrics& metrics)
   abi_.user.context = this;
 }
 
-Task::Runner::~Runner() = default;
+Task::Runner::~Runner() { is_gone_->store(true, std::memory_order_relaxed); }
 
 Status Task::Runner::open() {
   const operators::OperatorKind* kind = task_.around_.registry.find(node_.kind);
@@ -62,6 +63,73 @@ Status Task::Runner::fire_wake(std::int64_t now_ms) {
   if (now_ms < wake_at_) return {};
   wake_at_ = INT64_MAX;
   return operator_ != nullptr ? operator_->on_processing_time(now_ms, *this) : Status();
+}
+
+void Task::Runner::start(operators::AsyncWork work) {
+  const Ticks now = task_.around_.env.clock.ticks();
+  const std::uint64_t id = next_work_++;
+  Work& started = works_[id];
+  started.starts = now + work.delay;
+  started.gives_up = started.starts + work.deadline;
+  started.work = std::move(work);
+  if (started.starts <= now) put_on_pool(id, started);
+}
+
+void Task::Runner::put_on_pool(std::uint64_t id, Work& work) {
+  auto job = [link = task_.link_, pools = task_.around_.pools, is_gone = is_gone_, position = position_, id,
+              run = std::exchange(work.work.run, nullptr)]() mutable {
+    if (is_gone->load(std::memory_order_relaxed)) return;
+    Status result = run();
+    run = nullptr;  // what it owns goes before the operator hears of it
+    link->post({.kind = Mail::Kind::kWork, .why = std::move(result), .position = position, .number = id});
+  };
+  if (!work.work.in_order) return task_.around_.env.io.post(std::move(job));
+  if (lane_ == nullptr) lane_ = std::make_unique<env::IoLane>(task_.around_.env.io);
+  lane_->post(std::move(job));
+}
+
+bool Task::Runner::holds_checkpoint(std::int64_t checkpoint_id) const {
+  return std::any_of(works_.begin(), works_.end(), [&](const auto& entry) {
+    return std::find(entry.second.held.begin(), entry.second.held.end(), checkpoint_id) != entry.second.held.end();
+  });
+}
+
+void Task::Runner::note_barrier(std::int64_t checkpoint_id) {
+  for (auto& [id, work] : works_) {
+    if (work.work.holds_checkpoints) work.held.push_back(checkpoint_id);
+  }
+}
+
+Status Task::Runner::on_work_over(std::uint64_t id, const Status& result) {
+  const auto found = works_.find(id);
+  if (found == works_.end()) return {};  // given up
+  const operators::AsyncWork work = std::move(found->second.work);
+  works_.erase(found);
+  if (work.done) return work.done(result, *this);
+  return result.ok() ? Status() : Status(result).with_context(fmt::format("operator '{}', {}", node_.name, work.name));
+}
+
+Status Task::Runner::look_at_work(Ticks now) {
+  std::vector<std::uint64_t> late;
+  for (auto& [id, work] : works_) {
+    if (work.work.run != nullptr && work.starts <= now) put_on_pool(id, work);
+    if (work.gives_up <= now) late.push_back(id);
+  }
+  for (const std::uint64_t id : late) {
+    const auto found = works_.find(id);
+    if (found == works_.end()) continue;
+    DREY_TRY(on_work_over(id, fail(Code::kTimeout, fmt::format("{} takes longer than {} ms", found->second.work.name,
+                                                               found->second.work.deadline.count()))));
+  }
+  return {};
+}
+
+Ticks Task::Runner::next_look() const {
+  Ticks next{INT64_MAX};
+  for (const auto& [id, work] : works_) {
+    next = std::min(next, work.work.run != nullptr ? work.starts : work.gives_up);
+  }
+  return next;
 }
 
 Status Task::Runner::emit(std::uint32_t output, data::BatchRef batch) {

@@ -15,25 +15,13 @@ namespace {
 // One step: so many batches, then the worker turns to the next task (engine.md 1.6).
 constexpr int kBatchesPerStep = 4;
 constexpr const char* kWatermarkState = "~watermark";
+constexpr std::chrono::minutes kRestoreDeadline{60};
 
 std::string name_of(const TaskSpec& spec) {
   return fmt::format("{} ({}/{})#{}", spec.vertex.name, spec.subtask + 1, spec.vertex.parallelism, spec.attempt);
 }
 
 }  // namespace
-
-// Wakers held by channels and sources outlive the task: they reach it through this.
-struct Task::Link {
-  std::mutex mutex;
-  Task* task = nullptr;  // guarded by mutex; null when the task is gone
-  void wake() {
-    std::lock_guard lock(mutex);
-    if (task == nullptr) return;
-    task->woken_.store(true, std::memory_order_release);
-    std::lock_guard waker_lock(task->waker_mutex_);
-    if (task->waker_) task->waker_();
-  }
-};
 
 std::string_view to_text(TaskState state) {
   static constexpr std::string_view kNames[] = {"CREATED", "INITIALIZING", "RUNNING", "FINISHED", "CANCELED", "FAILED"};
@@ -80,26 +68,20 @@ std::function<void()> Task::Runner::waker() {
   return [link = task_.link_] { link->wake(); };
 }
 
-void Task::post(Mail letter) {
-  letter.posted = around_.env.clock.ticks();
-  {
-    std::lock_guard lock(mail_mutex_);
-    mail_.push_back(std::move(letter));
-  }
-  has_mail_.store(true, std::memory_order_release);
-  link_->wake();
-}
+void Task::post(Mail letter) { link_->post(std::move(letter)); }
 
-void Task::trigger_checkpoint(control::Barrier barrier) { post({Mail::Kind::kTrigger, barrier, {}}); }
+void Task::trigger_checkpoint(control::Barrier barrier) {
+  post({.kind = Mail::Kind::kTrigger, .barrier = std::move(barrier)});
+}
 void Task::checkpoint_complete(std::int64_t checkpoint_id, bool is_final) {
-  post({Mail::Kind::kComplete, {.checkpoint_id = checkpoint_id}, {}, is_final});
+  post({.kind = Mail::Kind::kComplete, .barrier = {.checkpoint_id = checkpoint_id}, .is_final = is_final});
 }
 void Task::checkpoint_aborted(std::int64_t checkpoint_id) {
-  post({Mail::Kind::kAborted, {.checkpoint_id = checkpoint_id}, {}});
+  post({.kind = Mail::Kind::kAborted, .barrier = {.checkpoint_id = checkpoint_id}});
 }
-void Task::cancel() { post({Mail::Kind::kCancel, {}, {}}); }
-void Task::finish() { post({Mail::Kind::kFinish, {}, {}}); }
-void Task::fail_from_outside(Status why) { post({Mail::Kind::kFail, {}, std::move(why)}); }
+void Task::cancel() { post({.kind = Mail::Kind::kCancel}); }
+void Task::finish() { post({.kind = Mail::Kind::kFinish}); }
+void Task::fail_from_outside(Status why) { post({.kind = Mail::Kind::kFail, .why = std::move(why)}); }
 
 void Task::enter(TaskState state, const Status& why) {
   state_.store(state, std::memory_order_release);
@@ -110,6 +92,8 @@ void Task::end(TaskState state, Status why) {
   if (state == TaskState::kFailed) env::log_warn("runtime", "{} failed: {}", name_, why.to_string());
   // Operators go before the channels they emit to; what user code does in destructors must not reach them.
   chain_.clear();
+  held_snapshots_.clear();
+  if (restore_is_unwanted_ != nullptr) restore_is_unwanted_->store(true, std::memory_order_relaxed);
   Item item;
   item.kind = Item::Kind::kEndOfChannel;
   if (state == TaskState::kFinished) {
@@ -118,19 +102,38 @@ void Task::end(TaskState state, Status why) {
   enter(state, why);
 }
 
-Status Task::initialize() {
-  task_state_ = std::make_unique<state::TaskState>(
+Status Task::start_initializing() {
+  metrics_.initializing_since.set(around_.env.clock.ticks().nanos);
+  enter(TaskState::kInitializing);
+  task_state_ = std::make_shared<state::TaskState>(
       state::TaskStateOptions{spec_.subtask, static_cast<std::uint32_t>(spec_.vertex.parallelism),
                               static_cast<std::uint32_t>(spec_.vertex.max_parallelism), name_},
       around_.pages, around_.budget);
-  if (!spec_.restore.empty()) {
+  if (spec_.restore.empty()) return build_chain();
+  std::vector<OperatorId> operators;
+  for (const std::uint32_t number : spec_.vertex.operators)
+    operators.push_back(graph::operator_id_of(*spec_.graph, number));
+  restore_is_unwanted_ = std::make_shared<std::atomic<bool>>(false);
+  restore_deadline_ = around_.env.clock.ticks() + kRestoreDeadline;
+  // The state's pages go back to the pool, so the pool goes last.
+  struct Restoring {
+    std::shared_ptr<void> pools;
+    std::shared_ptr<state::TaskState> state;
+    std::vector<state::TaskStateHandle> handles;
     std::vector<OperatorId> operators;
-    for (const std::uint32_t number : spec_.vertex.operators)
-      operators.push_back(graph::operator_id_of(*spec_.graph, number));
-    DREY_TRY(task_state_->restore(spec_.restore, operators, spec_.restore_own, around_.env.files)
-                 .with_context(fmt::format("while restoring {} from checkpoint {}", name_, spec_.restored_checkpoint)));
-  }
-  return build_chain();
+  };
+  auto restoring =
+      std::make_shared<Restoring>(Restoring{around_.pools, task_state_, spec_.restore, std::move(operators)});
+  around_.env.io.post(
+      [link = link_, restoring = std::move(restoring), unwanted = restore_is_unwanted_, own = spec_.restore_own,
+       files = &around_.env.files,
+       context = fmt::format("while restoring {} from checkpoint {}", name_, spec_.restored_checkpoint)]() mutable {
+        Status restored = restoring->state->restore(restoring->handles, restoring->operators, own, *files, *unwanted)
+                              .with_context(context);
+        restoring.reset();
+        link->post({.kind = Mail::Kind::kRestored, .why = std::move(restored)});
+      });
+  return {};
 }
 
 Status Task::build_chain() {
@@ -157,9 +160,9 @@ Status Task::build_chain() {
     gate_->restore_watermark(watermark_);
   }
   std::map<std::uint32_t, Runner*> runners;
-  for (std::size_t i = 0; i < spec_.vertex.operators.size(); ++i) {
+  for (std::uint32_t i = 0; i < spec_.vertex.operators.size(); ++i) {
     const std::uint32_t number = spec_.vertex.operators[i];
-    chain_.push_back(std::make_unique<Runner>(*this, number, *operator_metrics_[i]));
+    chain_.push_back(std::make_unique<Runner>(*this, i, number, *operator_metrics_[i]));
     runners[number] = chain_.back().get();
   }
   DREY_TRY_ASSIGN(const auto pipeline, config::read<graph::PipelineOptions>(graph.settings));
@@ -191,11 +194,18 @@ Status Task::build_chain() {
   }
   // Tail first: whoever emits in open() finds its consumers open.
   for (auto it = chain_.rbegin(); it != chain_.rend(); ++it) DREY_TRY((*it)->open());
+  return {};
+}
+
+Status Task::start_running() {
   if (spec_.restored_checkpoint >= 0) {
     for (auto& runner : chain_) {
       if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(spec_.restored_checkpoint));
     }
   }
+  const std::int64_t took = around_.env.clock.ticks().nanos - metrics_.initializing_since.get();
+  metrics_.initialization_nanos.set(std::max<std::int64_t>(took, 1));
+  enter(TaskState::kRunning);
   return {};
 }
 
@@ -209,32 +219,69 @@ std::int64_t Task::next_wake() const {
   return wake;
 }
 
-Task::Step Task::step() {
-  if (state_ == TaskState::kCreated) {
-    const Ticks began = around_.env.clock.ticks();
-    metrics_.initializing_since.set(began.nanos);
-    enter(TaskState::kInitializing);
-    if (Status status = initialize(); !status.ok()) {
-      end(TaskState::kFailed, status);
-      return {Progress::kDone};
-    }
-    metrics_.initialization_nanos.set(std::max<std::int64_t>((around_.env.clock.ticks() - began).count(), 1));
-    enter(TaskState::kRunning);
-    return {Progress::kBusy};
+bool Task::has_work() const {
+  return std::any_of(chain_.begin(), chain_.end(), [](const auto& runner) { return runner->has_work(); });
+}
+
+bool Task::is_at_bound() const {
+  return std::any_of(chain_.begin(), chain_.end(), [](const auto& runner) { return runner->is_at_bound(); });
+}
+
+bool Task::takes_input() const {
+  return state_ == TaskState::kRunning && stops_after_ < 0 && !finishes_ && (!ending_ || data_ended_);
+}
+
+Status Task::look_at_work() {
+  const Ticks now = around_.env.clock.ticks();
+  if (restore_is_unwanted_ != nullptr && now >= restore_deadline_) {
+    return fail(Code::kTimeout, fmt::format("{} could not be restored from checkpoint {} within {} minutes", name_,
+                                            spec_.restored_checkpoint, kRestoreDeadline.count()));
   }
+  for (auto& runner : chain_) {
+    if (runner->has_work()) DREY_TRY(runner->look_at_work(now));
+  }
+  return {};
+}
+
+// When look_at_work has something to do.
+Ticks Task::next_look() const {
+  Ticks next = restore_is_unwanted_ != nullptr ? restore_deadline_ : Ticks{INT64_MAX};
+  for (const auto& runner : chain_) next = std::min(next, runner->next_look());
+  return next;
+}
+
+Ticks Task::wake_of_timers() const {
+  const std::int64_t wake = takes_input() ? next_wake() : INT64_MAX;
+  if (wake == INT64_MAX) return Ticks{INT64_MAX};
+  const std::int64_t wait_ms = std::max<std::int64_t>(wake - around_.env.clock.wall().millis, 0);
+  return around_.env.clock.ticks() + Millis(std::min<std::int64_t>(wait_ms, 3'600'000));
+}
+
+Task::Step Task::step() {
   woken_.store(false, std::memory_order_release);
-  bool did = false;
-  Status status = drain_mail(&did);
-  if (status.ok() && state_ == TaskState::kRunning && stops_after_ < 0) status = fire_wakes(&did);
-  for (int i = 0; status.ok() && state_ == TaskState::kRunning && stops_after_ < 0 && i < kBatchesPerStep; ++i) {
+  bool did = state_ == TaskState::kCreated;
+  Status status = did ? start_initializing() : Status();
+  if (status.ok()) status = drain_mail(&did);
+  if (status.ok() && (restore_is_unwanted_ != nullptr || has_work())) status = look_at_work();
+  if (status.ok() && state_ == TaskState::kInitializing && restore_is_unwanted_ == nullptr && !has_work()) {
+    did = true;
+    status = start_running();
+  }
+  if (status.ok() && ending_ && !data_ended_ && state_ == TaskState::kRunning) status = go_on_ending();
+  if (status.ok() && takes_input()) status = fire_wakes(&did);
+  for (int i = 0; status.ok() && takes_input() && i < kBatchesPerStep; ++i) {
     if (has_mail_.load(std::memory_order_acquire)) {
       did = true;
+      break;
+    }
+    if (is_at_bound()) {
+      if (!did) return {Progress::kWorking, next_look()};
       break;
     }
     if (!outputs_have_credit()) {
       bool waits = false;
       for (auto& output : outputs_) waits = output->wait_for_credit() || waits;
-      if (waits && !did) return {Progress::kBlocked, Ticks{INT64_MAX}};
+      if (waits && !did) return {Progress::kBlocked, next_look()};
       if (waits) break;
     }
     bool progressed = false;
@@ -242,8 +289,9 @@ Task::Step Task::step() {
     did = did || progressed;
     if (!progressed) break;
   }
-  if (!status.ok() && state_ == TaskState::kRunning) end(TaskState::kFailed, status);
-  if (state_ != TaskState::kRunning) return {Progress::kDone};
+  if (!status.ok() && state_ < TaskState::kFinished) end(TaskState::kFailed, status);
+  if (finishes_ && state_ == TaskState::kRunning && !has_work()) end(TaskState::kFinished, {});
+  if (state_ >= TaskState::kFinished) return {Progress::kDone};
   if (did) {
     for (auto& output : outputs_) {
       if (output->holds_rows()) output->flush_if_due(around_.env.clock.ticks());
@@ -253,10 +301,7 @@ Task::Step Task::step() {
   // Nothing left to do: rows that wait for company go now.
   for (auto& output : outputs_) output->on_idle();
   if (woken_.load(std::memory_order_acquire)) return {Progress::kBusy};
-  const std::int64_t wake = stops_after_ < 0 ? next_wake() : INT64_MAX;
-  if (wake == INT64_MAX) return {Progress::kIdle, Ticks{INT64_MAX}};
-  const std::int64_t wait_ms = std::max<std::int64_t>(wake - around_.env.clock.wall().millis, 0);
-  return {Progress::kIdle, around_.env.clock.ticks() + Millis(std::min<std::int64_t>(wait_ms, 3'600'000))};
+  return {Progress::kIdle, std::min(wake_of_timers(), next_look())};
 }
 
 Status Task::drain_mail(bool* did) {
@@ -273,37 +318,58 @@ Status Task::drain_mail(bool* did) {
   }
   metrics_.letters_taken.add(static_cast<std::int64_t>(mail.size()));
   for (Mail& letter : mail) {
-    if (state_ != TaskState::kRunning) return {};
+    if (state_ >= TaskState::kFinished) return {};
     *did = true;
-    switch (letter.kind) {
-      case Mail::Kind::kCancel:
-        end(TaskState::kCanceled, {});
-        return {};
-      case Mail::Kind::kFail:
-        return letter.why;
-      case Mail::Kind::kFinish:
-        if (data_ended_) end(TaskState::kFinished, {});
-        break;
-      case Mail::Kind::kTrigger:
-        if (letter.barrier.checkpoint_id <= last_checkpoint_) break;
-        if (letter.barrier.after == control::AfterSnapshot::kDrain) DREY_TRY(drain());
-        DREY_TRY(start_checkpoint(letter.barrier, {}));
-        break;
-      case Mail::Kind::kComplete:
-        for (auto& runner : chain_) {
-          if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(letter.barrier.checkpoint_id));
+    DREY_TRY(take_letter(letter));
+  }
+  return {};
+}
+
+Status Task::take_letter(Mail& letter) {
+  const std::int64_t checkpoint = letter.barrier.checkpoint_id;
+  switch (letter.kind) {
+    case Mail::Kind::kCancel:
+      end(TaskState::kCanceled, {});
+      break;
+    case Mail::Kind::kFail:
+      return letter.why;
+    case Mail::Kind::kRestored:
+      restore_is_unwanted_.reset();
+      DREY_TRY(std::move(letter.why));
+      return build_chain();
+    case Mail::Kind::kWork:
+      DREY_TRY(chain_[letter.position]->on_work_over(letter.number, letter.why));
+      write_free_snapshots();
+      break;
+    case Mail::Kind::kFinish:
+      finishes_ = finishes_ || data_ended_;
+      break;
+    case Mail::Kind::kTrigger:
+      // Checkpoints begin when all tasks run.
+      if (checkpoint <= last_checkpoint_ || state_ != TaskState::kRunning) break;
+      if (letter.barrier.after == control::AfterSnapshot::kDrain) {
+        DREY_TRY(drain());
+        if (!data_ended_) {
+          checkpoint_after_data_ = letter.barrier;
+          break;
         }
-        if (stops_after_ == letter.barrier.checkpoint_id ||
-            (letter.is_final && letter.barrier.checkpoint_id >= ended_before_)) {
-          end(TaskState::kFinished, {});
-        }
-        break;
-      case Mail::Kind::kAborted:
-        if (stops_after_ == letter.barrier.checkpoint_id) stops_after_ = -1;
-        if (gate_ != nullptr) gate_->aligner().abort(letter.barrier.checkpoint_id);
-        task_state_->discard(letter.barrier.checkpoint_id);
-        break;
-    }
+      }
+      return start_checkpoint(letter.barrier, {});
+    case Mail::Kind::kComplete:
+      if (state_ != TaskState::kRunning) break;
+      for (auto& runner : chain_) {
+        if (runner->op() != nullptr) DREY_TRY(runner->op()->on_checkpoint_complete(checkpoint));
+      }
+      finishes_ = finishes_ || stops_after_ == checkpoint || (letter.is_final && checkpoint >= ended_before_);
+      break;
+    case Mail::Kind::kAborted:
+      if (state_ != TaskState::kRunning) break;
+      if (stops_after_ == checkpoint) stops_after_ = -1;
+      if (checkpoint_after_data_ && checkpoint_after_data_->checkpoint_id == checkpoint) checkpoint_after_data_.reset();
+      if (gate_ != nullptr) gate_->aligner().abort(checkpoint);
+      std::erase_if(held_snapshots_, [&](const auto& held) { return held.barrier.checkpoint_id == checkpoint; });
+      task_state_->discard(checkpoint);
+      break;
   }
   return {};
 }
@@ -343,7 +409,8 @@ Status Task::drain() {
   if (source_done_) return {};
   source_done_ = true;
   DREY_TRY(chain_[0]->advance(kMaxWatermark));
-  return end_of_data();
+  ending_ = 0;
+  return go_on_ending();
 }
 
 Status Task::on_watermark(std::int64_t watermark) {
@@ -387,7 +454,9 @@ Status Task::process_one(bool* did) {
       ended_inputs_ |= 1u << event.input;
       bool all = true;
       for (const InputChannel& channel : gate_->channels()) all = all && (ended_inputs_ >> channel.input & 1) != 0;
-      return all ? end_of_data() : Status();
+      if (!all) return {};
+      ending_ = 0;
+      return go_on_ending();
     }
     case Kind::kEnd:
     case Kind::kNone:
@@ -396,23 +465,30 @@ Status Task::process_one(bool* did) {
   return {};
 }
 
-Status Task::end_of_data() {
-  for (auto& runner : chain_) {
-    if (runner->op() == nullptr) continue;
+// All input has ended: operators finish in turn, each when the work of those before it, which may emit, is over.
+Status Task::go_on_ending() {
+  while (*ending_ < chain_.size()) {
+    if (has_work()) return {};
+    const std::size_t at = (*ending_)++;
+    Runner& runner = *chain_[at];
+    if (runner.op() == nullptr) continue;
     // Inner operators of a chain have one input each, which ends with the chain's.
-    if (runner != chain_[0]) DREY_TRY(runner->op()->on_input_end(0, *runner));
-    DREY_TRY(runner->op()->finish(*runner));
+    if (at != 0) DREY_TRY(runner.op()->on_input_end(0, runner));
+    DREY_TRY(runner.op()->finish(runner));
   }
+  if (has_work()) return {};
   data_ended_ = true;
   Item item;
   item.kind = Item::Kind::kEndOfData;
   for (auto& output : outputs_) output->broadcast(item);
   if (!spec_.waits_at_end_of_data) {
-    end(TaskState::kFinished, {});
+    finishes_ = true;
     return {};
   }
   around_.listener.on_end_of_data(*this);
-  return {};
+  if (!checkpoint_after_data_) return {};
+  const control::Barrier barrier = *std::exchange(checkpoint_after_data_, std::nullopt);
+  return start_checkpoint(barrier, {});
 }
 
 Status Task::start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment) {
@@ -439,32 +515,59 @@ Status Task::start_checkpoint(const control::Barrier& barrier, const control::Al
   for (auto& runner : chain_) {
     DREY_TRY(runner->op() != nullptr ? runner->op()->snapshot(barrier.checkpoint_id)
                                      : runner->source()->snapshot(barrier.checkpoint_id));
+    runner->note_barrier(barrier.checkpoint_id);
   }
   const OperatorId head = graph::operator_id_of(*spec_.graph, spec_.vertex.operators[0]);
   DREY_TRY_ASSIGN(state::OperatorList * marks, task_state_->operator_list(head, kWatermarkState, true));
   marks->assign({fmt::format("{}", watermark_)});
   const std::string& directory = barrier.directory.empty() ? spec_.state_directory : barrier.directory;
-  const std::string path = fmt::format("{}/{}-{}-{}-{}.state", directory, spec_.vertex.id.to_string().substr(0, 8),
-                                       spec_.subtask, barrier.checkpoint_id, spec_.attempt);
+  HeldSnapshot snapshot{barrier, numbers, nullptr, {}};
+  if (!directory.empty()) {
+    const std::string path = fmt::format("{}/{}-{}-{}-{}.state", directory, spec_.vertex.id.to_string().substr(0, 8),
+                                         spec_.subtask, barrier.checkpoint_id, spec_.attempt);
+    snapshot.job = task_state_->snapshot(barrier.checkpoint_id, path, barrier.form);
+  }
+  snapshot.since = around_.env.clock.ticks();
+  snapshot.numbers.sync_nanos = (snapshot.since - started).count();
+  held_snapshots_.push_back(std::move(snapshot));
+  write_free_snapshots();
+  return {};
+}
+
+bool Task::is_held(std::int64_t checkpoint_id) const {
+  return std::any_of(chain_.begin(), chain_.end(),
+                     [&](const auto& runner) { return runner->holds_checkpoint(checkpoint_id); });
+}
+
+void Task::write_free_snapshots() {
+  for (auto held = held_snapshots_.begin(); held != held_snapshots_.end();) {
+    if (is_held(held->barrier.checkpoint_id)) {
+      ++held;
+    } else {
+      write(std::move(*held));
+      held = held_snapshots_.erase(held);
+    }
+  }
+}
+
+void Task::write(HeldSnapshot snapshot) {
   // The job's pages go back to the pool, so the pool goes last.
   struct Writing {
     std::shared_ptr<void> pools;
-    std::unique_ptr<state::SnapshotJob> job;
+    HeldSnapshot snapshot;
   };
-  auto writing = std::make_shared<Writing>(
-      Writing{around_.pools, task_state_->snapshot(barrier.checkpoint_id, path, barrier.form)});
-  const Ticks synced = around_.env.clock.ticks();
-  numbers.sync_nanos = (synced - started).count();
+  auto writing = std::make_shared<Writing>(Writing{around_.pools, std::move(snapshot)});
   // The listener outlives the job; the task may not.
-  around_.env.io.post([link = link_, writing, barrier, numbers, synced, env = &around_.env]() mutable {
-    auto handle = writing->job->run(env->files);
-    writing->job.reset();
-    numbers.async_nanos = (env->clock.ticks() - synced).count();
+  around_.env.io.post([link = link_, writing, env = &around_.env] {
+    Result<state::TaskStateHandle> handle = state::TaskStateHandle();
+    if (writing->snapshot.job != nullptr) handle = writing->snapshot.job->run(env->files);
+    writing->snapshot.job.reset();
+    CheckpointNumbers numbers = writing->snapshot.numbers;
+    numbers.async_nanos = (env->clock.ticks() - writing->snapshot.since).count();
     std::lock_guard lock(link->mutex);
     if (link->task != nullptr)
-      link->task->around_.listener.on_snapshot(*link->task, barrier, std::move(handle), numbers);
+      link->task->around_.listener.on_snapshot(*link->task, writing->snapshot.barrier, std::move(handle), numbers);
   });
-  return {};
 }
 
 void Task::read_own_metrics(

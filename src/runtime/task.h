@@ -3,7 +3,10 @@
 // step() does a bounded amount of work and never blocks; who calls it (a worker's thread, the simulator) does not
 // matter. Other threads reach a task only through its mailbox (trigger, complete, abort, cancel) and wakers.
 //
-// Life: CREATED -> INITIALIZING (open, restore) -> RUNNING -> FINISHED, CANCELED or FAILED. When all input has ended,
+// Whatever may block is done on the I/O pool and answered by mail: restoring state, writing it, and the asynchronous
+// work of operators (operators::AsyncWork).
+//
+// Life: CREATED -> INITIALIZING (restore, open) -> RUNNING -> FINISHED, CANCELED or FAILED. When all input has ended,
 // operators finish and the task reports the end of its data; it then stays RUNNING, takes part in checkpoints, and
 // finishes when one that was taken after the end of all data is complete: sinks commit before FINISHED shows.
 // After the barrier of a stop a task holds still: it takes neither input nor time until it is told that the savepoint
@@ -118,7 +121,7 @@ struct TaskSpec {
   std::vector<state::TaskStateHandle> restore;
   bool restore_own = true;
   std::int64_t restored_checkpoint = -1;
-  std::string state_directory;  // where snapshot files go
+  std::string state_directory;  // where snapshot files go; empty: nothing is stored, as nobody will go on from it
 };
 
 struct TaskSurroundings {
@@ -128,7 +131,7 @@ struct TaskSurroundings {
   state::PagePool& pages;
   state::Budget& budget;
   TaskListener& listener;
-  // Owner of the pools: a snapshot that is still being written outlives its task.
+  // Owner of the pools and the budget: a snapshot that is being written, or a restore, may outlive its task.
   std::shared_ptr<void> pools = nullptr;
 };
 
@@ -141,10 +144,12 @@ class Task {
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
 
-  enum class Progress { kBusy, kIdle, kBlocked, kDone };
+  // kBlocked: an output lacks credit. kWorking: so much of its own asynchronous work is outstanding that it takes no
+  // input.
+  enum class Progress { kBusy, kIdle, kBlocked, kWorking, kDone };
   struct Step {
     Progress progress = Progress::kIdle;
-    Ticks wake_at{INT64_MAX};  // kIdle: no later than this
+    Ticks wake_at{INT64_MAX};  // unless kBusy: no later than this
   };
   // The owner alone. REQUIRES: not kDone before.
   Step step();
@@ -189,17 +194,46 @@ class Task {
 
  private:
   class Runner;
+  struct Link;
+  struct Mail {
+    enum class Kind { kTrigger, kComplete, kAborted, kCancel, kFinish, kFail, kRestored, kWork } kind;
+    control::Barrier barrier = {};
+    Status why = {};
+    bool is_final = false;
+    std::uint32_t position = 0;  // kWork: of the operator in the chain
+    std::uint64_t number = 0;    // kWork
+    Ticks posted{};
+  };
+  // A snapshot that waits for work which began before its barrier.
+  struct HeldSnapshot {
+    control::Barrier barrier;
+    CheckpointNumbers numbers;
+    std::unique_ptr<state::SnapshotJob> job;
+    Ticks since{};
+  };
 
-  Status initialize();
+  Status start_initializing();
   Status build_chain();
+  Status start_running();
   Status drain_mail(bool* did);
+  Status take_letter(Mail& letter);
   Status process_one(bool* did);
   Status on_watermark(std::int64_t watermark);
   Status poll_source(bool* did);
   Status fire_wakes(bool* did);
   Status start_checkpoint(const control::Barrier& barrier, const control::Alignment& alignment);
-  Status end_of_data();
+  void write(HeldSnapshot snapshot);
+  void write_free_snapshots();
+  bool is_held(std::int64_t checkpoint_id) const;
+  Status go_on_ending();
   Status drain();
+  Status look_at_work();
+  bool has_work() const;
+  bool is_at_bound() const;
+  bool takes_input() const;
+  Ticks next_look() const;
+  Ticks wake_of_timers() const;
+  void post(Mail letter);
   void end(TaskState state, Status why);
   void enter(TaskState state, const Status& why = {});
   bool outputs_have_credit() const;
@@ -214,11 +248,17 @@ class Task {
   std::vector<std::unique_ptr<Runner>> chain_;  // head first
   std::unique_ptr<Gate> gate_;
   std::vector<std::unique_ptr<Output>> outputs_;
-  std::unique_ptr<state::TaskState> task_state_;
+  std::shared_ptr<state::TaskState> task_state_;            // shared with its restore, which may outlive the task
+  std::shared_ptr<std::atomic<bool>> restore_is_unwanted_;  // null: nothing is being restored
+  Ticks restore_deadline_{};
+  std::vector<HeldSnapshot> held_snapshots_;
   std::int64_t watermark_ = kMinWatermark;
   bool source_done_ = false;
   operators::Splits splits_;
+  std::optional<std::size_t> ending_;                      // all input has ended: the operator that finishes next
+  std::optional<control::Barrier> checkpoint_after_data_;  // of a stop, which drains first
   bool data_ended_ = false;
+  bool finishes_ = false;                  // when no work is outstanding
   std::int64_t last_checkpoint_ = -1;      // newest barrier taken part in
   std::int64_t stops_after_ = -1;          // holds still until this one is complete or aborted; -1: does not
   std::int64_t ended_before_ = INT64_MAX;  // first checkpoint taken after the end of data
@@ -232,14 +272,6 @@ class Task {
   std::unique_ptr<TaskMeter> meter_;
 
   // Mailbox.
-  struct Mail {
-    enum class Kind { kTrigger, kComplete, kAborted, kCancel, kFinish, kFail } kind;
-    control::Barrier barrier;
-    Status why;
-    bool is_final = false;
-    Ticks posted{};
-  };
-  void post(Mail letter);
   std::mutex mail_mutex_;
   std::vector<Mail> mail_;  // guarded by mail_mutex_
   static constexpr std::size_t kWaitsKept = 60;
@@ -247,8 +279,7 @@ class Task {
   std::atomic<bool> has_mail_{false};
   std::mutex waker_mutex_;
   std::function<void()> waker_;  // guarded by waker_mutex_
-  // Shared with closures that may outlive the task (wakers of channels and sources).
-  struct Link;
+  // Shared with closures that may outlive the task (wakers of channels and sources, work on the pool).
   std::shared_ptr<Link> link_;
   std::atomic<bool> woken_{false};
 };

@@ -14,6 +14,7 @@ namespace drey::runtime {
 namespace {
 
 constexpr Millis kReconnectDelay{200};
+constexpr Millis kSecondLook{20};
 
 control::AttemptState attempt_state(TaskState state) {
   switch (state) {
@@ -60,23 +61,19 @@ TaskManager::TaskManager(TaskManagerOptions options, env::Env& env, const operat
   exchange.peer_timeout = options_.peer_timeout;
   exchange_ = std::make_unique<DataExchange>(exchange, env, pools_, pools_->blocks);
   loop_ = env.threads.make_loop("taskmanager");
+  env::MutexLock lock(door_->mutex);
+  door_->loop = loop_.get();
 }
 
 TaskManager::~TaskManager() {
-  std::unique_ptr<env::Loop> loop;
   {
-    std::lock_guard lock(loop_mutex_);
-    loop = std::move(loop_);
+    env::MutexLock lock(door_->mutex);
+    door_->loop = nullptr;
   }
-  loop.reset();      // nothing runs on it any more
+  loop_.reset();     // nothing runs on it any more
   workers_.reset();  // nor do tasks
   exchange_.reset();
   jobs_.clear();
-}
-
-void TaskManager::post(std::function<void()> function) {
-  std::lock_guard lock(loop_mutex_);
-  if (loop_ != nullptr) loop_->post(std::move(function));
 }
 
 Status TaskManager::start(std::function<void(const std::string&)> on_refused) {
@@ -151,14 +148,14 @@ void TaskManager::on_frame(std::string_view frame) {
     heartbeat_timeout_ = Millis(answer->heartbeat_timeout_ms);
     heartbeat();
   } else if (auto* job = std::get_if<control::Deploy>(&*message)) {
-    deploy(*job);
+    deploy(std::move(*job));
   } else if (auto* task = std::get_if<control::CancelTask>(&*message)) {
     cancel(*task);
   } else if (auto* checkpoint = std::get_if<control::CheckpointCommand>(&*message)) {
     command(*checkpoint);
   } else if (auto* request = std::get_if<control::InspectionRequest>(&*message)) {
-    const auto respond = [this, id = request->id](Result<std::string> result) {
-      post([this, id, result = std::move(result)] {
+    const auto respond = [this, door = door_, id = request->id](Result<std::string> result) {
+      door->post([this, id, result = std::move(result)] {
         send(control::InspectionAnswer{id, static_cast<std::int32_t>(result.status().code()),
                                        result.ok() ? *result : result.status().to_string()});
       });
@@ -168,47 +165,76 @@ void TaskManager::on_frame(std::string_view frame) {
   }
 }
 
-void TaskManager::refuse(const control::Deploy& message, const Status& why) {
-  for (const control::TaskDeployment& task : message.tasks) {
-    send(control::TaskStateChanged{{message.job, message.incarnation, task.vertex, task.subtask, task.attempt},
-                                   control::AttemptState::kFailed,
-                                   failure_of(why)});
-  }
-}
-
-void TaskManager::deploy(const control::Deploy& message) {
-  if (jobs_.contains({message.job, message.incarnation})) return;  // said twice
+void TaskManager::deploy(control::Deploy message) {
+  const JobKey key{message.job, message.incarnation};
+  if (jobs_.contains(key)) return;  // said twice
   drop_ended_jobs();
-  auto job = std::make_unique<Job>();
+  auto& job = jobs_[key] = std::make_unique<Job>();
   job->incarnation = message.incarnation;
   job->graph = std::make_shared<graph::JobGraph>(message.graph);
+  for (const control::TaskDeployment& task : message.tasks)
+    job->awaited.insert({message.job, message.incarnation, task.vertex, task.subtask, task.attempt});
   const bool needs_code = std::any_of(message.graph.operators.begin(), message.graph.operators.end(),
                                       [](const graph::OperatorNode& node) { return node.has_code; });
-  if (needs_code) {
+  if (!needs_code) return on_code(message, std::shared_ptr<JobCode>());
+  load_code(std::make_shared<const control::Deploy>(std::move(message)));
+}
+
+// A main may take long, or for ever: heartbeats, cancellations and other jobs do not wait for it.
+void TaskManager::load_code(std::shared_ptr<const control::Deploy> message) {
+  auto& lane = programs_.try_emplace(message->module, env_.io).first->second;
+  lane.post([this, door = door_, message, load = options_.load_code] {
     auto code = [&]() -> Result<std::shared_ptr<JobCode>> {
-      if (options_.load_code) return options_.load_code(message);
-      DREY_TRY_ASSIGN(const drey_module* module, load_module(message.module));
+      if (load) return load(*message);
+      DREY_TRY_ASSIGN(const drey_module* module, load_module(message->module));
       BuildRequest request;
-      request.entry = message.graph.entry;
-      request.arguments = message.graph.arguments;
-      request.configuration = message.graph.settings;
+      request.entry = message->graph.entry;
+      request.arguments = message->graph.arguments;
+      request.configuration = message->graph.settings;
       return build_job(*module, request);
     }();
-    if (!code.ok()) return refuse(message, code.status().with_context("Building the job's graph in the TaskManager"));
-    if ((*code)->graph.digest() != message.digest) {
-      return refuse(message, fail(Code::kUserCode,
-                                  "The program built another graph than at submission: its main must depend on its "
-                                  "arguments alone (no clock, no random numbers, no files that change)"));
+    door->post([this, message, code = std::move(code)] { on_code(*message, code); });
+  });
+  loop_->after(options_.program_timeout, [this, message] {
+    on_code(*message, fail(Code::kTimeout, fmt::format("The program's main has not returned within {} ms",
+                                                       options_.program_timeout.count())));
+  });
+}
+
+void TaskManager::on_code(const control::Deploy& message, Result<std::shared_ptr<JobCode>> code) {
+  const auto found = jobs_.find({message.job, message.incarnation});
+  // All its tasks have been cancelled meanwhile, or it is too late.
+  if (found == jobs_.end() || found->second->awaited.empty()) return;
+  Job& job = *found->second;
+  const Status made = [&]() -> Status {
+    if (!code.ok()) return code.status().with_context("Building the job's graph in the TaskManager");
+    if (*code != nullptr && (*code)->graph.digest() != message.digest) {
+      return fail(Code::kUserCode,
+                  "The program built another graph than at submission: its main must depend on its arguments alone (no "
+                  "clock, no random numbers, no files that change)");
     }
-    job->code = *code;
-  }
+    job.code = *code;
+    return make_tasks(message, job);
+  }();
+  if (made.ok()) return;
+  for (const control::TaskAddress& address : job.awaited)
+    send(control::TaskStateChanged{address, control::AttemptState::kFailed, failure_of(made)});
+  job.awaited.clear();
+}
+
+Status TaskManager::make_tasks(const control::Deploy& message, Job& job) {
   std::set<std::uint32_t> slots;
   for (const auto& task : message.tasks) slots.insert(task.slot);
-  job->budget.bytes_max =
+  auto memory = std::make_shared<JobMemory>();
+  memory->pools = pools_;
+  memory->budget.bytes_max =
       options_.managed_bytes / static_cast<std::uint64_t>(std::max(options_.slots, 1)) * slots.size();
-  ChannelTable channels(*job->graph, message.plan, options_.channel_bytes);
+  ChannelTable channels(*job.graph, message.plan, options_.channel_bytes);
   std::vector<std::pair<std::shared_ptr<Task>, std::uint32_t>> made;
+  std::map<control::TaskAddress, std::shared_ptr<Task>> tasks;
   for (const control::TaskDeployment& task : message.tasks) {
+    // One that was cancelled while the code was awaited is not made.
+    if (!job.awaited.contains({message.job, message.incarnation, task.vertex, task.subtask, task.attempt})) continue;
     TaskSpec spec;
     spec.job = message.job;
     spec.incarnation = message.incarnation;
@@ -216,8 +242,8 @@ void TaskManager::deploy(const control::Deploy& message) {
     spec.vertex = message.plan.vertices.at(task.vertex);
     spec.subtask = task.subtask;
     spec.attempt = task.attempt;
-    spec.graph = job->graph;
-    spec.code = job->code;
+    spec.graph = job.graph;
+    spec.code = job.code;
     spec.exactly_once = message.exactly_once;
     spec.waits_at_end_of_data = true;
     spec.restore_own = message.restore_own;
@@ -225,22 +251,42 @@ void TaskManager::deploy(const control::Deploy& message) {
     spec.state_directory = message.state_directory;
     for (const std::string& bytes : task.restore) {
       auto handle = wire::decode<state::TaskStateHandle>(bytes);
-      if (!handle.ok()) return refuse(message, handle.status());
+      if (!handle.ok()) return handle.status();
       spec.restore.push_back(std::move(*handle));
     }
     channels.connect(spec, task.vertex, [&](std::uint32_t vertex, std::uint32_t subtask) {
       return message.placement.task_managers.at(vertex).at(subtask) != message.me;
     });
     auto made_task = std::make_shared<Task>(
-        std::move(spec), TaskSurroundings{env_, registry_, pools_->blocks, pools_->pages, job->budget, *this, pools_});
-    job->tasks[address_of(*made_task)] = made_task;
+        std::move(spec),
+        TaskSurroundings{env_, registry_, pools_->blocks, pools_->pages, memory->budget, *this, memory});
+    tasks[address_of(*made_task)] = made_task;
     made.emplace_back(std::move(made_task), task.slot);
   }
   env::log_info("taskmanager", "Deploying job {} ({}), {} tasks", message.job.to_string(), message.graph.name,
                 made.size());
-  exchange_->add(remote_ends(message, *job, channels));
-  jobs_[{message.job, message.incarnation}] = std::move(job);
-  for (auto& [task, slot] : made) workers_->add(task, slot);
+  job.tasks = std::move(tasks);
+  job.awaited.clear();
+  exchange_->add(remote_ends(message, job, channels));
+  for (auto& [task, slot] : made) {
+    workers_->add(task, slot);
+    loop_->after(options_.start_timeout, [this, address = address_of(*task)] { check_started(address); });
+  }
+  return {};
+}
+
+// No worker takes the task: user code holds them all.
+void TaskManager::check_started(const control::TaskAddress& address) {
+  const auto job = jobs_.find({address.job, address.incarnation});
+  if (job == jobs_.end()) return;
+  const auto task = job->second->tasks.find(address);
+  if (task == job->second->tasks.end() || task->second->state() != TaskState::kCreated) return;
+  task->second->cancel();
+  send(control::TaskStateChanged{
+      address, control::AttemptState::kFailed,
+      failure_of(
+          fail(Code::kTimeout, fmt::format("{} did not start within {} ms: user code holds all workers of {}",
+                                           task->second->name(), options_.start_timeout.count(), options_.id)))});
 }
 
 RemoteDeployment TaskManager::remote_ends(const control::Deploy& message, const Job& job,
@@ -283,13 +329,18 @@ void TaskManager::cancel(const control::CancelTask& message) {
   const auto task = job == jobs_.end() ? std::map<control::TaskAddress, std::shared_ptr<Task>>::iterator()
                                        : job->second->tasks.find(message.task);
   if (job == jobs_.end() || task == job->second->tasks.end()) {
-    // It is gone, or never came: either way nobody runs it.
+    // It is gone, never came, or waits for its code, which it no longer needs: either way nobody runs it.
+    if (job != jobs_.end()) job->second->awaited.erase(message.task);
     send(control::TaskStateChanged{message.task, control::AttemptState::kCanceled, {}});
     return;
   }
-  task->second->cancel();
-  if (task->second->state() >= TaskState::kFinished) return;
-  loop_->after(options_.cancellation_timeout, [this, address = message.task] {
+  cancel(*task->second);
+}
+
+void TaskManager::cancel(Task& task) {
+  task.cancel();
+  if (task.state() >= TaskState::kFinished) return;
+  loop_->after(options_.cancellation_timeout, [this, address = address_of(task)] {
     const auto found = jobs_.find({address.job, address.incarnation});
     if (found == jobs_.end()) return;
     const auto stuck = found->second->tasks.find(address);
@@ -325,12 +376,14 @@ void TaskManager::command(const control::CheckpointCommand& message) {
 
 void TaskManager::cancel_all() {
   for (auto& [key, job] : jobs_) {
-    for (auto& [address, task] : job->tasks) task->cancel();
+    job->awaited.clear();
+    for (auto& [address, task] : job->tasks) cancel(*task);
   }
 }
 
 void TaskManager::drop_ended_jobs() {
   std::erase_if(jobs_, [this](const auto& entry) {
+    if (!entry.second->awaited.empty()) return false;
     const bool has_ended = std::all_of(entry.second->tasks.begin(), entry.second->tasks.end(), [](const auto& t) {
       return t.second->state() >= TaskState::kFinished && t.second.use_count() == 1;
     });
@@ -382,9 +435,17 @@ PoolUse TaskManager::pool_use() {
 void TaskManager::heartbeat() {
   if (!registered_) return;
   if (env_.clock.ticks() - last_heard_ > heartbeat_timeout_) {
+    // After a stall of this process the JobManager's words may wait in the queue: they are read before it is judged.
+    if (!std::exchange(suspects_silence_, true)) {
+      loop_->after(kSecondLook, [this, connection = connection_] {
+        if (connection == connection_) heartbeat();
+      });
+      return;
+    }
     connection_->close();
     return on_lost(fail(Code::kTimeout, "The heartbeat of the JobManager timed out"));
   }
+  suspects_silence_ = false;
   drop_ended_jobs();
   control::Heartbeat beat;
   for (auto& [key, job] : jobs_) {
@@ -411,14 +472,14 @@ void TaskManager::on_state(Task& task, TaskState state, const Status& why) {
     last = std::make_shared<control::Heartbeat>();
     last->tasks.push_back(report_of(message.task, task, nullptr));
   }
-  post([this, message, last] {
+  door_->post([this, message, last] {
     if (last != nullptr) send(*last);
     send(message);
   });
 }
 
 void TaskManager::on_end_of_data(Task& task) {
-  post([this, message = control::EndOfData{address_of(task)}] { send(message); });
+  door_->post([this, message = control::EndOfData{address_of(task)}] { send(message); });
 }
 
 void TaskManager::on_snapshot(Task& task, const control::Barrier& barrier, Result<state::TaskStateHandle> handle,
@@ -442,7 +503,7 @@ void TaskManager::on_snapshot(Task& task, const control::Barrier& barrier, Resul
   ack.processed_bytes = numbers.processed_bytes;
   ack.sync_ms = numbers.sync_nanos / 1'000'000;
   ack.async_ms = numbers.async_nanos / 1'000'000;
-  post([this, ack = std::move(ack)] { send(ack); });
+  door_->post([this, ack = std::move(ack)] { send(ack); });
 }
 
 }  // namespace drey::runtime

@@ -103,11 +103,10 @@ constexpr Row<TaskView> kTaskRows[] = {
     {"numBuffersInRemote", [](T v) -> Number { return v.cells().in[1].batches.get(); },
      "Batches from other TaskManagers.", Also::kPerSecond, "Shuffle.Netty.Input.numBuffersInRemote"},
     {"busyTimeMsPerSecond", [](T v) -> Number { return v.busy; },
-     "How much of the last minute it stepped, or could have and waited for its worker: ms per "
-     "second."},
+     "How much of the last minute it stepped: ms per second."},
     {"idleTimeMsPerSecond", [](T v) -> Number { return whole(v.idle); }, "The same of the time it had nothing to do."},
     {"backPressuredTimeMsPerSecond", [](T v) -> Number { return whole(v.back_pressured); },
-     "The same of the time an output lacked credit."},
+     "The same of the time an output lacked credit, until it stepped again."},
     {"softBackPressuredTimeMsPerSecond", [](T v) -> Number { return whole(v.back_pressured); },
      "As backPressuredTimeMsPerSecond: a task takes no input while an output lacks credit, which "
      "is Flink's soft back-pressure."},
@@ -121,7 +120,8 @@ constexpr Row<TaskView> kTaskRows[] = {
     {"accumulateBackPressuredTimeMs", [](T v) -> Number { return millis(v.times.back_pressured); },
      "Back-pressured since the attempt began, ms."},
     {"schedDelayTimeMsPerSecond", [](T v) -> Number { return whole(v.delay); },
-     "The part of busyTimeMsPerSecond in which it waited for its worker. Not Flink's."},
+     "The same of the time it could have stepped and its worker was busy with others: neither busy nor idle. Not "
+     "Flink's."},
     {"currentInputWatermark",
      [](T v) -> Number { return v.cells().watermark.get(); },
      "Event time that has come in, the least of all channels.",
@@ -387,7 +387,7 @@ TaskMeter::Reading TaskMeter::read(Ticks now, Instant wall) {
   std::lock_guard lock(mutex_);
   const TaskTimes::Totals& times = view.times;
   const auto& t = times_.update(now, {times.busy.count(), times.idle.count(), times.back_pressured.count(),
-                                      times.delay.count(), task_.metrics().letters_taken.get()});
+                                      times.waiting.count(), task_.metrics().letters_taken.get()});
   const auto ms = [](double nanos) { return std::clamp(nanos / 1e6, 0.0, 1000.0); };
   view.busy = ms(t[0]);
   view.idle = ms(t[1]);
@@ -444,8 +444,9 @@ void TaskMeter::document(std::vector<metrics::Documented>& out) {
       {"Operators of some kinds", "numRecordsSend", "Sinks: rows handed on: written to a file, printed, dropped."},
       {"Operators of some kinds", "numBytesSend", "Sinks: their bytes, as they were handed on."},
       {"Operators of some kinds", "currentSendTime", "Files: how long the last write took, ms."},
-      {"Operators of some kinds", "pendingCommittables",
-       "Files: those that wait for their checkpoint to be complete before they are shown."},
+      {"Operators of some kinds", "pendingCommittables", "Sinks that commit: committables that are not committed yet."},
+      {"Operators of some kinds", "successfulCommittables", "Sinks that commit: those that are."},
+      {"Operators of some kinds", "retriedCommittables", "Sinks that commit: those that had to be tried again."},
   };
   out.insert(out.end(), std::begin(kOfKinds), std::end(kOfKinds));
 }

@@ -1,8 +1,8 @@
 // TaskTimes: where a task's time goes, and RateWindow: totals as averages per second, as Flink's gauges show them.
 //
-// Every moment of a task is busy (it steps, or could and waits for its worker), idle (nothing to read) or
-// back-pressured (an output lacks credit). The totals are the primary data; a state that goes on is in them up to the
-// moment of the look.
+// Every moment of a task is busy (it steps), idle (nothing to read), back-pressured (an output lacks credit, or did
+// until it steps again) or waiting (it could step, and its worker is busy with others). The totals are the primary
+// data; a state that goes on is in them up to the moment of the look.
 #pragma once
 
 #include <algorithm>
@@ -20,13 +20,13 @@ namespace drey::runtime {
 // Threading: one writer, any readers.
 class TaskTimes {
  public:
-  enum class State : std::uint8_t { kBusy, kIdle, kBackPressured };
+  enum class State : std::uint8_t { kBusy, kIdle, kBackPressured, kWaiting };
 
   struct Totals {
     Nanos busy{0};
     Nanos idle{0};
     Nanos back_pressured{0};
-    Nanos delay{0};                  // the part of busy in which it waited for its worker
+    Nanos waiting{0};
     Nanos longest_back_pressure{0};  // without a break, of this sampling period (5 s) and the one before
   };
 
@@ -34,13 +34,11 @@ class TaskTimes {
   void enter(State state, Ticks now) { change(state, now, now.nanos); }
   // The writer: the task has ended.
   void stop(Ticks now) { change(State::kIdle, now, kNever); }
-  // The writer: so long it could have stepped and did not.
-  void add_delay(Nanos delay) { add(delay_, delay.count()); }
 
   Totals totals(Ticks now) const {
     while (true) {
       const std::uint32_t version = version_.load(std::memory_order_acquire);
-      std::array<std::int64_t, 3> nanos{};
+      std::array<std::int64_t, 4> nanos{};
       for (std::size_t i = 0; i < nanos.size(); ++i) nanos[i] = totals_[i].load(std::memory_order_acquire);
       const std::int64_t since = since_.load(std::memory_order_acquire);
       const State state = state_.load(std::memory_order_acquire);
@@ -51,8 +49,7 @@ class TaskTimes {
       const std::int64_t going_on = since == kNever ? 0 : std::max<std::int64_t>(now.nanos - since, 0);
       nanos[static_cast<std::size_t>(state)] += going_on;
       if (state == State::kBackPressured) longest = std::max(longest, going_on);
-      return {Nanos(nanos[0]), Nanos(nanos[1]), Nanos(nanos[2]), Nanos(delay_.load(std::memory_order_relaxed)),
-              Nanos(longest)};
+      return {Nanos(nanos[0]), Nanos(nanos[1]), Nanos(nanos[2]), Nanos(nanos[3]), Nanos(longest)};
     }
   }
 
@@ -89,10 +86,9 @@ class TaskTimes {
   }
 
   std::atomic<std::uint32_t> version_{0};  // odd while the writer is between two states
-  std::array<std::atomic<std::int64_t>, 3> totals_{};
+  std::array<std::atomic<std::int64_t>, 4> totals_{};
   std::atomic<std::int64_t> since_{kNever};
   std::atomic<State> state_{State::kIdle};
-  std::atomic<std::int64_t> delay_{0};
   std::atomic<std::int64_t> period_{0};                 // in which the last back-pressure ended
   std::array<std::atomic<std::int64_t>, 2> longest_{};  // of that period and the one before it
 };

@@ -14,14 +14,14 @@ TEST(TaskTimes, EveryMomentIsInOneTotalAlsoThatWhichGoesOn) {
   times.enter(State::kIdle, at(10));
   EXPECT_EQ(times.totals(at(25)).idle, Millis(15));
   times.enter(State::kBusy, at(30));
-  times.add_delay(Millis(2));
+  times.enter(State::kWaiting, at(35));
   times.enter(State::kBackPressured, at(37));
   const TaskTimes::Totals totals = times.totals(at(100));
   EXPECT_EQ(totals.idle, Millis(20));
-  EXPECT_EQ(totals.busy, Millis(7));
-  EXPECT_EQ(totals.delay, Millis(2));
+  EXPECT_EQ(totals.busy, Millis(5));
+  EXPECT_EQ(totals.waiting, Millis(2));
   EXPECT_EQ(totals.back_pressured, Millis(63));
-  EXPECT_EQ(totals.idle + totals.busy + totals.back_pressured, Millis(90));
+  EXPECT_EQ(totals.idle + totals.busy + totals.back_pressured + totals.waiting, Millis(90));
 }
 
 TEST(TaskTimes, TheLongestBackPressureIsOfTheLastTwoSamplingPeriods) {

@@ -31,6 +31,8 @@ constexpr std::uint64_t kLivePercentMin = 30;
 constexpr std::string_view kWatermarkState = "/~watermark";  // every vertex has it: not what a job would miss
 constexpr std::size_t kImagesMin = 4, kImagesSpread = 5;     // the bound of page p is kImagesMin + p % kImagesSpread
 
+Status unwanted() { return fail(Code::kCancelled, "Nobody waits for this restore any more"); }
+
 Status corrupt(const std::string& path, std::string_view what) {
   return fail(Code::kCorrupt, fmt::format("Checkpoint file is damaged: {}: path={}", what, path));
 }
@@ -343,7 +345,7 @@ bool TaskState::is_of(const std::string& entry_name, const std::vector<OperatorI
 }
 
 Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators,
-                          bool own, env::FileSystem& files) {
+                          bool own, env::FileSystem& files, const std::atomic<bool>& is_unwanted) {
   const data::KeyGroupRange range = key_groups();
   const auto is_mine = [&](const TaskStateHandle& h) {
     return h.subtask == options_.subtask && h.parallelism == options_.parallelism;
@@ -408,7 +410,8 @@ Status TaskState::restore(const std::vector<TaskStateHandle>& handles, const std
     }
     const data::KeyGroupRange theirs = data::key_groups_of(handle.subtask, handle.parallelism, handle.max_parallelism);
     if (theirs.last < range.first || theirs.first > range.last) continue;
-    DREY_TRY(is_mine(handle) ? adopt_pages(*manifest, own, files) : insert_rows(*manifest, files));
+    DREY_TRY(is_mine(handle) ? adopt_pages(*manifest, own, files, is_unwanted)
+                             : insert_rows(*manifest, files, is_unwanted));
     DREY_TRY(insert_blocks(*manifest, files));
   }
   for (auto& [name, all] : split_lists) {
@@ -438,7 +441,8 @@ Status TaskState::insert_blocks(const Manifest& manifest, env::FileSystem& files
   return {};
 }
 
-Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSystem& files) {
+Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSystem& files,
+                              const std::atomic<bool>& is_unwanted) {
   ImageReader reader(files);
   std::vector<std::shared_ptr<PageFile>> page_files;
   for (const StateFile& file : manifest.files) {
@@ -448,6 +452,7 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
     if (record.kind != EntryKind::kTable) continue;
     Table& table = *entries_[record.name]->table;
     for (const PageRecord& page : record.pages) {
+      if (is_unwanted.load(std::memory_order_relaxed)) return unwanted();
       Table::PageEntry entry;
       entry.page = pool_.allocate(page.page_bytes);
       entry.slot_bytes = page.slot_bytes;
@@ -475,7 +480,7 @@ Status TaskState::adopt_pages(const Manifest& manifest, bool own, env::FileSyste
   return {};
 }
 
-Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files) {
+Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files, const std::atomic<bool>& is_unwanted) {
   const data::KeyGroupRange range = key_groups();
   ImageReader reader(files);
   PagePool scratch_pool;
@@ -484,6 +489,7 @@ Status TaskState::insert_rows(const Manifest& manifest, env::FileSystem& files) 
     Table& table = *entries_[record.name]->table;
     Budget unlimited;
     for (const PageRecord& page : record.pages) {
+      if (is_unwanted.load(std::memory_order_relaxed)) return unwanted();
       // One page at a time through a table of its own, which knows the layout of rows.
       Table source(record.name, TableSpec{record.fixed_bytes, record.grouped, record.group_is_key}, scratch_pool,
                    unlimited);

@@ -152,18 +152,20 @@ class TaskState {
   // handles, which may be of other subtasks, of another parallelism, of vertices that were chained in another way.
   // Split lists are dealt out evenly, unless this very subtask's own handle is there; union lists are given whole;
   // broadcast maps are taken once. `own`: later checkpoints may refer to the files (false for a savepoint of somebody
-  // else). FAILS WITH: kCorrupt naming the file, kIncompatible.
+  // else). Any thread, while nobody else uses this object; reads files. Once `is_unwanted` is set it soon gives up.
+  // FAILS WITH: kCorrupt naming the file, kIncompatible, kCancelled.
   Status restore(const std::vector<TaskStateHandle>& handles, const std::vector<OperatorId>& operators, bool own,
-                 env::FileSystem& files);
+                 env::FileSystem& files, const std::atomic<bool>& is_unwanted = kIsWanted);
 
  private:
+  static constexpr std::atomic<bool> kIsWanted{false};
   friend class SnapshotWriter;
   struct Entry;
   struct Manifest;
   Entry& entry(OperatorId op, std::string_view name);
   bool is_of(const std::string& entry_name, const std::vector<OperatorId>& operators) const;
-  Status adopt_pages(const Manifest& manifest, bool own, env::FileSystem& files);
-  Status insert_rows(const Manifest& manifest, env::FileSystem& files);
+  Status adopt_pages(const Manifest& manifest, bool own, env::FileSystem& files, const std::atomic<bool>& is_unwanted);
+  Status insert_rows(const Manifest& manifest, env::FileSystem& files, const std::atomic<bool>& is_unwanted);
   Status insert_blocks(const Manifest& manifest, env::FileSystem& files);
 
   const TaskStateOptions options_;

@@ -5,15 +5,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstdlib>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
+#include "env/blocking.h"
 #include "env/env.h"
+#include "env/mutex.h"
 #include "env/notifier.h"
 #include "env/posix/posix_files.h"
 #include "env/posix/posix_loop.h"
@@ -42,49 +42,50 @@ class PosixRandom final : public Random {
   }
 };
 
+// Threads are made as jobs need them, and stay.
 class ThreadPool final : public IoPool {
  public:
-  explicit ThreadPool(int threads) {
-    for (int i = 0; i < threads; ++i) {
-      threads_.push_back(start_thread("drey-io", [this] { run(); }));
-    }
-  }
+  explicit ThreadPool(std::size_t threads_max) : threads_max_(threads_max) {}
   ~ThreadPool() override {
     {
-      std::lock_guard lock(mutex_);
+      MutexLock lock(mutex_);
       stopping_ = true;
     }
     condition_.notify_all();
     threads_.clear();
   }
   void post(std::function<void()> job) override {
-    {
-      std::lock_guard lock(mutex_);
-      jobs_.push_back(std::move(job));
-    }
+    MutexLock lock(mutex_);
+    jobs_.push_back(std::move(job));
+    if (idle_ < jobs_.size() && threads_.size() < threads_max_)
+      threads_.push_back(start_thread("drey-io", [this] { run(); }));
     condition_.notify_one();
   }
 
  private:
   void run() {
-    std::unique_lock lock(mutex_);
     while (true) {
-      condition_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
-      auto job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
+      std::function<void()> job;
+      {
+        MutexLock lock(mutex_);
+        ++idle_;
+        while (!stopping_ && jobs_.empty()) condition_.wait(mutex_);
+        --idle_;
+        if (stopping_) return;
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+      }
       job();
-      job = nullptr;
-      lock.lock();
     }
   }
 
-  std::mutex mutex_;
-  std::condition_variable condition_;
-  std::deque<std::function<void()>> jobs_;  // guarded by mutex_
-  bool stopping_ = false;                   // guarded by mutex_
-  std::vector<std::unique_ptr<Thread>> threads_;
+  const std::size_t threads_max_;
+  Mutex mutex_;
+  CondVar condition_;
+  std::deque<std::function<void()>> jobs_ DREY_GUARDED_BY(mutex_);
+  std::size_t idle_ DREY_GUARDED_BY(mutex_) = 0;
+  bool stopping_ DREY_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<Thread>> threads_;  // guarded by mutex_ until it stops
 };
 
 class PosixThread final : public Thread {
@@ -105,6 +106,7 @@ class ThreadDriver final : public Driver {
   ThreadDriver(const DriverOptions& options, StepFunction step) : step_(std::move(step)) {
     thread_ = start_thread(options.name, [this, core = options.core] {
       if (core >= 0) pin(core);
+      const MayNotBlock marked("a worker");
       while (!stopping_.load(std::memory_order_acquire)) {
         const Nanos parked = step_();
         if (parked < Nanos::zero()) return;
@@ -164,7 +166,7 @@ Env& posix() {
   static auto* files = new PosixFileSystem();
   static auto* network = new PosixNetwork();
   static auto* processes = new PosixProcesses();
-  static auto* io = new ThreadPool(2);
+  static auto* io = new ThreadPool(32);
   static auto* threads = new PosixThreads();
   static auto* env = new Env{*clock, *random, *files, *network, *processes, *io, *threads};
   return *env;

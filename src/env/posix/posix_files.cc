@@ -11,6 +11,9 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <vector>
+
+#include "env/blocking.h"
 
 namespace drey::env {
 namespace {
@@ -46,6 +49,7 @@ class File final : public ReadableFile, public WritableFile {
   }
 
   Status append(std::string_view bytes) override {
+    blocks("writing a file");
     while (!bytes.empty()) {
       const ssize_t put = ::write(descriptor_, bytes.data(), bytes.size());
       if (put < 0 && errno == EINTR) continue;
@@ -62,6 +66,7 @@ class File final : public ReadableFile, public WritableFile {
   }
 
   Status sync() override {
+    blocks("syncing a file");
     return ::fdatasync(descriptor_) == 0 ? Status() : failure("Cannot sync a file", path_, errno);
   }
 
@@ -81,6 +86,7 @@ class File final : public ReadableFile, public WritableFile {
 }  // namespace
 
 Result<std::unique_ptr<ReadableFile>> PosixFileSystem::open(const std::string& path) {
+  blocks("opening a file");
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return failure("Cannot open a file", path, errno);
   struct ::stat info {};
@@ -94,26 +100,31 @@ Result<std::unique_ptr<ReadableFile>> PosixFileSystem::open(const std::string& p
 }
 
 Result<std::unique_ptr<WritableFile>> PosixFileSystem::create(const std::string& path, bool append) {
+  blocks("creating a file");
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0644);
   if (descriptor < 0) return failure("Cannot create a file", path, errno);
   return std::unique_ptr<WritableFile>(std::make_unique<File>(path, descriptor, 0));
 }
 
 Status PosixFileSystem::rename(const std::string& from, const std::string& to) {
+  blocks("renaming a file");
   return ::rename(from.c_str(), to.c_str()) == 0 ? Status() : failure("Cannot rename a file to " + to, from, errno);
 }
 
 Status PosixFileSystem::remove(const std::string& path) {
+  blocks("removing a file");
   return ::unlink(path.c_str()) == 0 ? Status() : failure("Cannot remove a file", path, errno);
 }
 
 Status PosixFileSystem::remove_tree(const std::string& path) {
+  blocks("removing a directory");
   std::error_code error;
   std::filesystem::remove_all(path, error);
   return error ? failure("Cannot remove a directory", path, error.value()) : Status();
 }
 
 Result<std::vector<std::string>> PosixFileSystem::list(const std::string& directory) {
+  blocks("listing a directory");
   std::error_code error;
   std::vector<std::string> names;
   for (auto it = std::filesystem::directory_iterator(directory, error);
@@ -126,11 +137,18 @@ Result<std::vector<std::string>> PosixFileSystem::list(const std::string& direct
 }
 
 Status PosixFileSystem::make_directories(const std::string& path, std::uint32_t mode) {
+  blocks("making a directory");
+  std::vector<std::string> parents;  // of those that were made
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at != path.size() && path[at] != '/') continue;
     const std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return failure("Cannot make a directory", part, errno);
+    if (::mkdir(part.c_str(), mode) == 0) {
+      parents.push_back(part.find('/') == std::string::npos ? "." : directory_of(part));
+    } else if (errno != EEXIST) {
+      return failure("Cannot make a directory", part, errno);
+    }
   }
+  for (const std::string& parent : parents) DREY_TRY(sync_directory(parent.empty() ? "/" : parent));
   struct ::stat info {};
   if (::stat(path.c_str(), &info) != 0) return failure("Cannot make a directory", path, errno);
   return S_ISDIR(info.st_mode) ? Status() : failure("Cannot make a directory", path, ENOTDIR);
@@ -150,6 +168,7 @@ Result<FileStat> PosixFileSystem::stat(const std::string& path) {
 }
 
 Status PosixFileSystem::sync_directory(const std::string& path) {
+  blocks("syncing a directory");
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return failure("Cannot open a directory", path, errno);
   const int result = ::fsync(descriptor);
@@ -165,6 +184,7 @@ Result<std::uint64_t> PosixFileSystem::free_bytes(const std::string& path) {
 }
 
 Status PosixFileSystem::hard_link(const std::string& from, const std::string& to) {
+  blocks("linking a file");
   return ::link(from.c_str(), to.c_str()) == 0 ? Status() : failure("Cannot link a file as " + to, from, errno);
 }
 

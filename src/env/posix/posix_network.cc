@@ -19,6 +19,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "env/blocking.h"
+#include "env/log.h"
 #include "env/posix/posix_loop.h"
 
 namespace drey::env {
@@ -28,6 +30,8 @@ constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kReadBytes = 256u << 10;
 constexpr std::size_t kIdleInputBytesMax = 4u << 20;  // a larger buffer is given back when it is empty
 constexpr int kReadsMax = 16;                         // in a row: other connections of the loop want their turn
+constexpr Millis kAcceptPause{100};
+constexpr std::uint32_t kFirstFrameBytesMax = 64u << 10;
 std::atomic<std::uint64_t> g_frames_refused{0};
 
 Status system_error(std::string_view what) {
@@ -40,6 +44,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   ~TcpConnection() override {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
+
+  void expect_first_frames() { frame_bytes_max_ = kFirstFrameBytesMax; }
 
   // On the loop.
   void start() {
@@ -61,6 +67,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   void send(std::string frame) override {
     if (closed_) return;
+    frame_bytes_max_.store(kFrameBytesMax, std::memory_order_relaxed);
     char header[kHeaderBytes];
     const auto size = static_cast<std::uint32_t>(frame.size());
     const std::uint32_t checksum = XXH32(frame.data(), frame.size(), 0);
@@ -137,7 +144,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       std::uint32_t checksum = 0;
       std::memcpy(&size, input_.data() + at, 4);
       std::memcpy(&checksum, input_.data() + at + 4, 4);
-      if (size > kFrameBytesMax) {
+      if (size > frame_bytes_max_) {
         ++g_frames_refused;
         shut(fail(Code::kCorrupt, fmt::format("A peer sent no valid frame: size={}", size)));
         break;
@@ -240,6 +247,9 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   PosixLoop& loop_;
   int descriptor_;
   bool is_started_ = false;
+  // Of what the peer sends. Who connects to a server sends little until the server, which then knows who it is, has
+  // answered.
+  std::atomic<std::uint32_t> frame_bytes_max_{kFrameBytesMax};
   Handler handler_;
   bool has_handler_ = false;
   bool delivering_ = false;
@@ -258,12 +268,11 @@ class TcpListener final : public Listener {
  public:
   TcpListener(PosixLoop& loop, int descriptor, std::uint16_t port, std::function<void(ConnectionRef)> on_accept)
       : shared_(std::make_shared<Shared>(Shared{loop, descriptor, std::move(on_accept)})), port_(port) {
-    loop.post([shared = shared_] {
-      shared->loop.watch(shared->descriptor, EPOLLIN, [shared](std::uint32_t) { accept_all(*shared); });
-    });
+    loop.post([shared = shared_] { watch(shared); });
   }
   ~TcpListener() override {
     shared_->loop.post([shared = shared_] {
+      shared->is_closed = true;
       shared->loop.unwatch(shared->descriptor);
       ::close(shared->descriptor);
     });
@@ -275,14 +284,29 @@ class TcpListener final : public Listener {
     PosixLoop& loop;
     int descriptor;
     std::function<void(ConnectionRef)> on_accept;
+    bool is_closed = false;  // on the loop
   };
-  static void accept_all(Shared& shared) {
+  static void watch(const std::shared_ptr<Shared>& shared) {
+    shared->loop.watch(shared->descriptor, EPOLLIN, [shared](std::uint32_t) { accept_all(shared); });
+  }
+  static void accept_all(const std::shared_ptr<Shared>& shared) {
     while (true) {
-      const int peer = accept4(shared.descriptor, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      const int peer = accept4(shared->descriptor, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (peer < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+      if (peer < 0 && errno != EAGAIN) {
+        // Out of descriptors or memory: the peer goes on waiting, and the listener stays readable. Later again.
+        log_warn("env", "Cannot accept a connection: errno={} ({})", errno, std::strerror(errno));
+        shared->loop.unwatch(shared->descriptor);
+        shared->loop.after(kAcceptPause, [shared] {
+          if (!shared->is_closed) watch(shared);
+        });
+        return;
+      }
       if (peer < 0) return;
-      auto connection = std::make_shared<TcpConnection>(shared.loop, peer);
+      auto connection = std::make_shared<TcpConnection>(shared->loop, peer);
+      connection->expect_first_frames();
       connection->start();
-      shared.on_accept(connection);
+      shared->on_accept(connection);
     }
   }
   std::shared_ptr<Shared> shared_;
@@ -295,6 +319,7 @@ Result<sockaddr_in> address_of(const std::string& host, std::uint16_t port) {
   address.sin_port = htons(port);
   const std::string name = host == "localhost" ? "127.0.0.1" : host;
   if (inet_pton(AF_INET, name.c_str(), &address.sin_addr) == 1) return address;
+  blocks("resolving a name");
   addrinfo hints{};
   hints.ai_family = AF_INET;
   hints.ai_socktype = SOCK_STREAM;

@@ -1,6 +1,8 @@
 // Programs that misbehave, for tests/e2e: each entry in its own way.
 #include <drey/datastream.h>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -159,4 +161,34 @@ DREY_JOB("hoards", env, args) {
       .process(Hoard{})
       .name("hoard")
       .to(drey::discard());
+}
+
+// A main that takes its time.
+DREY_JOB("slow_main", env, args) {
+  ::sleep(static_cast<unsigned>(args.get<std::int64_t>("seconds")));
+  rows(env).to(drey::discard());
+}
+
+DREY_JOB("sleeps", env, args) {
+  const auto seconds = static_cast<unsigned>(args.get<std::int64_t>("seconds"));
+  rows(env)
+      .map([seconds](Row r) {
+        ::sleep(seconds);
+        return r;
+      })
+      .to(drey::discard());
+}
+
+// One that does no harm, beside the others: n rows from `base` on, at a rate.
+DREY_JOB("writes", env, args) {
+  const std::int64_t base = args.get<std::int64_t>("base", 0);
+  env.from(drey::generator<Row>(args.get<std::int64_t>("rows"), [base](std::int64_t i) { return Row{base + i}; })
+               .rate(static_cast<double>(args.get<std::int64_t>("rate", 1'000'000))))
+      .to(drey::csv_files(args.path("output")));
+}
+
+DREY_JOB("writes_twice", env, args) {
+  auto all = rows(env);
+  all.filter([](const Row& r) { return r.n % 2 == 0; }).to(drey::csv_files(args.path("output")));
+  all.filter([](const Row& r) { return r.n % 2 == 1; }).to(drey::csv_files(args.path("output") + "/../out/"));
 }
