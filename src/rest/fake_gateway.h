@@ -161,7 +161,7 @@ class FakeGateway : public gateway::ClusterGateway {
     return Result<gateway::Metrics>(gateway::Metrics{{"taskSlotsTotal", std::int64_t{4}},
                                                      {"Status.JVM.GarbageCollector.All.TimeMsPerSecond", 0.0}});
   }
-  std::vector<gateway::ConfigEntry> configuration() override { return {{"rest.port", "8081"}}; }
+  std::vector<gateway::ConfigEntry> configuration() override { return config_entries; }
   const gateway::ClusterFacts& facts() const override { return cluster_facts; }
   gateway::JobModelRef model() const { return std::make_shared<gateway::JobModel>(job_model); }
   gateway::JobModel job_model = sample();
@@ -169,6 +169,7 @@ class FakeGateway : public gateway::ClusterGateway {
   gateway::RunRequest last_run;
   gateway::OperationRequest last_operation;
   gateway::ClusterFacts cluster_facts;
+  std::vector<gateway::ConfigEntry> config_entries{{"rest.port", "8081"}};
   gateway::OperationModel operation_;
   gateway::ResourceRequirements requirements{{VertexId::from_halves(1, 1), {1, 4}}};
 };

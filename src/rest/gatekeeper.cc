@@ -32,36 +32,6 @@ std::optional<Access> role_named(std::string_view name) {
   return static_cast<Access>(found - kRoles.begin());
 }
 
-std::optional<std::string> base64_decoded(std::string_view text) {
-  std::string out;
-  unsigned bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    int value = 0;
-    if (c >= 'A' && c <= 'Z') {
-      value = c - 'A';
-    } else if (c >= 'a' && c <= 'z') {
-      value = c - 'a' + 26;
-    } else if (c >= '0' && c <= '9') {
-      value = c - '0' + 52;
-    } else if (c == '+') {
-      value = 62;
-    } else if (c == '/') {
-      value = 63;
-    } else {
-      return std::nullopt;
-    }
-    bits = bits << 6 | static_cast<unsigned>(value);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      out += static_cast<char>(bits >> count & 0xff);
-    }
-  }
-  return out;
-}
-
 // Runs `use(line, number)` for the lines that say something.
 template <typename F>
 Status for_each_line(const std::string& text, F use) {
@@ -200,7 +170,7 @@ std::optional<Access> Gatekeeper::role_of(std::string_view authorization, std::u
   return tried.role;
 }
 
-Verdict Gatekeeper::judge(std::string_view authorization, std::string_view peer, Access needed) {
+Verdict Gatekeeper::judge(std::string_view authorization, std::string_view peer, Access needed, bool counts) {
   std::unique_lock lock(mutex_);
   reload_when_changed();
   const Ticks now = env_.clock.ticks();
@@ -213,6 +183,7 @@ Verdict Gatekeeper::judge(std::string_view authorization, std::string_view peer,
   if (authorization.empty()) return {401, "A login is needed."};
   const auto role = role_of(authorization, lock);
   if (!role) {
+    if (!counts) return {401, "The login is not right."};
     if (failures_.size() >= kPeersMax) failures_.clear();
     Failures& entry = failures_.try_emplace(std::string(peer), Failures{0, now}).first->second;
     ++entry.count;

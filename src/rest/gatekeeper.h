@@ -35,7 +35,8 @@ class Gatekeeper {
   Gatekeeper(GatekeeperOptions options, env::Env& env);
   // Reads the files. FAILS WITH: kInvalidArgument, naming the line that does not fit.
   Status load();
-  Verdict judge(std::string_view authorization, std::string_view peer, Access needed);
+  // A failed login is counted against the peer when `counts`: a request that is judged twice counts once.
+  Verdict judge(std::string_view authorization, std::string_view peer, Access needed, bool counts = true);
 
  private:
   struct User {

@@ -72,21 +72,6 @@ class JavaStream {
   std::string out_;
 };
 
-std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (int k = 0; k < 4; ++k) {
-      const bool padding = i + static_cast<std::size_t>(k) > bytes.size();
-      out += padding ? '=' : kDigits[group >> (18 - 6 * k) & 0x3f];
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string serialized_throwable(const ThrowableTexts& texts) {

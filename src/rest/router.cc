@@ -175,7 +175,7 @@ Router::~Router() = default;
 
 Router::Matched Router::match(std::string_view verb, std::string_view target) const {
   Matched out;
-  const auto whole = decode(target.substr(0, target.find('?')), &out.problem);
+  const auto whole = decode(target.substr(0, target.find_first_of("?#")), &out.problem);
   if (!whole) return out;
   out.whole = *whole;
   for (const std::string& token : split(*whole)) {
@@ -242,7 +242,8 @@ net::HttpResponse Router::refusal(const Refusal& refusal) const {
   return reply(std::move(raw));
 }
 
-std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request, const Endpoint* endpoint) const {
+std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request, const Endpoint* endpoint,
+                                                 bool counts) const {
   // Against DNS rebinding and cross-site requests.
   const std::string host = host_of(request.header("host"));
   const auto& allowed = options_.allowed_hosts;
@@ -261,7 +262,7 @@ std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request
   }
   if (options_.gatekeeper == nullptr) return std::nullopt;
   const Access needed = endpoint == nullptr ? Access::kView : endpoint->access;
-  const Verdict verdict = options_.gatekeeper->judge(request.header("authorization"), request.peer, needed);
+  const Verdict verdict = options_.gatekeeper->judge(request.header("authorization"), request.peer, needed, counts);
   if (verdict.status == 200) return std::nullopt;
   net::HttpResponse response = bare(verdict.status, verdict.why, true);
   if (verdict.status == 401) response.headers.emplace_back("www-authenticate", "Basic realm=\"drey\"");
@@ -270,7 +271,7 @@ std::optional<net::HttpResponse> Router::refused(const net::HttpRequest& request
 
 bool Router::keeps_files(const net::HttpRequest& head) const {
   const Matched matched = match(head.method, head.target);
-  return matched.endpoint != nullptr && matched.endpoint->takes_upload && !refused(head, matched.endpoint);
+  return matched.endpoint != nullptr && matched.endpoint->takes_upload && !refused(head, matched.endpoint, false);
 }
 
 Dialect Router::dialect_of(const net::HttpRequest& request, bool versioned) const {
@@ -308,7 +309,7 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   const Dialect form = may_share ? dialect_of(request, true) : Dialect::kFull;
   if (may_share) {
     if (const auto kept = answers_->find(request.target, form, change, began)) {
-      if (auto no = refused(request, kept->endpoint)) return respond(std::move(*no));
+      if (auto no = refused(request, kept->endpoint, true)) return respond(std::move(*no));
       record(*kept->endpoint, request.peer, request.method, request.target, kept->raw.status, began);
       return respond(reply(unless_known(kept->raw, request.header("if-none-match"))));
     }
@@ -316,7 +317,7 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
   const Matched matched = match(request.method, request.target);
   if (!matched.problem.empty()) return respond(bare(400, matched.problem, true));
   const Endpoint* endpoint = matched.endpoint;
-  if (auto no = refused(request, endpoint)) return respond(std::move(*no));
+  if (auto no = refused(request, endpoint, true)) return respond(std::move(*no));
   if (endpoint == nullptr) {
     if (request.method == "OPTIONS" && options_.allow_origin != "*" &&
         request.header("origin") == options_.allow_origin) {
@@ -352,7 +353,8 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
     respond(std::move(response));
   };
 
-  std::string_view query = request.target;
+  // As Netty reads it: a fragment belongs to neither path nor query.
+  std::string_view query = std::string_view(request.target).substr(0, request.target.find('#'));
   const auto question = query.find('?');
   query = question == std::string_view::npos ? std::string_view() : query.substr(question + 1);
   std::string problem;

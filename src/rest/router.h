@@ -132,8 +132,9 @@ class Router {
     bool versioned = false;
   };
   Matched match(std::string_view verb, std::string_view target) const;
-  // Host, origin and login: the answer to who must not go on.
-  std::optional<net::HttpResponse> refused(const net::HttpRequest& request, const Endpoint* endpoint) const;
+  // Checks host, origin and login: the answer to a caller who may not go on. A failed login is counted when `counts`.
+  std::optional<net::HttpResponse> refused(const net::HttpRequest& request, const Endpoint* endpoint,
+                                           bool counts) const;
   Dialect dialect_of(const net::HttpRequest& request, bool versioned) const;
   net::HttpResponse reply(RawReply raw) const;
   net::HttpResponse bare(int status, std::string_view text, bool cors) const;

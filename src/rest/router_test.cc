@@ -1,6 +1,7 @@
 #include "rest/router.h"
 
 #include "rest/fake_gateway.h"
+#include "rest/gatekeeper.h"
 
 namespace drey::rest {
 namespace {
@@ -20,6 +21,58 @@ TEST_F(RouterTest, PathsFollowFlinksRules) {
   const Answered bad = ask("GET", "/%zz");
   EXPECT_EQ(bad.status, 400);
   EXPECT_THAT(bad.body, HasSubstr("invalid hex byte 'zz' at index 2 of '/%zz'"));
+}
+
+TEST_F(RouterTest, AFragmentIsPartOfNeitherPathNorQuery) {
+  for (const char* target :
+       {"/overview#x", "/overview#", "/overview?a=b#c=d", "/overview#?mode=zz", "/jobs/overview#/x"})
+    EXPECT_EQ(ask("GET", target).status, 200) << target;
+  const std::string metrics = "/jobmanager/metrics?get=taskSlotsTotal";
+  EXPECT_EQ(ask("GET", metrics + "#,nothing").body, ask("GET", metrics).body);
+  EXPECT_EQ(ask("GET", "/nothing#/overview").status, 404);
+}
+
+TEST_F(RouterTest, TheRevisionIsToldTheSameInConfigurationAndOverview) {
+  gateway_.config_entries.push_back({"drey.flink-revision", "0a1b2c3 @ 2031-01-01T00:00:00Z"});
+  EXPECT_EQ(ask("GET", "/config").json()["flink-revision"].text(), "0a1b2c3 @ 2031-01-01T00:00:00Z");
+  EXPECT_EQ(ask("GET", "/overview").json()["flink-commit"].text(), "0a1b2c3");
+}
+
+TEST_F(RouterTest, EmptyElementsOfListsAreRefusedWhereTheyHaveNoMeaning) {
+  for (const char* query : {"agg=", "agg=min,,max", "agg=,min", "jobs=", "jobs=zz,"})
+    EXPECT_EQ(ask("GET", std::string("/jobs/metrics?") + query).status, 400) << query;
+  EXPECT_THAT(ask("GET", "/jobs/metrics?agg=").body, HasSubstr("Cannot resolve query parameter (agg) from value"));
+  EXPECT_EQ(ask("GET", "/taskmanagers/metrics?agg=").status, 400);
+  // As in Java, those at the end are none.
+  EXPECT_EQ(ask("GET", "/jobs/metrics?agg=min,,").status, 200);
+  EXPECT_EQ(ask("GET", "/jobs/metrics?agg=,").status, 200);
+  EXPECT_EQ(ask("GET", "/jobmanager/metrics?get=").body, "[]");
+  EXPECT_EQ(ask("GET", "/jobmanager/metrics?get=,taskSlotsTotal").json().elements().size(), 1u);
+  EXPECT_EQ(ask("GET", "/taskmanagers/metrics?taskmanagers=").body, "[]");
+}
+
+TEST_F(RouterTest, AFailedLoginOfAnUploadCountsOnce) {
+  const std::string tokens = testing::TempDir() + "router_tokens";
+  ASSERT_TRUE(env::posix().files.write_atomic(tokens, "0123456789abcdef admin\n").ok());
+  RouterOptions options;
+  options.gatekeeper = std::make_shared<Gatekeeper>(GatekeeperOptions{"", tokens, {}}, env::posix());
+  ASSERT_TRUE(options.gatekeeper->load().ok());
+  Router router(all_endpoints(), gateway_, options);
+  const auto upload = [&](const std::string& login) {
+    net::HttpRequest request;
+    request.method = "POST";
+    request.target = "/jars/upload";
+    request.peer = "a";
+    request.headers = {{"host", "localhost:1"}, {"authorization", login}};
+    if (router.keeps_files(request)) return 200;
+    int status = 0;
+    router.handle(std::move(request), [&](net::HttpResponse r) { status = r.status; });
+    return status;
+  };
+  for (int i = 0; i < 9; ++i) EXPECT_EQ(upload("Bearer wrong"), 401) << i;
+  EXPECT_EQ(upload("Bearer 0123456789abcdef"), 200);
+  EXPECT_EQ(upload("Bearer wrong"), 401);
+  EXPECT_EQ(upload("Bearer 0123456789abcdef"), 429);  // ten are one too many
 }
 
 TEST_F(RouterTest, ErrorsHaveFlinksTextsAndNothingBesideThem) {

@@ -122,12 +122,13 @@ bool read_json(const Shape& shape, const Json& json, void* value) {
 bool read_parameter(const Shape& shape, std::string_view text, void* value) {
   switch (shape.kind) {
     case Kind::kArray: {
-      std::size_t at = 0;
-      while (at < text.size()) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        if (comma > at && !read_parameter(shape.element(), text.substr(at, comma - at), shape.add(value, "")))
-          return false;
-        at = comma + 1;
+      // As Java's split: empty elements count, but for those at the end; of an empty text there is one.
+      if (text.empty()) return read_parameter(shape.element(), text, shape.add(value, ""));
+      text = text.substr(0, text.find_last_not_of(',') + 1);
+      while (!text.empty()) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        if (!read_parameter(shape.element(), text.substr(0, comma), shape.add(value, ""))) return false;
+        text.remove_prefix(std::min(comma + 1, text.size()));
       }
       return true;
     }

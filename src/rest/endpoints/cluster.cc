@@ -64,6 +64,7 @@ struct GetOverview : operations::GetOverview {
                   overview.jobs_finished, overview.jobs_cancelled, overview.jobs_failed})
               tag.add(number);
             tag.add(overview.flink_version);
+            tag.add(overview.flink_commit);
             reply(overview, {}, tag.value());
           });
         });

@@ -118,7 +118,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
       // The open file stays readable after its name is gone.
       return reply_({"", std::shared_ptr<env::ReadableFile>(std::move(*file))});
     }
-    question_.offset = question_.offset < 0 ? question_.offset + got : question_.offset + got;
+    question_.offset += got;
     // A tail that is whole ends here; the rest of a growing file is the next call's matter.
     if (tail_ && question_.offset >= 0) return finish_tail();
     next();
