@@ -174,7 +174,7 @@ struct Progress {
   std::int64_t duration_ms = 0;
   std::int64_t waiting_tasks = 0;  // that have no slot yet
 
-  bool ended() const { return state == "FINISHED" || state == "CANCELED" || state == "FAILED"; }
+  bool ended() const { return gateway::is_terminal(state); }
   std::string text() const {
     const double seconds = static_cast<double>(duration_ms) / 1000;
     const bool has_mark = watermark != kMinWatermark && watermark != kMaxWatermark;
@@ -365,7 +365,7 @@ int list(const Client& client, const Arguments& args) {
   const bool all = args.has("--all") || (json && !wants_running && !wants_waiting);
   const auto is_hidden = [&](const rest::JobSummary& job) {
     const std::string& state = job.state.text;
-    const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
+    const bool ended = gateway::is_terminal(state);
     const bool waits = state == "CREATED" || state == "INITIALIZING";
     if (ended) return !all;
     return !all && wants_running != wants_waiting && wants_waiting != waits;

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "commands.h"
 #include "rest/client.h"
-#include "rest/operations.h"
+#include "rest/client_endpoints.h"
 
 namespace drey::apps {
 

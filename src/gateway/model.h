@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,11 @@ namespace drey::gateway {
 using metrics::Metrics;
 using wire::field;
 using wire::Fields;
+
+// Whether a job or a task in this state stays in it.
+inline bool is_terminal(std::string_view state) {
+  return state == "FINISHED" || state == "CANCELED" || state == "FAILED";
+}
 
 struct ExceptionModel {
   std::string name;  // of the class
@@ -236,7 +242,7 @@ struct JobModel {
     }
     return 0;
   }
-  bool is_terminal() const { return state == "FINISHED" || state == "CANCELED" || state == "FAILED"; }
+  bool is_terminal() const { return gateway::is_terminal(state); }
   static constexpr auto fields() {
     using M = JobModel;
     return Fields{field("id", &M::id),

@@ -71,10 +71,10 @@ std::optional<std::string> refusal_of(const Json& answer) {
 
 }  // namespace
 
-std::string target_of(const Endpoint& operation, const void* path, const void* query) {
+std::string target_of(const Endpoint& endpoint, const void* path, const void* query) {
   std::string target = "/v1";
-  const Shape& parameters = operation.path_shape();
-  std::string_view rest = operation.path;
+  const Shape& parameters = endpoint.path_shape();
+  std::string_view rest = endpoint.path;
   while (!rest.empty()) {
     rest.remove_prefix(1);
     const auto end = std::min(rest.find('/'), rest.size());
@@ -91,7 +91,7 @@ std::string target_of(const Endpoint& operation, const void* path, const void* q
     target += percent_encoded(percent_encoded(text_of(row->shape(), member(*row, path)).value_or("")));
   }
   char separator = '?';
-  for (const Row& row : operation.query_shape().rows) {
+  for (const Row& row : endpoint.query_shape().rows) {
     const auto text = text_of(row.shape(), member(row, query));
     if (!text) continue;
     target += separator;
@@ -101,27 +101,27 @@ std::string target_of(const Endpoint& operation, const void* path, const void* q
   return target;
 }
 
-net::HttpCall Client::request_of(const Endpoint& operation, const void* path, const void* query,
+net::HttpCall Client::request_of(const Endpoint& endpoint, const void* path, const void* query,
                                  const void* body) const {
   net::HttpCall request = base_;
-  request.method = operation.verb;
-  request.target = target_of(operation, path, query);
-  if (operation.request_shape != nullptr) {
+  request.method = endpoint.verb;
+  request.target = target_of(endpoint, path, query);
+  if (endpoint.request_shape != nullptr) {
     request.headers.emplace_back("content-type", std::string(kJsonType));
-    request.body = body_of(operation.request_shape(), body).to_string();
+    request.body = body_of(endpoint.request_shape(), body).to_string();
   }
   return request;
 }
 
-net::HttpCall Client::upload_of(const Endpoint& operation, const std::vector<Part>& parts, const void* body) const {
+net::HttpCall Client::upload_of(const Endpoint& endpoint, const std::vector<Part>& parts, const void* body) const {
   const std::string boundary = fmt::format("drey-{:016x}", env::posix().random.next());
   net::HttpCall request = base_;
-  request.method = operation.verb;
-  request.target = target_of(operation, nullptr, nullptr);
+  request.method = endpoint.verb;
+  request.target = target_of(endpoint, nullptr, nullptr);
   request.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
-  if (operation.request_shape != nullptr) {
+  if (endpoint.request_shape != nullptr) {
     request.body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{}\r\n", boundary,
-                                body_of(operation.request_shape(), body).to_string());
+                                body_of(endpoint.request_shape(), body).to_string());
   }
   for (const Part& part : parts) {
     std::string file_name = part.file_name;
@@ -140,7 +140,7 @@ net::HttpCall Client::upload_of(const Endpoint& operation, const std::vector<Par
   return request;
 }
 
-Status Client::exchange(const Endpoint& operation, const net::HttpCall& call, void* answer) const {
+Status Client::exchange(const Endpoint& endpoint, const net::HttpCall& call, void* answer) const {
   DREY_TRY_ASSIGN(const net::HttpResponse response, send_(call));
   const auto json = Json::parse(response.body);
   if (response.status >= 400) {
@@ -152,9 +152,9 @@ Status Client::exchange(const Endpoint& operation, const net::HttpCall& call, vo
   if (!json.ok()) {
     return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
   }
-  if (!read_json(operation.response_shape(), *json, answer)) {
-    return fail(Code::kIo, fmt::format("The cluster's answer to {} {} is not what it is declared to be", operation.verb,
-                                       operation.path));
+  if (!read_json(endpoint.response_shape(), *json, answer)) {
+    return fail(Code::kIo, fmt::format("The cluster's answer to {} {} is not what it is declared to be", endpoint.verb,
+                                       endpoint.path));
   }
   return {};
 }

@@ -1,9 +1,8 @@
-// Client: calls operations by their declarations (operations.h): path, query and body are written
-// from the same tables that the server reads them with, and answers are read with those that it
-// writes them with.
+// Client: calls endpoints by their declarations (client_endpoints.h). The tables with which the server reads path,
+// query and body write them here, and those with which it writes answers read them here.
 //
 //   Client client(call);  // host, port, TLS, headers of every call
-//   DREY_TRY_ASSIGN(const JobDetails job, client.call<operations::GetJob>({id}));
+//   DREY_TRY_ASSIGN(const JobDetails job, client.call<endpoints::GetJob>({id}));
 //
 // What is not set in a query or a body is left out. FAILS WITH: what the connection fails with
 // (kUnavailable, kTimeout, kIo); a refusal has the code that its status stands for and the server's
@@ -17,7 +16,7 @@
 #include <vector>
 
 #include "net/http.h"
-#include "rest/operation.h"
+#include "rest/endpoint.h"
 
 namespace drey::rest {
 
@@ -26,15 +25,15 @@ class Client {
   using Send = std::function<Result<net::HttpResponse>(const net::HttpCall&)>;
   explicit Client(net::HttpCall base, Send send = net::http_call) : base_(std::move(base)), send_(std::move(send)) {}
 
-  // The parts that an operation does not have are None.
+  // The parts that an endpoint does not have are None.
   template <typename E>
   Result<typename E::Response> call(const typename detail::PartsOf<E>::Path& path = {},
                                     const typename detail::PartsOf<E>::Query& query = {},
                                     const typename detail::PartsOf<E>::Request& body = {}) const {
-    const Endpoint operation = declaration<E>();
-    net::HttpCall request = request_of(operation, &path, &query, &body);
+    const Endpoint endpoint = declaration<E>();
+    net::HttpCall request = request_of(endpoint, &path, &query, &body);
     typename E::Response answer{};
-    DREY_TRY(exchange(operation, request, &answer));
+    DREY_TRY(exchange(endpoint, request, &answer));
     return answer;
   }
 
@@ -49,23 +48,23 @@ class Client {
   template <typename E>
   Result<typename E::Response> upload(const std::vector<Part>& parts,
                                       const typename detail::PartsOf<E>::Request& body = {}) const {
-    const Endpoint operation = declaration<E>();
-    net::HttpCall request = upload_of(operation, parts, &body);
+    const Endpoint endpoint = declaration<E>();
+    net::HttpCall request = upload_of(endpoint, parts, &body);
     typename E::Response answer{};
-    DREY_TRY(exchange(operation, request, &answer));
+    DREY_TRY(exchange(endpoint, request, &answer));
     return answer;
   }
 
  private:
-  net::HttpCall request_of(const Endpoint& operation, const void* path, const void* query, const void* body) const;
-  net::HttpCall upload_of(const Endpoint& operation, const std::vector<Part>& parts, const void* body) const;
-  Status exchange(const Endpoint& operation, const net::HttpCall& call, void* answer) const;
+  net::HttpCall request_of(const Endpoint& endpoint, const void* path, const void* query, const void* body) const;
+  net::HttpCall upload_of(const Endpoint& endpoint, const std::vector<Part>& parts, const void* body) const;
+  Status exchange(const Endpoint& endpoint, const net::HttpCall& call, void* answer) const;
 
   net::HttpCall base_;
   Send send_;
 };
 
 // The target of a call: the route with its parameters in place, and the query.
-std::string target_of(const Endpoint& operation, const void* path, const void* query);
+std::string target_of(const Endpoint& endpoint, const void* path, const void* query);
 
 }  // namespace drey::rest

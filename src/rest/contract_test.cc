@@ -108,12 +108,12 @@ class Comparison {
     }
     if (type == "object") return compare_message(wanted, shape, at);
     if (type == "string") {
-      if (shape.kind != Kind::kText && shape.kind != Kind::kWord) return differ(at, "is a text");
+      if (shape.kind != Kind::kText && shape.kind != Kind::kEnum) return differ(at, "is a text");
       std::set<std::string> words, known;
       if (wanted["enum"].is_array()) {
         for (const Json& word : wanted["enum"].elements()) words.insert(*word.text());
       }
-      for (const Word& word : shape.words) {
+      for (const EnumText& word : shape.texts) {
         if ((word.eras & era_) != 0) known.insert(std::string(word.text));
       }
       if (words != known) differ(at, "has other words");

@@ -59,7 +59,8 @@ std::string state_of(const gateway::JobModel& job, const std::string& id) {
 struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
   State(gateway::ClusterGateway& g, EventHubOptions o) : gateway(g), options(o) {}
 
-  struct Told {
+  // What readers that come back may have missed.
+  struct PastEvent {
     std::uint64_t number;
     JobId job;
     std::string text;
@@ -88,7 +89,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
     bool is_end = false;
     if (const auto* state = std::get_if<gateway::JobStateEvent>(&happened.what)) {
       text = event("job-state", JobStateChanged{happened.job, state->name, state->state, happened.time}, id);
-      is_end = state->state == "FINISHED" || state->state == "FAILED" || state->state == "CANCELED";
+      is_end = gateway::is_terminal(state->state);
     } else if (const auto* c = std::get_if<gateway::CheckpointModel>(&happened.what)) {
       text = event("checkpoint", CheckpointChanged{happened.job, happened.time, checkpoint_of(*c)}, id);
     } else if (const auto* e = std::get_if<gateway::ExceptionModel>(&happened.what)) {
@@ -106,8 +107,8 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
       if (is_end && reader.job) reader.stream->end(note("end", "The job has ended."));
     }
     prune();
-    told.push_back({last, happened.job, std::move(text)});
-    if (told.size() > options.remembered_max) told.pop_front();
+    past_events.push_back({last, happened.job, std::move(text)});
+    if (past_events.size() > options.remembered_max) past_events.pop_front();
   }
 
   // Models are made only when somebody reads.
@@ -151,7 +152,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
     const auto [end, error] = std::from_chars(id.data() + prefix.size(), id.data() + id.size(), number);
     if (error != std::errc() || end != id.data() + id.size() || number > last) return std::nullopt;
     // All that came after it must still be there.
-    if (number < last && (told.empty() || told.front().number > number + 1)) return std::nullopt;
+    if (number < last && (past_events.empty() || past_events.front().number > number + 1)) return std::nullopt;
     return number;
   }
 
@@ -184,8 +185,8 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
       for (const auto& model : jobs) start += state_of(*model, id_of(seen));
       push(reader, start);
     }
-    for (const Told& t : told) {
-      if (t.number > after && (!job || t.job == *job)) push(reader, t.text);
+    for (const PastEvent& past : past_events) {
+      if (past.number > after && (!job || past.job == *job)) push(reader, past.text);
     }
     if (job && jobs.at(0)->is_terminal()) {
       stream->end(note("end", "The job has ended."));
@@ -201,7 +202,7 @@ struct EventHub::State : std::enable_shared_from_this<EventHub::State> {
   std::mutex mutex;
   // Guarded by mutex.
   std::vector<Reader> readers;
-  std::deque<Told> told;
+  std::deque<PastEvent> past_events;
   std::uint64_t last = 0;
   bool closed = false;
 };

@@ -114,10 +114,7 @@ std::int64_t attempt_start(const gateway::AttemptModel& attempt) {
 }
 
 std::int64_t attempt_end(const gateway::AttemptModel& attempt) {
-  for (const char* state : {"FINISHED", "CANCELED", "FAILED"}) {
-    if (attempt.state == state) return attempt.time_of(state);
-  }
-  return -1;
+  return gateway::is_terminal(attempt.state) ? attempt.time_of(attempt.state) : -1;
 }
 
 StatsSummary statistic_of(const gateway::StatisticModel& model) {
@@ -195,7 +192,7 @@ std::int64_t job_end(const gateway::JobModel& job) { return job.is_terminal() ? 
 
 Map<std::int64_t> state_counts(const std::vector<std::string>& states) {
   Map<std::int64_t> counts;
-  for (const Word& state : kTaskStates)
+  for (const EnumText& state : kTaskStates)
     counts.emplace_back(state.text, std::count(states.begin(), states.end(), state.text));
   return counts;
 }
@@ -226,7 +223,7 @@ JobSummary summary_of(const gateway::JobOutline& job) {
   out.state = job.state;
   out.last_modification = job.modified;
   out.tasks = {{"total", 0}};
-  for (const Word& state : kTaskStates) {
+  for (const EnumText& state : kTaskStates) {
     std::string name(state.text);
     for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     out.tasks.emplace_back(std::move(name), 0);

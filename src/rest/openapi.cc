@@ -90,19 +90,19 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
 namespace {
 
 // A type in a few words, for the page.
-std::string words_of(const Shape& shape) {
+std::string texts_of(const Shape& shape) {
   switch (shape.kind) {
     case Shape::Kind::kArray:
-      return "list of " + words_of(shape.element());
+      return "list of " + texts_of(shape.element());
     case Shape::Kind::kMap:
-      return "map to " + words_of(shape.element());
+      return "map to " + texts_of(shape.element());
     case Shape::Kind::kOptional:
-      return words_of(shape.element());
+      return texts_of(shape.element());
     case Shape::Kind::kMessage:
       return shape.urn.empty() ? "object" : std::string(simple_name(shape));
-    case Shape::Kind::kWord: {
+    case Shape::Kind::kEnum: {
       std::string out;
-      for (const Word& word : shape.words) out += (out.empty() ? "" : ", ") + std::string(word.text);
+      for (const EnumText& word : shape.texts) out += (out.empty() ? "" : ", ") + std::string(word.text);
       return out;
     }
     case Shape::Kind::kId:
@@ -155,16 +155,16 @@ std::string reference_page(const std::vector<Endpoint>& endpoints) {
     std::string parameters;
     for (const auto& [place, shape] : {std::pair{"path", e->path_shape}, std::pair{"query", e->query_shape}}) {
       for (const Row& row : shape().rows) {
-        parameters += "| `" + std::string(row.name) + "` | " + place + " | " + words_of(row.shape()) + " | " +
+        parameters += "| `" + std::string(row.name) + "` | " + place + " | " + texts_of(row.shape()) + " | " +
                       std::string(row.doc) + " |\n";
       }
     }
     if (!parameters.empty()) out += "\n| parameter | in | type | |\n|---|---|---|---|\n" + parameters;
     if (e->takes_upload) out += "\nBody: multipart/form-data with files.\n";
     if (e->request_shape != nullptr)
-      out += "\nBody: " + words_of(e->request_shape()) + ": " + keys_of(e->request_shape()) + ".\n";
+      out += "\nBody: " + texts_of(e->request_shape()) + ": " + keys_of(e->request_shape()) + ".\n";
     const std::string keys = keys_of(e->response_shape());
-    out += "\nAnswer: " + words_of(e->response_shape()) + (keys.empty() ? "" : ": " + keys) + ".\n";
+    out += "\nAnswer: " + texts_of(e->response_shape()) + (keys.empty() ? "" : ": " + keys) + ".\n";
   }
   return out;
 }

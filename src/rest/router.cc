@@ -167,7 +167,7 @@ Router::Router(std::vector<Endpoint> endpoints, gateway::ClusterGateway& gateway
   });
   for (const Endpoint& endpoint : endpoints_) {
     patterns_.push_back(split(endpoint.path));
-    counters_.push_back(std::make_unique<OperationCounters>());
+    counters_.push_back(std::make_unique<EndpointCounters>());
   }
 }
 
@@ -287,14 +287,14 @@ Dialect Router::dialect_of(const net::HttpRequest& request, bool versioned) cons
 
 void Router::record(const Endpoint& endpoint, std::string_view peer, std::string_view method, std::string_view target,
                     int status, Ticks began) {
-  OperationCounters& counters = *counters_[static_cast<std::size_t>(&endpoint - endpoints_.data())];
+  EndpointCounters& counters = *counters_[static_cast<std::size_t>(&endpoint - endpoints_.data())];
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(env::posix().clock.ticks() - began).count();
   (status < 400   ? counters.answered
    : status < 500 ? counters.refused
                   : counters.failed)
       .fetch_add(1, std::memory_order_relaxed);
   counters.took_us.fetch_add(took, std::memory_order_relaxed);
-  const auto& bounds = OperationCounters::kBounds;
+  const auto& bounds = EndpointCounters::kBounds;
   const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), took) - bounds.begin();
   counters.took[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
   if (options_.access_log) env::log_info("access", "{} {} {} {} {} us", peer, method, target, status, took);
@@ -411,12 +411,12 @@ void Router::handle(net::HttpRequest request, net::Responder respond) {
       [this, finish](const Refusal& why) { finish(refusal(why)); });
 }
 
-std::string Router::operation_metrics() const {
+std::string Router::endpoint_metrics() const {
   std::string out =
       "# TYPE drey_rest_request_duration_seconds histogram\n"
       "# TYPE drey_rest_requests_total counter\n";
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-    const OperationCounters& c = *counters_[i];
+    const EndpointCounters& c = *counters_[i];
     const std::int64_t total = c.answered + c.refused + c.failed;
     if (total == 0) continue;
     const std::string operation = fmt::format("verb=\"{}\",path=\"{}\"", endpoints_[i].verb, endpoints_[i].path);
@@ -427,8 +427,8 @@ std::string Router::operation_metrics() const {
     std::int64_t below = 0;
     for (std::size_t b = 0; b < c.took.size(); ++b) {
       below += c.took[b];
-      const std::string bound = b < OperationCounters::kBounds.size()
-                                    ? fmt::format("{}", static_cast<double>(OperationCounters::kBounds[b]) / 1e6)
+      const std::string bound = b < EndpointCounters::kBounds.size()
+                                    ? fmt::format("{}", static_cast<double>(EndpointCounters::kBounds[b]) / 1e6)
                                     : "+Inf";
       fmt::format_to(std::back_inserter(out), "drey_rest_request_duration_seconds_bucket{{{},le=\"{}\"}} {}\n",
                      operation, bound, below);

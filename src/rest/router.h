@@ -66,7 +66,7 @@ using Refuse = std::function<void(Refusal)>;
 enum class Access { kView, kOperate, kSubmit, kAdmin };
 inline constexpr std::array<std::string_view, 4> kRoles{"viewer", "operator", "submitter", "admin"};
 
-// An operation as data; rest/operation.h makes it from a declaration.
+// An endpoint as data; rest/endpoint.h makes it from a declaration.
 struct Endpoint {
   std::string_view verb;
   std::string_view path;  // "/jobs/:jobid"
@@ -83,8 +83,8 @@ struct Endpoint {
   void (*handle)(const Endpoint&, const RawCall&, gateway::ClusterGateway&, Answer, Refuse) = nullptr;
 };
 
-// How often an operation was called and how long it took; one writer at a time is not assumed.
-struct OperationCounters {
+// How often an endpoint was called and how long it took. Threading: any number of writers at a time.
+struct EndpointCounters {
   // Upper bounds of the buckets of `took`, in microseconds; the last bucket has none.
   static constexpr std::array<std::int64_t, 8> kBounds{100, 500, 1'000, 5'000, 10'000, 100'000, 1'000'000, 10'000'000};
   std::atomic<std::int64_t> answered{0};
@@ -116,8 +116,8 @@ class Router {
   // Whether the files of this request's body are wanted: asked before they are read.
   bool keeps_files(const net::HttpRequest& head) const;
   const std::vector<Endpoint>& endpoints() const { return endpoints_; }
-  // Prometheus text of the operations' counters.
-  std::string operation_metrics() const;
+  // Prometheus text of the endpoints' counters.
+  std::string endpoint_metrics() const;
   EventHub& events() const { return *events_; }
   const std::shared_ptr<EndedRows>& ended_rows() const { return ended_rows_; }
 
@@ -145,7 +145,7 @@ class Router {
 
   std::vector<Endpoint> endpoints_;
   std::vector<std::vector<std::string>> patterns_;  // of endpoints_, split at '/'
-  std::vector<std::unique_ptr<OperationCounters>> counters_;
+  std::vector<std::unique_ptr<EndpointCounters>> counters_;
   gateway::ClusterGateway& gateway_;
   const RouterOptions options_;
   const std::unique_ptr<AnswerCache> answers_;

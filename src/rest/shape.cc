@@ -70,9 +70,9 @@ void write_json(const Shape& shape, const void* value, Dialect dialect, std::str
         write_json(shape.element(), shape.item(value, 0), dialect, out);
       }
       return;
-    case Kind::kWord:
+    case Kind::kEnum:
       if (dialect != Dialect::kFull) {
-        for (const Word& word : shape.words) {
+        for (const EnumText& word : shape.texts) {
           if (!word.older.empty() && dialect >= word.unknown_to && word.text == shape.key(value, 0))
             return leaf::write_quoted(word.older, out);
         }
@@ -108,10 +108,10 @@ bool read_json(const Shape& shape, const Json& json, void* value) {
       if (json.is_string() && json.text()->empty() && inner != Kind::kText) return true;
       return read_json(shape.element(), json, shape.add(value, ""));
     }
-    case Kind::kWord: {
+    case Kind::kEnum: {
       const auto text = json.text();
-      const bool known =
-          text && std::any_of(shape.words.begin(), shape.words.end(), [&](const Word& w) { return w.text == *text; });
+      const bool known = text && std::any_of(shape.texts.begin(), shape.texts.end(),
+                                             [&](const EnumText& w) { return w.text == *text; });
       return known && shape.read(json, value);
     }
     default:
@@ -134,9 +134,9 @@ bool read_parameter(const Shape& shape, std::string_view text, void* value) {
     }
     case Kind::kOptional:
       return read_parameter(shape.element(), text, shape.add(value, ""));
-    case Kind::kWord: {
+    case Kind::kEnum: {
       const std::string wanted = upper(text);
-      for (const Word& word : shape.words) {
+      for (const EnumText& word : shape.texts) {
         if (upper(word.text) == wanted) return shape.read(Json(word.text), value);
       }
       return false;
@@ -180,10 +180,10 @@ Json openapi_schema(const Shape& shape, Json& components) {
       return typed("object").set("additionalProperties", openapi_schema(shape.element(), components));
     case Kind::kOptional:
       return openapi_schema(shape.element(), components);
-    case Kind::kWord: {
-      Json words = Json::array();
-      for (const Word& word : shape.words) words.push(word.text);
-      return typed("string").set("enum", std::move(words));
+    case Kind::kEnum: {
+      Json texts = Json::array();
+      for (const EnumText& row : shape.texts) texts.push(row.text);
+      return typed("string").set("enum", std::move(texts));
     }
     case Kind::kId:
       return typed("string").set("pattern", "^[0-9a-fA-F]{32}$");

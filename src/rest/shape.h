@@ -40,15 +40,16 @@ enum class Dialect { kFull, k112, k111 };
 template <typename T>
 using Map = std::vector<std::pair<std::string, T>>;
 
-struct Word {
+// A text that an enumerated member may hold.
+struct EnumText {
   std::string_view text;
   wire::Eras eras = wire::kAllEras;
   // What stands for it in answers to clients of this age and older; empty: itself.
   std::string_view older = {};
   Dialect unknown_to = Dialect::k112;
 };
-// Text that is one of a table's words.
-template <const auto& kWords>
+// A text out of a table: OneOf<kJobStates>.
+template <const auto& kTexts>
 struct OneOf {
   std::string text;
   OneOf() = default;
@@ -86,20 +87,20 @@ struct Row {
 };
 
 struct Shape {
-  enum class Kind { kMessage, kArray, kMap, kOptional, kText, kWord, kId, kWhole, kReal, kBoolean, kAny, kFile };
+  enum class Kind { kMessage, kArray, kMap, kOptional, kText, kEnum, kId, kWhole, kReal, kBoolean, kAny, kFile };
   Kind kind = Kind::kAny;
   // Of a message.
   std::string_view urn, urn_v1;
   bool strict_v1 = false;
   bool needs_all = false;
   std::vector<Row> rows;
-  // Of a word.
-  std::span<const Word> words;
+  // Of an enumerated text.
+  std::span<const EnumText> texts;
   // Of an array, map or optional.
   ShapeOf element = nullptr;
   std::size_t (*size)(const void*) = nullptr;
   const void* (*item)(const void*, std::size_t) = nullptr;
-  std::string_view (*key)(const void*, std::size_t) = nullptr;  // of a word: its text
+  std::string_view (*key)(const void*, std::size_t) = nullptr;  // of an enumerated text: itself
   void* (*add)(void*, std::string_view key) = nullptr;
   // Of the rest. read() also takes the text of a parameter; false when it does not fit.
   void (*write)(const void*, std::string&) = nullptr;
@@ -109,7 +110,7 @@ struct Shape {
 void write_json(const Shape& shape, const void* value, Dialect dialect, std::string& out);
 // Unknown keys are passed over, null is absent. False when something has the wrong type.
 bool read_json(const Shape& shape, const Json& json, void* value);
-// The text of one parameter: enumerated words in any case, lists split at commas, "true" or false.
+// The text of one parameter: enumerated texts in any case, lists split at commas, "true" or false.
 bool read_parameter(const Shape& shape, std::string_view text, void* value);
 // JSON schema as OpenAPI has it; messages are put into `components` and referred to.
 Json openapi_schema(const Shape& shape, Json& components);
@@ -151,9 +152,9 @@ inline constexpr bool kIsOptional = false;
 template <typename T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
 template <typename T>
-inline constexpr bool kIsWord = false;
-template <const auto& kWords>
-inline constexpr bool kIsWord<OneOf<kWords>> = true;
+inline constexpr bool kIsOneOf = false;
+template <const auto& kTexts>
+inline constexpr bool kIsOneOf<OneOf<kTexts>> = true;
 template <typename T>
 inline constexpr bool kIsId = false;
 template <typename Tag>
@@ -175,9 +176,9 @@ Shape message_shape() {
   return shape;
 }
 
-template <const auto& kWords>
-std::span<const Word> words_of(const OneOf<kWords>*) {
-  return kWords;
+template <const auto& kTexts>
+std::span<const EnumText> texts_of(const OneOf<kTexts>*) {
+  return kTexts;
 }
 
 template <typename T>
@@ -205,9 +206,9 @@ Shape make_shape() {
     shape.size = [](const void* v) { return static_cast<const T*>(v)->has_value() ? std::size_t{1} : std::size_t{0}; };
     shape.item = [](const void* v, std::size_t) -> const void* { return &**static_cast<const T*>(v); };
     shape.add = [](void* v, std::string_view) -> void* { return &static_cast<T*>(v)->emplace(); };
-  } else if constexpr (kIsWord<T>) {
-    shape.kind = Shape::Kind::kWord;
-    shape.words = words_of(static_cast<const T*>(nullptr));
+  } else if constexpr (kIsOneOf<T>) {
+    shape.kind = Shape::Kind::kEnum;
+    shape.texts = texts_of(static_cast<const T*>(nullptr));
     shape.key = [](const void* v, std::size_t) -> std::string_view { return static_cast<const T*>(v)->text; };
     shape.write = [](const void* v, std::string& out) { leaf::write_text(&static_cast<const T*>(v)->text, out); };
     shape.read = [](const Json& json, void* v) { return leaf::read_text(json, &static_cast<T*>(v)->text); };

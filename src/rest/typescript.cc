@@ -25,9 +25,9 @@ class Writer {
         return fmt::format("Record<string, {}>", type_of(shape.element()));
       case Kind::kOptional:
         return type_of(shape.element());
-      case Kind::kWord: {
+      case Kind::kEnum: {
         std::string out;
-        for (const Word& word : shape.words) out += fmt::format("{}\"{}\"", out.empty() ? "" : " | ", word.text);
+        for (const EnumText& word : shape.texts) out += fmt::format("{}\"{}\"", out.empty() ? "" : " | ", word.text);
         return out;
       }
       case Kind::kWhole:

@@ -1,5 +1,5 @@
-// A client in TypeScript for a dashboard, from the declared operations: one type a message, one
-// method an operation.
+// A client in TypeScript for a dashboard, from the declared endpoints: one type a message, one
+// method an endpoint.
 #pragma once
 
 #include <string>

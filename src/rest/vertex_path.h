@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/id.h"
-#include "rest/operation.h"
+#include "rest/endpoint.h"
 
 namespace drey::rest {
 

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "rest/ended_rows.h"
+#include "rest/endpoint.h"
 #include "rest/job_views.h"
 #include "rest/messages/cluster.h"
-#include "rest/operation.h"
 
 namespace drey::rest {
 namespace {
@@ -25,7 +25,7 @@ struct ApplicationPath {
 std::string status_of(const JobOutline& job) {
   if (job.state == "CANCELLING") return "CANCELING";
   if (job.state == "INITIALIZING") return "CREATED";
-  for (const Word& word : kApplicationStates) {
+  for (const EnumText& word : kApplicationStates) {
     if (word.text == job.state && word.text != "CREATED") return job.state;
   }
   return "RUNNING";
@@ -93,7 +93,7 @@ struct GetApplication {
       Response details;
       const JobOutline outline = gateway::outline_of(job);
       describe(outline, details);
-      for (const Word& state : kApplicationStates) {
+      for (const EnumText& state : kApplicationStates) {
         const std::string_view of_job = state.text == "CANCELING" ? "CANCELLING" : state.text;
         std::int64_t at = job.time_of(of_job);
         if (state.text == "CREATED") at = details.start_time;

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "rest/client_endpoints.h"
 #include "rest/job_views.h"
-#include "rest/operations.h"
 
 namespace drey::rest {
 namespace {
@@ -176,7 +176,7 @@ void with_checkpoint(JobId job, std::int64_t id, ClusterGateway& cluster, const 
 
 // --- operations ---
 
-struct GetCheckpoints : operations::GetCheckpoints {
+struct GetCheckpoints : endpoints::GetCheckpoints {
   static constexpr bool kShared = true;
   static void handle(const Call<JobPath>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_job(call.path.jobid, cluster, reply, [reply](const JobModel& job) { reply(statistics_of(job)); });

@@ -1,8 +1,8 @@
 #include "rest/messages/cluster.h"
 
+#include "rest/client_endpoints.h"
 #include "rest/job_views.h"
 #include "rest/messages/async.h"
-#include "rest/operations.h"
 #include "rest/rest_options.h"
 #include "rest/tag.h"
 
@@ -35,7 +35,7 @@ struct GetConfig {
   }
 };
 
-struct GetOverview : operations::GetOverview {
+struct GetOverview : endpoints::GetOverview {
   static constexpr bool kShared = true;
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     Response overview;

@@ -1,7 +1,7 @@
 #include "rest/messages/events.h"
 
+#include "rest/endpoint.h"
 #include "rest/event_hub.h"
-#include "rest/operation.h"
 
 namespace drey::rest {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "rest/client_endpoints.h"
 #include "rest/job_views.h"
 #include "rest/messages/jobs.h"
-#include "rest/operations.h"
 
 namespace drey::rest {
 namespace {
@@ -43,9 +43,9 @@ std::vector<std::string> split_arguments(const std::string& text) {
   return out;
 }
 
-using operations::JarPath;
-using operations::PlanQuery;
-using operations::RunQuery;
+using endpoints::JarPath;
+using endpoints::PlanQuery;
+using endpoints::RunQuery;
 
 const std::string& first_of(const std::string& body, const std::string& query) { return body.empty() ? query : body; }
 
@@ -106,7 +106,7 @@ Result<RunRequest> request_of(const Call& call) {
   return request;
 }
 
-struct ListJars : operations::ListJars {
+struct ListJars : endpoints::ListJars {
   static void handle(const Call<>&, ClusterGateway& cluster, const Reply<Response>& reply) {
     cluster.jars().then([reply, address = cluster.facts().rest_address](Result<std::vector<gateway::JarModel>> jars) {
       if (!jars.ok()) return reply.refuse(jars.status());
@@ -121,7 +121,7 @@ struct ListJars : operations::ListJars {
   }
 };
 
-struct UploadJar : operations::UploadJar {
+struct UploadJar : endpoints::UploadJar {
   static void handle(const Call<>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const std::vector<net::Part>& files = call.raw.files;
     const auto refuse = [&](std::string text) { reply.refuse(fail(Code::kInvalidArgument, std::move(text))); };
@@ -136,7 +136,7 @@ struct UploadJar : operations::UploadJar {
   }
 };
 
-struct DeleteJar : operations::DeleteJar {
+struct DeleteJar : endpoints::DeleteJar {
   static void handle(const Call<JarPath>& call, ClusterGateway& cluster, const Reply<None>& reply) {
     if (Status fits = no_path(call.path.jarid); !fits.ok()) return reply.refuse(fits);
     cluster.delete_jar(call.path.jarid).then([reply](Result<bool> done) {
@@ -163,15 +163,15 @@ struct PlanOperation {
   }
 };
 struct PlanJar : PlanOperation {
-  static constexpr Route kRoute = operations::PlanJar::kRoute;
-  static constexpr Access kAccess = operations::PlanJar::kAccess;
+  static constexpr Route kRoute = endpoints::PlanJar::kRoute;
+  static constexpr Access kAccess = endpoints::PlanJar::kAccess;
 };
 struct PlanJarByGet : PlanOperation {
   static constexpr Route kRoute{"GET", "/jars/:jarid/plan", 200, "The graph of a program."};
   static constexpr Access kAccess = Access::kSubmit;
 };
 
-struct RunJar : operations::RunJar {
+struct RunJar : endpoints::RunJar {
   static void handle(const Call<JarPath, RunQuery, JarRunRequest>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     auto request = request_of(call);

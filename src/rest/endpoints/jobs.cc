@@ -6,9 +6,9 @@
 #include <map>
 
 #include "env/env.h"
+#include "rest/client_endpoints.h"
 #include "rest/ended_rows.h"
 #include "rest/job_views.h"
-#include "rest/operations.h"
 #include "rest/tag.h"
 #include "rest/url.h"
 
@@ -87,7 +87,7 @@ JobDetails details_of(const JobModel& job, Dialect dialect) {
   out.end_time = job_end(job);
   out.duration = (out.end_time >= 0 ? out.end_time : out.now) - out.start_time;
   out.max_parallelism = -1;
-  for (const Word& state : kJobStates) out.timestamps.emplace_back(state.text, job.time_of(state.text));
+  for (const EnumText& state : kJobStates) out.timestamps.emplace_back(state.text, job.time_of(state.text));
   std::vector<std::string> states;
   for (const auto& vertex : job.vertices) {
     out.vertices.push_back(vertex_of(job, vertex, out.now));
@@ -233,7 +233,7 @@ struct JobView {
   }
 };
 struct GetJob : JobView<JobDetails, details_of> {
-  static constexpr Route kRoute = operations::GetJob::kRoute;
+  static constexpr Route kRoute = endpoints::GetJob::kRoute;
 };
 struct GetExecutionResult : JobView<JobExecutionResult, result_of> {
   static constexpr Route kRoute{"GET", "/jobs/:jobid/execution-result", 200, "How a job ended."};
@@ -277,7 +277,7 @@ struct ListJobs {
   }
 };
 
-struct GetJobsOverview : operations::GetJobsOverview {
+struct GetJobsOverview : endpoints::GetJobsOverview {
   static constexpr bool kShared = true;
   using Place = std::pair<std::int64_t, JobId>;
   static Place place_of(const JobOutline& job) { return {job.start, job.id}; }
@@ -361,7 +361,7 @@ struct GetJobStatus {
   }
 };
 
-struct GetExceptions : operations::GetExceptions {
+struct GetExceptions : endpoints::GetExceptions {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     std::vector<std::string> labels = call.query.labels;
     if (labels.empty() && call.raw.query.contains("failureLabelFilter")) labels.emplace_back();
@@ -391,7 +391,7 @@ constexpr const char* kStopIsGone =
     "\"cancel\" instead. For a graceful shutdown, "
     "please use \"jobs/:jobId/stop\" instead.";
 
-struct CancelJob : operations::CancelJob {
+struct CancelJob : endpoints::CancelJob {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<None>& reply) {
     if (call.query.mode == "stop") return reply.refuse(fail(Code::kPermanentRedirect, kStopIsGone));
     cancel(call.path.jobid, cluster, reply);
@@ -457,7 +457,7 @@ struct AskCoordinator {
 };
 
 // Takes a graph of Drey's own with the jar of its code; Java's cannot run here.
-struct SubmitJob : operations::SubmitJob {
+struct SubmitJob : endpoints::SubmitJob {
   static void handle(const Call<None, None, JobSubmission>& call, ClusterGateway& cluster,
                      const Reply<Response>& reply) {
     const auto refuse = [&](std::string text, ErrorForm form = ErrorForm::kHandler) {

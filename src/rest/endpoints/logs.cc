@@ -7,10 +7,10 @@
 #include <optional>
 
 #include "env/env.h"
+#include "rest/endpoint.h"
 #include "rest/job_views.h"
 #include "rest/messages/cluster.h"
 #include "rest/messages/profiles.h"
-#include "rest/operation.h"
 #include "wire/binary/codec.h"
 
 namespace drey::rest {

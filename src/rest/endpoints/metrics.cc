@@ -9,10 +9,10 @@
 #include <map>
 #include <unordered_set>
 
+#include "rest/client_endpoints.h"
 #include "rest/job_metrics.h"
 #include "rest/job_views.h"
-#include "rest/messages/words.h"
-#include "rest/operations.h"
+#include "rest/messages/enum_texts.h"
 #include "rest/vertex_path.h"
 
 namespace drey::rest {
@@ -228,7 +228,7 @@ struct GetCoordinatorMetrics : PlainCall {
   static void handle(const Call<VertexPath, Query>&, ClusterGateway&, const Reply<Response>& reply) { reply({}); }
 };
 
-struct GetMetricsOverSubtasks : operations::GetMetricsOverSubtasks {
+struct GetMetricsOverSubtasks : endpoints::GetMetricsOverSubtasks {
   static constexpr bool kShared = true;
   static void handle(const Call<VertexPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     with_vertex_or_empty(call.path.jobid, call.path.vertexid, cluster, reply,
@@ -405,7 +405,7 @@ struct GetPrometheus {
           for (const auto& job : *jobs) add_job(*job, *page);
           TextReply text;
           text.text = page->text();
-          if (router != nullptr) text.text += router->operation_metrics();
+          if (router != nullptr) text.text += router->endpoint_metrics();
           text.type = "text/plain; version=0.0.4; charset=utf-8";
           reply(text);
         });

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "rest/client_endpoints.h"
 #include "rest/job_views.h"
-#include "rest/operations.h"
 
 namespace drey::rest {
 namespace {
@@ -75,7 +75,7 @@ struct JobOperationStatus : D {
 
 // --- operations ---
 
-struct TriggerSavepoint : operations::TriggerSavepoint {
+struct TriggerSavepoint : endpoints::TriggerSavepoint {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::SavepointRequest request;
     request.target = call.body.target;
@@ -85,7 +85,7 @@ struct TriggerSavepoint : operations::TriggerSavepoint {
   }
 };
 
-struct StopJob : operations::StopJob {
+struct StopJob : endpoints::StopJob {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::SavepointRequest request;
     request.target = call.body.target;
@@ -96,9 +96,9 @@ struct StopJob : operations::StopJob {
   }
 };
 
-struct GetSavepointStatus : JobOperationStatus<operations::GetSavepointStatus, OperationKind::kSavepoint> {};
+struct GetSavepointStatus : JobOperationStatus<endpoints::GetSavepointStatus, OperationKind::kSavepoint> {};
 
-struct TriggerCheckpoint : operations::TriggerCheckpoint {
+struct TriggerCheckpoint : endpoints::TriggerCheckpoint {
   static void handle(const Call<JobPath, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     gateway::CheckpointRequest request;
     request.full = call.body.type && *call.body.type == "FULL";
@@ -106,9 +106,9 @@ struct TriggerCheckpoint : operations::TriggerCheckpoint {
   }
 };
 
-struct GetCheckpointStatus : JobOperationStatus<operations::GetCheckpointStatus, OperationKind::kCheckpoint> {};
+struct GetCheckpointStatus : JobOperationStatus<endpoints::GetCheckpointStatus, OperationKind::kCheckpoint> {};
 
-struct TriggerDisposal : operations::TriggerDisposal {
+struct TriggerDisposal : endpoints::TriggerDisposal {
   static void handle(const Call<None, None, Request>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     if (!call.body.path) {
       return reply.refuse(fail(Code::kInvalidArgument, "Field savepoint-path must not be omitted or be null."));
@@ -117,13 +117,13 @@ struct TriggerDisposal : operations::TriggerDisposal {
   }
 };
 
-struct GetDisposalStatus : operations::GetDisposalStatus {
+struct GetDisposalStatus : endpoints::GetDisposalStatus {
   static void handle(const Call<Path>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     answer(cluster, OperationKind::kDisposal, JobId(), call.path.triggerid, reply);
   }
 };
 
-struct TriggerRescaling : operations::TriggerRescaling {
+struct TriggerRescaling : endpoints::TriggerRescaling {
   static void handle(const Call<JobPath, Query>& call, ClusterGateway& cluster, const Reply<Response>& reply) {
     const std::int64_t wanted = call.query.parallelism.value;
     if (wanted < 1 || wanted > 32'768) {
@@ -140,7 +140,7 @@ struct TriggerRescaling : operations::TriggerRescaling {
   }
 };
 
-struct GetRescalingStatus : JobOperationStatus<operations::GetRescalingStatus, OperationKind::kRescaling> {};
+struct GetRescalingStatus : JobOperationStatus<endpoints::GetRescalingStatus, OperationKind::kRescaling> {};
 
 void refuse_requirements(const Status& status, const auto& reply) {
   if (status.code() != Code::kNotFound) return reply.refuse(status);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "rest/endpoint.h"
 #include "rest/job_views.h"
-#include "rest/operation.h"
 
 namespace drey::rest {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "rest/operation.h"
+#include "rest/endpoint.h"
 
 namespace drey::rest {
 namespace {

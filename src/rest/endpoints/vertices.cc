@@ -7,9 +7,9 @@
 #include <mutex>
 #include <set>
 
+#include "rest/client_endpoints.h"
 #include "rest/job_views.h"
 #include "rest/messages/metrics.h"
-#include "rest/operations.h"
 #include "rest/vertex_path.h"
 #include "wire/binary/codec.h"
 
@@ -130,7 +130,7 @@ SubtaskTimes times_of(const JobModel&, const VertexModel& vertex) {
     time.host = host_of(a);
     time.endpoint = endpoint_of(a);
     time.duration = scheduled == 0 ? -1 : (end >= 0 ? end : out.now) - scheduled;
-    for (const Word& state : kTaskStates) time.timestamps.emplace_back(state.text, a.time_of(state.text));
+    for (const EnumText& state : kTaskStates) time.timestamps.emplace_back(state.text, a.time_of(state.text));
     out.subtasks.push_back(std::move(time));
   }
   return out;
@@ -289,7 +289,7 @@ struct GetVertexTaskManagers : VertexView<VertexTaskManagers, task_managers_of, 
   static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid/taskmanagers", 200, "A vertex by TaskManager."};
 };
 struct GetWatermarks : VertexView<std::vector<MetricEntry>, watermarks_of> {
-  static constexpr Route kRoute = operations::GetWatermarks::kRoute;
+  static constexpr Route kRoute = endpoints::GetWatermarks::kRoute;
 };
 
 // The attempt of that number; without one the current one.
@@ -414,7 +414,7 @@ struct GetFlameGraph {
     }
     if (processes.empty()) {
       const std::string state = vertex_state(vertex);
-      const bool ended = state == "FINISHED" || state == "CANCELED" || state == "FAILED";
+      const bool ended = gateway::is_terminal(state);
       return reply({ended ? kTerminated : kWaiting, std::nullopt});
     }
     auto parts = std::make_shared<FlameGraphParts>();

@@ -13,8 +13,9 @@
 
 namespace drey::rest {
 
-inline constexpr std::array kApplicationStates{Word{"CREATED"},   Word{"RUNNING"},  Word{"FAILING"}, Word{"FAILED"},
-                                               Word{"CANCELING"}, Word{"CANCELED"}, Word{"FINISHED"}};
+inline constexpr std::array kApplicationStates{EnumText{"CREATED"}, EnumText{"RUNNING"},   EnumText{"FAILING"},
+                                               EnumText{"FAILED"},  EnumText{"CANCELING"}, EnumText{"CANCELED"},
+                                               EnumText{"FINISHED"}};
 
 struct ApplicationSummary {
   JobId id;

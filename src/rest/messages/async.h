@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/id.h"
-#include "rest/messages/words.h"
+#include "rest/messages/enum_texts.h"
 #include "rest/shape.h"
 
 namespace drey::rest {

@@ -8,7 +8,7 @@
 
 #include "base/id.h"
 #include "rest/messages/async.h"
-#include "rest/messages/words.h"
+#include "rest/messages/enum_texts.h"
 #include "rest/shape.h"
 
 namespace drey::rest {

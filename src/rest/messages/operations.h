@@ -9,8 +9,8 @@
 
 namespace drey::rest {
 
-inline constexpr std::array kSavepointFormats{Word{"CANONICAL"}, Word{"NATIVE"}};
-inline constexpr std::array kCheckpointChoices{Word{"CONFIGURED"}, Word{"FULL"}, Word{"INCREMENTAL"}};
+inline constexpr std::array kSavepointFormats{EnumText{"CANONICAL"}, EnumText{"NATIVE"}};
+inline constexpr std::array kCheckpointChoices{EnumText{"CONFIGURED"}, EnumText{"FULL"}, EnumText{"INCREMENTAL"}};
 
 struct SavepointTrigger {
   std::optional<bool> cancel_job;

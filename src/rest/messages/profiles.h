@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "rest/messages/words.h"
+#include "rest/messages/enum_texts.h"
 #include "rest/shape.h"
 
 namespace drey::rest {

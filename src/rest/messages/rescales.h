@@ -16,7 +16,7 @@
 
 namespace drey::rest {
 
-inline constexpr std::array kRescaleStates{Word{"COMPLETED"}, Word{"FAILED"}, Word{"IGNORED"}};
+inline constexpr std::array kRescaleStates{EnumText{"COMPLETED"}, EnumText{"FAILED"}, EnumText{"IGNORED"}};
 
 struct VertexRescale {
   VertexId vertex;

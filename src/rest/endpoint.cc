@@ -1,4 +1,4 @@
-#include "rest/operation.h"
+#include "rest/endpoint.h"
 
 #include <fmt/format.h>
 

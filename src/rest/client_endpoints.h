@@ -1,23 +1,22 @@
-// The operations that Drey's own clients call, as declarations: what endpoints/ serves and what
-// client.h calls is this.
+// The endpoints that Drey's own clients call, as declarations: endpoints/ adds the handlers, client.h calls them.
 //
-// An operation that only others call stays with its handler in endpoints/.
+// An endpoint that only others call is declared with its handler in endpoints/.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "rest/endpoint.h"
 #include "rest/messages/checkpoints.h"
 #include "rest/messages/cluster.h"
 #include "rest/messages/jars.h"
 #include "rest/messages/jobs.h"
 #include "rest/messages/metrics.h"
 #include "rest/messages/operations.h"
-#include "rest/operation.h"
 #include "rest/vertex_path.h"
 
-namespace drey::rest::operations {
+namespace drey::rest::endpoints {
 
 struct GetOverview {
   static constexpr Route kRoute{"GET", "/overview", 200, "The cluster in numbers."};
@@ -281,4 +280,4 @@ struct GetMetricsOverSubtasks {
   using Response = std::vector<AggregatedMetric>;
 };
 
-}  // namespace drey::rest::operations
+}  // namespace drey::rest::endpoints

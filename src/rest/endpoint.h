@@ -1,5 +1,4 @@
-// One declaration per operation: a struct from which router, parsing, encoding, OpenAPI and
-// contract come.
+// One declaration per endpoint: a struct from which router, parsing, encoding, OpenAPI and contract come.
 //
 //   struct GetVertex {
 //     static constexpr Route kRoute{"GET", "/jobs/:jobid/vertices/:vertexid", 200, "A vertex."};
@@ -137,7 +136,7 @@ bool parse_call(const Endpoint& endpoint, const RawCall& raw, void* path, void* 
                 const Refuse& refuse);
 }  // namespace detail
 
-// All that a declaration says of an operation, without its handler.
+// An endpoint by its declaration, without its handler.
 template <typename E>
 Endpoint declaration() {
   using Parts = detail::PartsOf<E>;
