@@ -25,7 +25,7 @@ namespace {
 
 using rest::Client;
 using wire::Json;
-namespace ops = rest::operations;
+namespace endpoints = rest::endpoints;
 
 struct Verb {
   const char* name;
@@ -116,7 +116,7 @@ std::string readable(std::string text) {
 int exceptions(const Client& client, const Arguments& args) {
   const auto job = job_id_of(args.rest[0]);
   if (!job.ok()) return failed(job.status());
-  const auto answer = client.call<ops::GetExceptions>({*job});
+  const auto answer = client.call<endpoints::GetExceptions>({*job});
   if (!answer.ok()) return failed(answer.status());
   if (args.has("--json")) {
     fmt::print("{}\n", json_of(*answer));
@@ -142,7 +142,8 @@ void on_interrupt(int) { g_interrupted = true; }
 
 // The jar's name in the cluster. The file is sent piece by piece.
 Result<std::string> upload(const Client& client, const std::string& jar) {
-  DREY_TRY_ASSIGN(const auto answer, client.upload<ops::UploadJar>({{"jarfile", env::base_name_of(jar), "", jar}}));
+  DREY_TRY_ASSIGN(const auto answer,
+                  client.upload<endpoints::UploadJar>({{"jarfile", env::base_name_of(jar), "", jar}}));
   return env::base_name_of(answer.filename);
 }
 
@@ -186,7 +187,7 @@ struct Progress {
 };
 
 Result<Progress> progress_of(const Client& client, JobId job) {
-  DREY_TRY_ASSIGN(const rest::JobDetails details, client.call<ops::GetJob>({job}));
+  DREY_TRY_ASSIGN(const rest::JobDetails details, client.call<endpoints::GetJob>({job}));
   Progress progress;
   progress.state = details.state.text;
   progress.duration_ms = details.duration;
@@ -199,25 +200,25 @@ Result<Progress> progress_of(const Client& client, JobId job) {
     if (vertex.name.starts_with("Source: ")) {
       // The count of the source itself: the vertex's counts what leaves its last operator. It goes with the running
       // job.
-      DREY_TRY_ASSIGN(const auto names, client.call<ops::GetMetricsOverSubtasks>(path));
+      DREY_TRY_ASSIGN(const auto names, client.call<endpoints::GetMetricsOverSubtasks>(path));
       std::string wanted;
       for (const rest::AggregatedMetric& name : names) {
         if (name.id.starts_with("Source__") && name.id.ends_with(".numRecordsOut")) wanted = name.id;
       }
       if (!wanted.empty()) {
-        ops::GetMetricsOverSubtasks::Query query;
+        endpoints::GetMetricsOverSubtasks::Query query;
         query.get = std::vector<std::string>{wanted};
         query.agg.emplace_back("sum");
-        DREY_TRY_ASSIGN(const auto sums, client.call<ops::GetMetricsOverSubtasks>(path, query));
+        DREY_TRY_ASSIGN(const auto sums, client.call<endpoints::GetMetricsOverSubtasks>(path, query));
         for (const rest::AggregatedMetric& sum : sums) progress.rows += static_cast<std::int64_t>(sum.sum.value_or(0));
       }
     }
-    DREY_TRY_ASSIGN(const auto marks, client.call<ops::GetWatermarks>(path));
+    DREY_TRY_ASSIGN(const auto marks, client.call<endpoints::GetWatermarks>(path));
     for (const rest::MetricEntry& mark : marks)
       least = std::min(least, Json(mark.value.value_or("")).whole().value_or(kMaxWatermark));
   }
   progress.watermark = least;
-  DREY_TRY_ASSIGN(const auto checkpoints, client.call<ops::GetCheckpoints>({job}));
+  DREY_TRY_ASSIGN(const auto checkpoints, client.call<endpoints::GetCheckpoints>({job}));
   progress.checkpoints = checkpoints.counts.completed;
   return progress;
 }
@@ -248,7 +249,7 @@ class Troubles {
   std::vector<std::string> look(const Progress& progress) {
     std::vector<std::string> out;
     if (progress.state == "RESTARTING" || progress.state == "FAILING") {
-      const auto exceptions = client_.call<ops::GetExceptions>({job_});
+      const auto exceptions = client_.call<endpoints::GetExceptions>({job_});
       if (exceptions.ok() && !exceptions->exception_history.entries.empty()) {
         const rest::RootException& last = exceptions->exception_history.entries[0];
         if (last.timestamp != last_failure_) {
@@ -261,7 +262,7 @@ class Troubles {
     }
     waits_ = progress.waiting_tasks > 0 ? waits_ + 1 : 0;
     if (waits_ == kLooksUntilSaid) {
-      if (const auto cluster = client_.call<ops::GetOverview>(); cluster.ok()) {
+      if (const auto cluster = client_.call<endpoints::GetOverview>(); cluster.ok()) {
         out.push_back(fmt::format("{} tasks wait for slots: the cluster has {} in {} TaskManagers, {} of them free",
                                   progress.waiting_tasks, cluster->slots_total, cluster->taskmanagers,
                                   cluster->slots_available));
@@ -311,7 +312,7 @@ int wait_for(const Client& client, JobId id, bool json) {
       }
       if (progress->state == "FINISHED") return 0;
       if (progress->state == "FAILED") {
-        if (auto exceptions = client.call<ops::GetExceptions>({id}); exceptions.ok()) {
+        if (auto exceptions = client.call<endpoints::GetExceptions>({id}); exceptions.ok()) {
           const auto& history = exceptions->exception_history.entries;
           if (!history.empty()) fmt::print(stderr, "{}\n", history[0].stacktrace);
           fmt::print(stderr, "What the job's code printed is in the cluster's directory, {}\n", output_files(history));
@@ -332,14 +333,14 @@ Result<JobId> submit_graph(const Client& client, const Arguments& args) {
   submission.execution_plan_file_name = "graph";
   submission.job_jar_file_names = {"job.jar"};
   DREY_TRY_ASSIGN(const auto answer,
-                  client.upload<ops::SubmitJob>(
+                  client.upload<endpoints::SubmitJob>(
                       {{"file_0", "graph", graph, ""}, {"file_1", "job.jar", "", args.rest[0]}}, submission));
   return job_id_of(env::base_name_of(answer.job_url));
 }
 
 Result<JobId> submit_jar(const Client& client, const Arguments& args) {
   DREY_TRY_ASSIGN(const std::string jar, upload(client, args.rest[0]));
-  DREY_TRY_ASSIGN(const auto answer, client.call<ops::RunJar>({jar}, {}, run_request_of(args)));
+  DREY_TRY_ASSIGN(const auto answer, client.call<endpoints::RunJar>({jar}, {}, run_request_of(args)));
   return answer.jobid;
 }
 
@@ -357,7 +358,7 @@ int run(const Client& client, const Arguments& args) {
 }
 
 int list(const Client& client, const Arguments& args) {
-  auto overview = client.call<ops::GetJobsOverview>();
+  auto overview = client.call<endpoints::GetJobsOverview>();
   if (!overview.ok()) return failed(overview.status());
   // As the flags say, whatever the form: -r and -s together are both; --json alone is all.
   const bool json = args.has("--json");
@@ -497,7 +498,7 @@ int client(const std::string& command, int argc, char** argv) {
   if (command == "exceptions") return exceptions(*client, args);
   if (command == "list") return list(*client, args);
   if (command == "jars") {
-    auto jars = client->call<ops::ListJars>();
+    auto jars = client->call<endpoints::ListJars>();
     if (!jars.ok()) return failed(jars.status());
     if (args.has("--json")) {
       fmt::print("{}\n", json_of(*jars));
@@ -508,8 +509,8 @@ int client(const std::string& command, int argc, char** argv) {
   }
   auto jar = upload(*client, args.rest[0]);
   if (!jar.ok()) return failed(jar.status());
-  auto plan = client->call<ops::PlanJar>({*jar}, {}, request_of<rest::JarPlanRequest>(args));
-  static_cast<void>(client->call<ops::DeleteJar>({*jar}));
+  auto plan = client->call<endpoints::PlanJar>({*jar}, {}, request_of<rest::JarPlanRequest>(args));
+  static_cast<void>(client->call<endpoints::DeleteJar>({*jar}));
   if (!plan.ok()) return failed(plan.status());
   for (auto& node : plan->plan.nodes) node.description = readable(node.description);
   fmt::print("{}\n", json_of(plan->plan));

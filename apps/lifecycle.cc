@@ -15,7 +15,7 @@ namespace drey::apps {
 namespace {
 
 using rest::Client;
-namespace ops = rest::operations;
+namespace endpoints = rest::endpoints;
 
 struct Verb {
   const char* name;
@@ -68,7 +68,7 @@ const char* usage_of(const std::string& command) {
 // How far the job's snapshot under way has come: "3/8 tasks"; empty: nothing to say.
 std::string progress_of(const Client& client, std::optional<JobId> job) {
   if (!job) return "";
-  const auto checkpoints = client.call<ops::GetCheckpoints>({*job});
+  const auto checkpoints = client.call<endpoints::GetCheckpoints>({*job});
   if (!checkpoints.ok()) return "";
   for (const rest::Checkpoint& c : checkpoints->history) {
     if (c.status == "IN_PROGRESS") return fmt::format("{}/{} tasks", c.num_acknowledged_subtasks, c.num_subtasks);
@@ -169,9 +169,9 @@ int lifecycle(const std::string& command, int argc, char** argv) {
     if (!trigger) return wrong("--trigger needs 32 hexadecimal digits");
   }
   if (command == "savepoint" && args.has("--dispose")) {
-    return finish<ops::GetDisposalStatus>(*client, args,
-                                          client->call<ops::TriggerDisposal>({}, {}, {args.get("--dispose")}),
-                                          std::nullopt, "Savepoint disposed.");
+    return finish<endpoints::GetDisposalStatus>(
+        *client, args, client->call<endpoints::TriggerDisposal>({}, {}, {args.get("--dispose")}), std::nullopt,
+        "Savepoint disposed.");
   }
   const std::size_t words = command == "rescale" ? 2 : 1;
   const bool takes_directory = command == "savepoint" || (command == "cancel" && args.has("--withSavepoint"));
@@ -187,18 +187,19 @@ int lifecycle(const std::string& command, int argc, char** argv) {
   if (command == "rescale") {
     const auto parallelism = wire::Json(args.rest[1]).whole();
     if (!parallelism || *parallelism < 1) return wrong("a parallelism is a number from 1, not " + args.rest[1]);
-    return finish<ops::GetRescalingStatus>(*client, args, client->call<ops::TriggerRescaling>({*id}, {{*parallelism}}),
-                                           *id, fmt::format("Job {} runs with parallelism {}.", job, *parallelism));
+    return finish<endpoints::GetRescalingStatus>(
+        *client, args, client->call<endpoints::TriggerRescaling>({*id}, {{*parallelism}}), *id,
+        fmt::format("Job {} runs with parallelism {}.", job, *parallelism));
   }
   if (command == "checkpoint") {
     rest::CheckpointTrigger body;
     if (args.has("--full")) body.type = "FULL";
     body.trigger = trigger;
-    return finish<ops::GetCheckpointStatus>(*client, args, client->call<ops::TriggerCheckpoint>({*id}, {}, body), *id,
-                                            "");
+    return finish<endpoints::GetCheckpointStatus>(*client, args,
+                                                  client->call<endpoints::TriggerCheckpoint>({*id}, {}, body), *id, "");
   }
   if (command == "cancel" && !args.has("--withSavepoint")) {
-    const auto answer = client->call<ops::CancelJob>({*id});
+    const auto answer = client->call<endpoints::CancelJob>({*id});
     if (!answer.ok()) return failed(answer.status());
     fmt::print("{}\n", args.has("--json") ? json_of(*answer) : fmt::format("Cancelled job {}.", job));
     return 0;
@@ -209,16 +210,16 @@ int lifecycle(const std::string& command, int argc, char** argv) {
     body.drain = args.has("--drain");
     body.format = type;
     body.trigger = trigger;
-    return finish<ops::GetSavepointStatus>(*client, args, client->call<ops::StopJob>({*id}, {}, body), *id,
-                                           fmt::format("Job {} has stopped.", job));
+    return finish<endpoints::GetSavepointStatus>(*client, args, client->call<endpoints::StopJob>({*id}, {}, body), *id,
+                                                 fmt::format("Job {} has stopped.", job));
   }
   rest::SavepointTrigger body;
   body.target = directory;
   body.cancel_job = command == "cancel";
   body.format = type;
   body.trigger = trigger;
-  return finish<ops::GetSavepointStatus>(
-      *client, args, client->call<ops::TriggerSavepoint>({*id}, {}, body), *id,
+  return finish<endpoints::GetSavepointStatus>(
+      *client, args, client->call<endpoints::TriggerSavepoint>({*id}, {}, body), *id,
       command == "cancel" ? fmt::format("Cancelled job {}.", job) : fmt::format("Savepoint of job {}.", job));
 }
 
