@@ -23,7 +23,7 @@ Result<JobId> job_id_of(const std::string& text);
 template <typename T>
 std::string json_of(const T& answer) {
   std::string out;
-  rest::write_json(rest::shape_of<T>(), &answer, rest::Dialect::kFull, out);
+  rest::write_json(rest::kShapeOf<T>, &answer, rest::Dialect::kFull, out);
   return out;
 }
 

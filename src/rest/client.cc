@@ -17,11 +17,11 @@ const void* member(const Row& row, const void* value) { return static_cast<const
 std::optional<std::string> text_of(const Shape& shape, const void* value) {
   using Kind = Shape::Kind;
   if (shape.kind == Kind::kOptional)
-    return shape.size(value) == 0 ? std::nullopt : text_of(shape.element(), shape.item(value, 0));
+    return shape.size(value) == 0 ? std::nullopt : text_of(*shape.element, shape.item(value, 0));
   if (shape.kind == Kind::kArray) {
     std::string list;
     for (std::size_t i = 0; i < shape.size(value); ++i)
-      list += (i == 0 ? "" : ",") + text_of(shape.element(), shape.item(value, i)).value_or("");
+      list += (i == 0 ? "" : ",") + text_of(*shape.element, shape.item(value, i)).value_or("");
     return shape.size(value) == 0 ? std::nullopt : std::optional(list);
   }
   std::string json;
@@ -73,7 +73,7 @@ std::optional<std::string> refusal_of(const Json& answer) {
 
 std::string target_of(const Endpoint& endpoint, const void* path, const void* query) {
   std::string target = "/v1";
-  const Shape& parameters = endpoint.path_shape();
+  const Shape& parameters = *endpoint.path_shape;
   std::string_view rest = endpoint.path;
   while (!rest.empty()) {
     rest.remove_prefix(1);
@@ -85,14 +85,14 @@ std::string target_of(const Endpoint& endpoint, const void* path, const void* qu
       target += token;
       continue;
     }
-    const auto row = std::find_if(parameters.rows.begin(), parameters.rows.end(),
+    const auto row = std::find_if(parameters.rows().begin(), parameters.rows().end(),
                                   [&](const Row& r) { return r.name == token.substr(1); });
     // The server decodes the whole path, then each token.
-    target += percent_encoded(percent_encoded(text_of(row->shape(), member(*row, path)).value_or("")));
+    target += percent_encoded(percent_encoded(text_of(*row->shape, member(*row, path)).value_or("")));
   }
   char separator = '?';
-  for (const Row& row : endpoint.query_shape().rows) {
-    const auto text = text_of(row.shape(), member(row, query));
+  for (const Row& row : endpoint.query_shape->rows()) {
+    const auto text = text_of(*row.shape, member(row, query));
     if (!text) continue;
     target += separator;
     separator = '&';
@@ -108,7 +108,7 @@ net::HttpCall Client::request_of(const Endpoint& endpoint, const void* path, con
   request.target = target_of(endpoint, path, query);
   if (endpoint.request_shape != nullptr) {
     request.headers.emplace_back("content-type", std::string(kJsonType));
-    request.body = body_of(endpoint.request_shape(), body).to_string();
+    request.body = body_of(*endpoint.request_shape, body).to_string();
   }
   return request;
 }
@@ -121,7 +121,7 @@ net::HttpCall Client::upload_of(const Endpoint& endpoint, const std::vector<Part
   request.headers.emplace_back("content-type", "multipart/form-data; boundary=" + boundary);
   if (endpoint.request_shape != nullptr) {
     request.body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{}\r\n", boundary,
-                                body_of(endpoint.request_shape(), body).to_string());
+                                body_of(*endpoint.request_shape, body).to_string());
   }
   for (const Part& part : parts) {
     std::string file_name = part.file_name;
@@ -152,7 +152,7 @@ Status Client::exchange(const Endpoint& endpoint, const net::HttpCall& call, voi
   if (!json.ok()) {
     return fail(Code::kIo, fmt::format("The cluster answered {} with something that is not JSON", response.status));
   }
-  if (!read_json(endpoint.response_shape(), *json, answer)) {
+  if (!read_json(*endpoint.response_shape, *json, answer)) {
     return fail(Code::kIo, fmt::format("The cluster's answer to {} {} is not what it is declared to be", endpoint.verb,
                                        endpoint.path));
   }

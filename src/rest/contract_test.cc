@@ -57,18 +57,18 @@ class Comparison {
       for (const Json& parameter : page["params"].elements()) {
         if (parameter["in"].text() == place) wanted.insert(*parameter["name"].text());
       }
-      const Shape& shape = (std::string_view(place) == "path" ? endpoint.path_shape : endpoint.query_shape)();
-      for (const Row& row : shape.rows) {
+      const Shape& shape = *(std::string_view(place) == "path" ? endpoint.path_shape : endpoint.query_shape);
+      for (const Row& row : shape.rows()) {
         if ((row.eras & era_) != 0) found.insert(std::string(row.name));
       }
       if (wanted != found) differ(place, "");
     }
     if (endpoint.request_shape != nullptr) {
-      compare(page["request"], endpoint.request_shape(), "request");
+      compare(page["request"], *endpoint.request_shape, "request");
     } else if (!page["request"].entries().empty()) {
       differ("request", "");
     }
-    compare(page["response"], endpoint.response_shape(), "response");
+    compare(page["response"], *endpoint.response_shape, "response");
   }
 
  private:
@@ -87,23 +87,23 @@ class Comparison {
 
   void compare(const Json& wanted, const Shape& shape, const std::string& at) {
     using Kind = Shape::Kind;
-    if (shape.kind == Kind::kOptional) return compare(wanted, shape.element(), at);
+    if (shape.kind == Kind::kOptional) return compare(wanted, *shape.element, at);
     if (wanted["$ref"].is_string()) {
       const std::string id = *wanted["$ref"].text();
       if (std::find(open_.begin(), open_.end(), id) != open_.end()) return;  // a message that holds itself
       return compare(by_id_.at(id), shape, at);
     }
     if (wanted.entries().empty()) {
-      if (shape.kind != Kind::kMessage || !shape.rows.empty()) differ(at, "has no schema");
+      if (shape.kind != Kind::kMessage || !shape.rows().empty()) differ(at, "has no schema");
       return;
     }
     const std::string type = wanted["type"].text().value_or("");
     if (type == "any") return;
     if (type == "array")
-      return shape.kind == Kind::kArray ? compare(wanted["items"], shape.element(), at + "[]")
+      return shape.kind == Kind::kArray ? compare(wanted["items"], *shape.element, at + "[]")
                                         : differ(at, "is an array");
     if (type == "object" && wanted["additionalProperties"].is_object()) {
-      return shape.kind == Kind::kMap ? compare(wanted["additionalProperties"], shape.element(), at + "{}")
+      return shape.kind == Kind::kMap ? compare(wanted["additionalProperties"], *shape.element, at + "{}")
                                       : differ(at, "is a map");
     }
     if (type == "object") return compare_message(wanted, shape, at);
@@ -135,13 +135,13 @@ class Comparison {
     if (properties.is_object()) {
       for (const auto& [name, property] : properties.entries()) wanted_names.insert(name);
     }
-    for (const Row& row : shape.rows) {
+    for (const Row& row : shape.rows()) {
       if ((row.eras & era_) == 0) continue;
       const std::string name(row.name);
       if (wanted_names.erase(name) == 0) {
         differ(at + "." + name, "is not in the page");
       } else {
-        compare(properties[name], row.shape(), at + "." + name);
+        compare(properties[name], *row.shape, at + "." + name);
       }
     }
     for (const std::string& name : wanted_names) differ(at + "." + name, "is missing");

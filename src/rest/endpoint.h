@@ -62,7 +62,7 @@ class Reply {
       if (value.file != nullptr) raw.file = net::FileBody{value.file, value.offset, value.file->size() - value.offset};
     } else {
       if constexpr (requires { T::kCors; }) raw.cors = T::kCors;
-      write_json(shape_of<T>(), &value, to_->dialect, raw.body);
+      write_json(kShapeOf<T>, &value, to_->dialect, raw.body);
     }
     to_->answer(std::move(raw));
   }
@@ -154,14 +154,14 @@ Endpoint declaration() {
   out.access = E::kAccess;
   if constexpr (requires { E::kTakesUpload; }) out.takes_upload = E::kTakesUpload;
   if constexpr (requires { E::kShared; }) out.shared = E::kShared;
-  out.path_shape = &shape_of<Path>;
-  out.query_shape = &shape_of<Query>;
+  out.path_shape = &kShapeOf<Path>;
+  out.query_shape = &kShapeOf<Query>;
   if constexpr (!std::is_same_v<Request, None>) {
-    out.request_shape = &shape_of<Request>;
-    out.request_name = simple_name(shape_of<Request>());
+    out.request_shape = &kShapeOf<Request>;
+    out.request_name = simple_name(kShapeOf<Request>);
   }
   if constexpr (requires { E::kRequestName; }) out.request_name = E::kRequestName;
-  out.response_shape = &shape_of<Response>;
+  out.response_shape = &kShapeOf<Response>;
   return out;
 }
 

@@ -20,7 +20,7 @@ std::string event(std::string_view name, const T& value, const std::string& id =
   if (!id.empty()) out += fmt::format("id: {}\n", id);
   out += fmt::format("event: {}\ndata: ", name);
   // JSON has no line breaks of its own.
-  write_json(shape_of<T>(), &value, Dialect::kFull, out);
+  write_json(kShapeOf<T>, &value, Dialect::kFull, out);
   out += "\n\n";
   return out;
 }

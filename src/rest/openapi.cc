@@ -10,12 +10,12 @@ namespace {
 
 Json parameters_of(const Shape& shape, const char* where, Json& components) {
   Json list = Json::array();
-  for (const Row& row : shape.rows) {
+  for (const Row& row : shape.rows()) {
     Json parameter = Json::object({{"name", row.name}, {"in", where}, {"required", std::string_view(where) == "path"}});
     if (!row.doc.empty()) parameter.set("description", row.doc);
-    const Shape& inner = row.shape();
+    const Shape& inner = *row.shape;
     const bool array = inner.kind == Shape::Kind::kArray ||
-                       (inner.kind == Shape::Kind::kOptional && inner.element().kind == Shape::Kind::kArray);
+                       (inner.kind == Shape::Kind::kOptional && inner.element->kind == Shape::Kind::kArray);
     if (array) parameter.set("style", "form").set("explode", false);
     parameter.set("schema", openapi_schema(inner, components));
     list.push(std::move(parameter));
@@ -50,14 +50,14 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
       rest.remove_prefix(end);
       path += token.starts_with(':') ? "/{" + token.substr(1) + "}" : "/" + token;
     }
-    Json parameters = parameters_of(endpoint.path_shape(), "path", components);
-    const Json queries = parameters_of(endpoint.query_shape(), "query", components);
+    Json parameters = parameters_of(*endpoint.path_shape, "path", components);
+    const Json queries = parameters_of(*endpoint.query_shape, "query", components);
     for (const Json& query : queries.elements()) parameters.push(query);
     Json good = Json::object(
         {{"description", endpoint.summary},
          {"content",
-          content_of(openapi_schema(endpoint.response_shape(), components),
-                     endpoint.response_shape().kind == Shape::Kind::kFile ? "text/plain" : "application/json")}});
+          content_of(openapi_schema(*endpoint.response_shape, components),
+                     endpoint.response_shape->kind == Shape::Kind::kFile ? "text/plain" : "application/json")}});
     Json bad = Json::object({{"description", "What went wrong."},
                              {"content", content_of(Json::object({{"$ref", "#/components/schemas/Errors"}}))}});
     Json operation = Json::object({{"operationId", operation_id(endpoint)},
@@ -66,7 +66,7 @@ Json openapi(const std::vector<Endpoint>& endpoints) {
     // OpenAPI knows no body on GET.
     if (endpoint.request_shape != nullptr && endpoint.verb != "GET") {
       operation.set("requestBody",
-                    Json::object({{"content", content_of(openapi_schema(endpoint.request_shape(), components))}}));
+                    Json::object({{"content", content_of(openapi_schema(*endpoint.request_shape, components))}}));
     } else if (endpoint.takes_upload) {
       Json file = Json::object({{"type", "string"}, {"format", "binary"}});
       Json form = Json::object({{"type", "object"}, {"properties", Json::object({{"jarfile", std::move(file)}})}});
@@ -93,11 +93,11 @@ namespace {
 std::string texts_of(const Shape& shape) {
   switch (shape.kind) {
     case Shape::Kind::kArray:
-      return "list of " + texts_of(shape.element());
+      return "list of " + texts_of(*shape.element);
     case Shape::Kind::kMap:
-      return "map to " + texts_of(shape.element());
+      return "map to " + texts_of(*shape.element);
     case Shape::Kind::kOptional:
-      return texts_of(shape.element());
+      return texts_of(*shape.element);
     case Shape::Kind::kMessage:
       return shape.urn.empty() ? "object" : std::string(simple_name(shape));
     case Shape::Kind::kEnum: {
@@ -125,9 +125,9 @@ std::string texts_of(const Shape& shape) {
 
 std::string keys_of(const Shape& shape) {
   if (shape.kind == Shape::Kind::kOptional || shape.kind == Shape::Kind::kArray || shape.kind == Shape::Kind::kMap)
-    return keys_of(shape.element());
+    return keys_of(*shape.element);
   std::string out;
-  for (const Row& row : shape.rows) {
+  for (const Row& row : shape.rows()) {
     out += (out.empty() ? "`" : ", `") + std::string(row.name) + "`";
   }
   return out;
@@ -154,17 +154,17 @@ std::string reference_page(const std::vector<Endpoint>& endpoints) {
            std::to_string(e->status) + ".\n";
     std::string parameters;
     for (const auto& [place, shape] : {std::pair{"path", e->path_shape}, std::pair{"query", e->query_shape}}) {
-      for (const Row& row : shape().rows) {
-        parameters += "| `" + std::string(row.name) + "` | " + place + " | " + texts_of(row.shape()) + " | " +
+      for (const Row& row : shape->rows()) {
+        parameters += "| `" + std::string(row.name) + "` | " + place + " | " + texts_of(*row.shape) + " | " +
                       std::string(row.doc) + " |\n";
       }
     }
     if (!parameters.empty()) out += "\n| parameter | in | type | |\n|---|---|---|---|\n" + parameters;
     if (e->takes_upload) out += "\nBody: multipart/form-data with files.\n";
     if (e->request_shape != nullptr)
-      out += "\nBody: " + texts_of(e->request_shape()) + ": " + keys_of(e->request_shape()) + ".\n";
-    const std::string keys = keys_of(e->response_shape());
-    out += "\nAnswer: " + texts_of(e->response_shape()) + (keys.empty() ? "" : ": " + keys) + ".\n";
+      out += "\nBody: " + texts_of(*e->request_shape) + ": " + keys_of(*e->request_shape) + ".\n";
+    const std::string keys = keys_of(*e->response_shape);
+    out += "\nAnswer: " + texts_of(*e->response_shape) + (keys.empty() ? "" : ": " + keys) + ".\n";
   }
   return out;
 }

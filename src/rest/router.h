@@ -75,11 +75,11 @@ struct Endpoint {
   Access access = Access::kAdmin;
   bool takes_upload = false;
   bool shared = false;  // its answers say the same to everyone: see AnswerCache
-  ShapeOf path_shape = nullptr;
-  ShapeOf query_shape = nullptr;
-  ShapeOf request_shape = nullptr;                     // null: no body is wanted
+  const Shape* path_shape = nullptr;
+  const Shape* query_shape = nullptr;
+  const Shape* request_shape = nullptr;                // null: no body is wanted
   std::string_view request_name = "EmptyRequestBody";  // how errors name the body's type
-  ShapeOf response_shape = nullptr;
+  const Shape* response_shape = nullptr;
   void (*handle)(const Endpoint&, const RawCall&, gateway::ClusterGateway&, Answer, Refuse) = nullptr;
 };
 

@@ -31,9 +31,9 @@ void write_json(const Shape& shape, const void* value, Dialect dialect, std::str
   switch (shape.kind) {
     case Kind::kMessage: {
       char separator = '{';
-      for (const Row& row : shape.rows) {
+      for (const Row& row : shape.rows()) {
         if (shape.strict_v1 && dialect != Dialect::kFull && (row.eras & kV1) == 0) continue;
-        const Shape& inner = row.shape();
+        const Shape& inner = *row.shape;
         const void* at = member(row, value);
         const bool empty = inner.kind == Kind::kOptional && inner.size(at) == 0;
         if (empty && !row.null_when_empty) continue;
@@ -50,7 +50,7 @@ void write_json(const Shape& shape, const void* value, Dialect dialect, std::str
     case Kind::kArray:
     case Kind::kMap: {
       const bool map = shape.kind == Kind::kMap;
-      const Shape& inner = shape.element();
+      const Shape& inner = *shape.element;
       out += map ? '{' : '[';
       for (std::size_t i = 0; i < shape.size(value); ++i) {
         if (i > 0) out += ',';
@@ -67,7 +67,7 @@ void write_json(const Shape& shape, const void* value, Dialect dialect, std::str
       if (shape.size(value) == 0) {
         out += "null";
       } else {
-        write_json(shape.element(), shape.item(value, 0), dialect, out);
+        write_json(*shape.element, shape.item(value, 0), dialect, out);
       }
       return;
     case Kind::kEnum:
@@ -88,25 +88,25 @@ bool read_json(const Shape& shape, const Json& json, void* value) {
   switch (shape.kind) {
     case Kind::kMessage:
       if (!json.is_object()) return false;
-      return std::all_of(shape.rows.begin(), shape.rows.end(),
-                         [&](const Row& row) { return read_json(row.shape(), json[row.name], member(row, value)); });
+      return std::all_of(shape.rows().begin(), shape.rows().end(),
+                         [&](const Row& row) { return read_json(*row.shape, json[row.name], member(row, value)); });
     case Kind::kArray:
       if (!json.is_array()) return false;
       for (const Json& element : json.elements()) {
-        if (!read_json(shape.element(), element, shape.add(value, ""))) return false;
+        if (!read_json(*shape.element, element, shape.add(value, ""))) return false;
       }
       return true;
     case Kind::kMap:
       if (!json.is_object()) return false;
       for (const auto& [key, element] : json.entries()) {
-        if (!read_json(shape.element(), element, shape.add(value, key))) return false;
+        if (!read_json(*shape.element, element, shape.add(value, key))) return false;
       }
       return true;
     case Kind::kOptional: {
       // A text that is empty counts as absent where a number or an id is wanted.
-      const Kind inner = shape.element().kind;
+      const Kind inner = shape.element->kind;
       if (json.is_string() && json.text()->empty() && inner != Kind::kText) return true;
-      return read_json(shape.element(), json, shape.add(value, ""));
+      return read_json(*shape.element, json, shape.add(value, ""));
     }
     case Kind::kEnum: {
       const auto text = json.text();
@@ -123,17 +123,17 @@ bool read_parameter(const Shape& shape, std::string_view text, void* value) {
   switch (shape.kind) {
     case Kind::kArray: {
       // As Java's split: empty elements count, but for those at the end; of an empty text there is one.
-      if (text.empty()) return read_parameter(shape.element(), text, shape.add(value, ""));
+      if (text.empty()) return read_parameter(*shape.element, text, shape.add(value, ""));
       text = text.substr(0, text.find_last_not_of(',') + 1);
       while (!text.empty()) {
         const std::size_t comma = std::min(text.find(','), text.size());
-        if (!read_parameter(shape.element(), text.substr(0, comma), shape.add(value, ""))) return false;
+        if (!read_parameter(*shape.element, text.substr(0, comma), shape.add(value, ""))) return false;
         text.remove_prefix(std::min(comma + 1, text.size()));
       }
       return true;
     }
     case Kind::kOptional:
-      return read_parameter(shape.element(), text, shape.add(value, ""));
+      return read_parameter(*shape.element, text, shape.add(value, ""));
     case Kind::kEnum: {
       const std::string wanted = upper(text);
       for (const EnumText& word : shape.texts) {
@@ -162,8 +162,8 @@ Json openapi_schema(const Shape& shape, Json& components) {
       if (!name.empty() && !components[name].is_null()) return Json::object({{"$ref", "#/components/schemas/" + name}});
       if (!name.empty()) components.set(name, typed("object"));  // second sight of a message that holds itself
       Json properties = Json::object();
-      for (const Row& row : shape.rows) {
-        Json schema = openapi_schema(row.shape(), components);
+      for (const Row& row : shape.rows()) {
+        Json schema = openapi_schema(*row.shape, components);
         if (row.null_when_empty && schema["$ref"].is_null()) schema.set("nullable", true);
         if (!row.doc.empty() && schema["$ref"].is_null()) schema.set("description", row.doc);
         properties.set(std::string(row.name), std::move(schema));
@@ -175,11 +175,11 @@ Json openapi_schema(const Shape& shape, Json& components) {
       return Json::object({{"$ref", "#/components/schemas/" + name}});
     }
     case Kind::kArray:
-      return typed("array").set("items", openapi_schema(shape.element(), components));
+      return typed("array").set("items", openapi_schema(*shape.element, components));
     case Kind::kMap:
-      return typed("object").set("additionalProperties", openapi_schema(shape.element(), components));
+      return typed("object").set("additionalProperties", openapi_schema(*shape.element, components));
     case Kind::kOptional:
-      return openapi_schema(shape.element(), components);
+      return openapi_schema(*shape.element, components);
     case Kind::kEnum: {
       Json texts = Json::array();
       for (const EnumText& row : shape.texts) texts.push(row.text);

@@ -5,9 +5,10 @@
 // OneOf (text out of a table), Id, whole and real numbers, bool, Json (anything), None. A message
 // names Flink's type in kUrn (kUrnV1 when 1.12's page has another) and may set kStrictV1 (old
 // clients get only its rows of 1.12) and kNeedsAll (a request must hold every row). Threading:
-// shapes are made at first use and never change.
+// constants.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -75,7 +76,6 @@ struct None {
 };
 
 struct Shape;
-using ShapeOf = const Shape& (*)();
 
 struct Row {
   std::string_view name;
@@ -83,7 +83,7 @@ struct Row {
   wire::Eras eras = wire::kAllEras;
   bool null_when_empty = false;
   std::size_t offset = 0;
-  ShapeOf shape = nullptr;
+  const Shape* shape = nullptr;
 };
 
 struct Shape {
@@ -93,11 +93,11 @@ struct Shape {
   std::string_view urn, urn_v1;
   bool strict_v1 = false;
   bool needs_all = false;
-  std::vector<Row> rows;
+  std::span<const Row> (*rows)() = [] { return std::span<const Row>(); };
   // Of an enumerated text.
   std::span<const EnumText> texts;
   // Of an array, map or optional.
-  ShapeOf element = nullptr;
+  const Shape* element = nullptr;
   std::size_t (*size)(const void*) = nullptr;
   const void* (*item)(const void*, std::size_t) = nullptr;
   std::string_view (*key)(const void*, std::size_t) = nullptr;  // of an enumerated text: itself
@@ -134,8 +134,14 @@ bool read_any(const Json&, void*);
 void write_quoted(std::string_view text, std::string& out);
 }  // namespace leaf
 
+namespace detail {
 template <typename T>
-const Shape& shape_of();
+constexpr Shape make_shape();
+}  // namespace detail
+
+// A constant: nothing is made of it where it is used.
+template <typename T>
+inline constexpr Shape kShapeOf = detail::make_shape<T>();
 
 namespace detail {
 
@@ -161,33 +167,39 @@ template <typename Tag>
 inline constexpr bool kIsId<Id<Tag>> = true;
 
 template <typename M>
-Shape message_shape() {
+std::span<const Row> rows_of() {
+  static constexpr auto kFields = M::fields();
+  static const auto rows = kFields.apply([]<typename... T>(const wire::FieldRow<M, T>&... row) {
+    return std::array<Row, sizeof...(T)>{
+        Row{row.name, row.doc, row.eras, row.null_when_empty, wire::offset_of(row.member), &kShapeOf<T>}...};
+  });
+  return rows;
+}
+
+template <typename M>
+constexpr Shape message_shape() {
   Shape shape;
   shape.kind = Shape::Kind::kMessage;
   if constexpr (requires { M::kUrn; }) shape.urn = shape.urn_v1 = M::kUrn;
   if constexpr (requires { M::kUrnV1; }) shape.urn_v1 = M::kUrnV1;
   if constexpr (requires { M::kStrictV1; }) shape.strict_v1 = M::kStrictV1;
   if constexpr (requires { M::kNeedsAll; }) shape.needs_all = M::kNeedsAll;
-  static constexpr auto kFields = M::fields();
-  shape.rows = kFields.apply([]<typename... T>(const wire::FieldRow<M, T>&... row) {
-    return std::vector<Row>{
-        Row{row.name, row.doc, row.eras, row.null_when_empty, wire::offset_of(row.member), &shape_of<T>}...};
-  });
+  shape.rows = &rows_of<M>;
   return shape;
 }
 
 template <const auto& kTexts>
-std::span<const EnumText> texts_of(const OneOf<kTexts>*) {
+constexpr std::span<const EnumText> texts_of(const OneOf<kTexts>*) {
   return kTexts;
 }
 
 template <typename T>
-Shape make_shape() {
+constexpr Shape make_shape() {
   Shape shape;
   if constexpr (kIsMap<T>) {
     using Element = typename T::value_type::second_type;
     shape.kind = Shape::Kind::kMap;
-    shape.element = &shape_of<Element>;
+    shape.element = &kShapeOf<Element>;
     shape.size = [](const void* v) { return static_cast<const T*>(v)->size(); };
     shape.item = [](const void* v, std::size_t i) -> const void* { return &(*static_cast<const T*>(v))[i].second; };
     shape.key = [](const void* v, std::size_t i) -> std::string_view { return (*static_cast<const T*>(v))[i].first; };
@@ -196,13 +208,13 @@ Shape make_shape() {
     };
   } else if constexpr (kIsVector<T>) {
     shape.kind = Shape::Kind::kArray;
-    shape.element = &shape_of<typename T::value_type>;
+    shape.element = &kShapeOf<typename T::value_type>;
     shape.size = [](const void* v) { return static_cast<const T*>(v)->size(); };
     shape.item = [](const void* v, std::size_t i) -> const void* { return &(*static_cast<const T*>(v))[i]; };
     shape.add = [](void* v, std::string_view) -> void* { return &static_cast<T*>(v)->emplace_back(); };
   } else if constexpr (kIsOptional<T>) {
     shape.kind = Shape::Kind::kOptional;
-    shape.element = &shape_of<typename T::value_type>;
+    shape.element = &kShapeOf<typename T::value_type>;
     shape.size = [](const void* v) { return static_cast<const T*>(v)->has_value() ? std::size_t{1} : std::size_t{0}; };
     shape.item = [](const void* v, std::size_t) -> const void* { return &**static_cast<const T*>(v); };
     shape.add = [](void* v, std::string_view) -> void* { return &static_cast<T*>(v)->emplace(); };
@@ -260,11 +272,5 @@ Shape make_shape() {
 }
 
 }  // namespace detail
-
-template <typename T>
-const Shape& shape_of() {
-  static const Shape shape = detail::make_shape<T>();
-  return shape;
-}
 
 }  // namespace drey::rest

@@ -20,11 +20,11 @@ class Writer {
       case Kind::kMessage:
         return shape.urn.empty() ? literal(shape, "; ", "{ ", " }") : named(shape);
       case Kind::kArray:
-        return fmt::format("Array<{}>", type_of(shape.element()));
+        return fmt::format("Array<{}>", type_of(*shape.element));
       case Kind::kMap:
-        return fmt::format("Record<string, {}>", type_of(shape.element()));
+        return fmt::format("Record<string, {}>", type_of(*shape.element));
       case Kind::kOptional:
-        return type_of(shape.element());
+        return type_of(*shape.element);
       case Kind::kEnum: {
         std::string out;
         for (const EnumText& word : shape.texts) out += fmt::format("{}\"{}\"", out.empty() ? "" : " | ", word.text);
@@ -50,8 +50,8 @@ class Writer {
   std::string literal(const Shape& shape, std::string_view between, std::string_view open, std::string_view close,
                       bool sent = false) {
     std::string out;
-    for (const Row& row : shape.rows) {
-      const Shape& inner = row.shape();
+    for (const Row& row : shape.rows()) {
+      const Shape& inner = *row.shape;
       const bool may_lack = inner.kind == Kind::kOptional && !row.null_when_empty;
       std::string type = type_of(inner);
       if (row.null_when_empty) type += " | null";
@@ -121,8 +121,8 @@ export class DreyClient {
 
 // A parameter is a text on its way, whatever it is in a body.
 std::string parameter_type(Writer& writer, const Shape& shape) {
-  if (shape.kind == Kind::kOptional) return parameter_type(writer, shape.element());
-  if (shape.kind == Kind::kArray) return fmt::format("Array<{}>", parameter_type(writer, shape.element()));
+  if (shape.kind == Kind::kOptional) return parameter_type(writer, *shape.element);
+  if (shape.kind == Kind::kArray) return fmt::format("Array<{}>", parameter_type(writer, *shape.element));
   return shape.kind == Kind::kReal ? "number" : writer.type_of(shape);
 }
 
@@ -142,28 +142,28 @@ std::string method_of(Writer& writer, const Endpoint& endpoint) {
   }
   const auto parameters = [&](const Shape& shape, const char* mark) {
     std::string out;
-    for (const Row& row : shape.rows)
+    for (const Row& row : shape.rows())
       out +=
-          fmt::format("{}\"{}\"{}: {}", out.empty() ? "{ " : "; ", row.name, mark, parameter_type(writer, row.shape()));
+          fmt::format("{}\"{}\"{}: {}", out.empty() ? "{ " : "; ", row.name, mark, parameter_type(writer, *row.shape));
     return out + " }";
   };
-  if (!endpoint.path_shape().rows.empty()) arguments.push_back("path: " + parameters(endpoint.path_shape(), ""));
-  const bool is_text = endpoint.response_shape().kind == Kind::kFile;
+  if (!endpoint.path_shape->rows().empty()) arguments.push_back("path: " + parameters(*endpoint.path_shape, ""));
+  const bool is_text = endpoint.response_shape->kind == Kind::kFile;
   std::string call = fmt::format("\"{}\", `{}`", endpoint.verb, target);
   if (endpoint.request_shape != nullptr && endpoint.verb != "GET" && !endpoint.takes_upload) {
-    const Shape& body = endpoint.request_shape();
+    const Shape& body = *endpoint.request_shape;
     arguments.push_back(
         "body: " + (body.kind == Kind::kMessage ? writer.literal(body, "; ", "{ ", " }", true) : writer.type_of(body)));
   } else if (endpoint.takes_upload) {
     arguments.push_back("body: FormData");
   }
   const bool has_body = !arguments.empty() && arguments.back().starts_with("body: ");
-  if (!endpoint.query_shape().rows.empty())
-    arguments.push_back("query: " + parameters(endpoint.query_shape(), "?") + " = {}");
-  const bool has_query = !endpoint.query_shape().rows.empty();
+  if (!endpoint.query_shape->rows().empty())
+    arguments.push_back("query: " + parameters(*endpoint.query_shape, "?") + " = {}");
+  const bool has_query = !endpoint.query_shape->rows().empty();
   if (has_query || has_body) call += has_query ? ", query" : ", {}";
   if (has_body) call += ", body";
-  const std::string type = is_text ? "string" : writer.type_of(endpoint.response_shape());
+  const std::string type = is_text ? "string" : writer.type_of(*endpoint.response_shape);
   return fmt::format("\n  // {}\n  {}({}): Promise<{}> {{\n    return this.{}({});\n  }}\n", endpoint.summary,
                      operation_id(endpoint), fmt::join(arguments, ", "), type, is_text ? "text" : "json", call);
 }

@@ -64,7 +64,7 @@ EndedRows::Row encoded_row(const JobOutline& job, Dialect dialect) {
   describe(job, summary);
   summary.jobs = {{job.state, 1}};
   EndedRows::Row row;
-  write_json(shape_of<ApplicationSummary>(), &summary, dialect, row.text);
+  write_json(kShapeOf<ApplicationSummary>, &summary, dialect, row.text);
   return row;
 }
 

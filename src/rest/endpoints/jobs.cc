@@ -290,7 +290,7 @@ struct GetJobsOverview : endpoints::GetJobsOverview {
   static EndedRows::Row encoded_row(const JobOutline& job, Dialect dialect) {
     const JobSummary summary = summary_of(job);
     EndedRows::Row row;
-    write_json(shape_of<JobSummary>(), &summary, dialect, row.text);
+    write_json(kShapeOf<JobSummary>, &summary, dialect, row.text);
     // All but the duration, which a client knows from the start.
     Tag tag;
     tag.add(job.id.to_string());
