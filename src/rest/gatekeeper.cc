@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/base64.h"
 #include "env/log.h"
 
 namespace drey::rest {
@@ -150,7 +151,7 @@ std::optional<Access> Gatekeeper::role_of(std::string_view authorization, std::u
        authorization.size(), digest, &length);
   std::string proof(reinterpret_cast<const char*>(digest), length);
   if (const auto known = proven_.find(proof); known != proven_.end()) return known->second;
-  const auto login = base64_decoded(authorization.substr(6));
+  const auto login = from_base64(authorization.substr(6));
   const auto colon = login ? login->find(':') : std::string::npos;
   if (colon == std::string::npos) return std::nullopt;
   const auto user = users_.find(login->substr(0, colon));

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "base/base64.h"
+
 namespace drey::rest {
 namespace {
 
@@ -94,7 +96,7 @@ std::string serialized_throwable(const ThrowableTexts& texts) {
       .null();
   s.null().text(texts.message).null().null().end_block();
   s.text(texts.stack_trace).text(texts.class_name).null();
-  return base64(s.take());
+  return to_base64(s.take());
 }
 
 }  // namespace drey::rest
