@@ -49,6 +49,7 @@ class OneRow final : public operators::Source {
 class TaskManagerTest : public testing::Test {
  protected:
   void SetUp() override {
+    operators::add_builtin_kinds(registry_);
     registry_.add(operators::declare<operators::NoOptions>({
         .name = "test.idle",
         .doc = "",
@@ -77,7 +78,7 @@ class TaskManagerTest : public testing::Test {
     ASSERT_TRUE(wait([this] { return is_registered_; }));
   }
 
-  // A job of one source; with code it needs a program.
+  // A job of a source and a sink, chained; with code it needs a program.
   control::Deploy deployment(std::uint64_t job, bool has_code) {
     control::Deploy message;
     message.job = JobId::from_halves(7, job);
@@ -90,8 +91,15 @@ class TaskManagerTest : public testing::Test {
     node.max_parallelism = 1;
     node.outputs = {"n:l"};
     node.has_code = has_code;
-    message.graph.operators = {node};
-    EXPECT_TRUE(graph::resolve(message.graph, 1, 0).ok());
+    graph::OperatorNode sink;
+    sink.number = 1;
+    sink.kind = DREY_KIND_DISCARD;
+    sink.name = "out";
+    sink.traits.role = graph::Role::kSink;
+    message.graph.operators = {node, sink};
+    message.graph.edges = {{0, 0, 1, 0, graph::Partitioner::kForward, {}}};
+    const Status resolved = graph::resolve(message.graph, 1, 0);
+    EXPECT_TRUE(resolved.ok()) << resolved.to_string();
     message.plan = graph::plan_of(message.graph);
     message.digest = message.graph.digest();
     message.tasks = {{}};
@@ -165,11 +173,12 @@ class TaskManagerTest : public testing::Test {
   std::unique_ptr<TaskManager> manager_;
 };
 
-// Code for a graph of one operator that has none to run.
+// Code for the graph above, which has none to run.
 std::shared_ptr<JobCode> code_of(const control::Deploy& message) {
   auto code = std::make_shared<JobCode>();
   code->graph = message.graph;
-  code->operators.resize(1);
+  code->operators.resize(2);
+  code->edges.resize(1);
   return code;
 }
 
