@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::string_view kInfinite = "infinite";
 
-// How many letters differ.
+// How many letters differ; one when one is a part of the other, as `size` of `size_ms`.
 std::size_t distance(std::string_view a, std::string_view b) {
+  if (std::min(a.size(), b.size()) > 2 && (a.find(b) != a.npos || b.find(a) != b.npos)) return a == b ? 0 : 1;
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
