@@ -23,9 +23,9 @@ class KindsTest : public testing::Test {
         .traits = {.produces = Changes::kAll},
         .make_operator = [](OperatorContext&, const NoOptions&) { return std::unique_ptr<Operator>(); },
     }));
-    add(DREY_KIND_GENERATOR, "rows", {"k:l,t:tsm:UTC"});
-    add(DREY_KIND_WATERMARKS, "times", {"k:l,t:tsm:UTC"}, {{"time_column", "1"}});
-    add(DREY_KIND_WINDOW, "hourly", {"k:l,n:l"}, {{"size_ms", "3600000"}});
+    add(DREY_KIND_GENERATOR, "rows", {"k:l;t:tsm:UTC"});
+    add(DREY_KIND_WATERMARKS, "times", {"k:l;t:tsm:UTC"}, {{"time_column", "1"}});
+    add(DREY_KIND_WINDOW, "hourly", {"k:l;n:l"}, {{"size_ms", "3600000"}});
     add(DREY_KIND_PRINT, "out", {});
     graph_.operators[0].has_code = graph_.operators[2].has_code = true;
     graph_.edges = {{0, 0, 1, 0, Partitioner::kForward, {}},
@@ -149,24 +149,24 @@ TEST_F(KindsTest, OutputsFitRoleAndKind) {
   node(3).outputs.clear();
   node(0).outputs.clear();
   EXPECT_THAT(problem(), AllOf(HasSubstr("'rows'"), HasSubstr("a source has an output")));
-  node(0).outputs = {"k:l,t:l"};
+  node(0).outputs = {"k:l;t:l"};
   EXPECT_THAT(problem(), AllOf(HasSubstr("'times'"), HasSubstr("time_column")));
-  node(0).outputs = {"k:l,t:tsm:UTC,more:l"};
+  node(0).outputs = {"k:l;t:tsm:UTC;more:l"};
   EXPECT_THAT(problem(),
-              AllOf(HasSubstr("'times'"), HasSubstr("is declared as k:l,t:tsm:UTC and is k:l,t:tsm:UTC,more:l")));
+              AllOf(HasSubstr("'times'"), HasSubstr("is declared as k:l;t:tsm:UTC and is k:l;t:tsm:UTC;more:l")));
   node(1).outputs.clear();  // left to the kind
   ASSERT_EQ(problem(), "");
   ASSERT_TRUE(registry_.check(graph_).ok());
-  EXPECT_THAT(node(1).outputs, testing::ElementsAre("k:l,t:tsm:UTC,more:l"));
+  EXPECT_THAT(node(1).outputs, testing::ElementsAre("k:l;t:tsm:UTC;more:l"));
   node(0).outputs = {"no schema"};
   EXPECT_THAT(problem(), AllOf(HasSubstr("'rows'"), HasSubstr("output 0")));
 }
 
 TEST_F(KindsTest, LateRowsNeedTheirSideOutput) {
   EXPECT_THAT(problem_with(2, "late_output", "1"), HasSubstr("late_output names no side output: value=1"));
-  node(2).outputs = {"k:l,n:l", "k:l"};
+  node(2).outputs = {"k:l;n:l", "k:l"};
   EXPECT_THAT(problem_with(2, "late_output", "1"), HasSubstr("output 1 is declared as k:l"));
-  node(2).outputs = {"k:l,n:l", "k:l,t:tsm:UTC"};
+  node(2).outputs = {"k:l;n:l", "k:l;t:tsm:UTC"};
   EXPECT_EQ(problem_with(2, "late_output", "1"), "");
 }
 
@@ -177,7 +177,7 @@ TEST_F(KindsTest, InputsThatAKindDoesNotHaveAreRefused) {
 
 // Retractions pass watermarks and end at a sink that takes them; a window would count them as rows.
 TEST_F(KindsTest, RetractionsGoOnlyWhereTheyAreTaken) {
-  add("test.upserts", "upserts", {"k:l,t:tsm:UTC"});
+  add("test.upserts", "upserts", {"k:l;t:tsm:UTC"});
   graph_.edges = {{0, 0, 4, 0, Partitioner::kForward, {}},
                   {4, 0, 1, 0, Partitioner::kForward, {}},
                   {1, 0, 3, 0, Partitioner::kForward, {}},
@@ -188,7 +188,7 @@ TEST_F(KindsTest, RetractionsGoOnlyWhereTheyAreTaken) {
 }
 
 TEST_F(KindsTest, ABrokenGraphIsNoReasonToCrash) {
-  add(DREY_KIND_WATERMARKS, "alone", {"k:l,t:tsm:UTC"});
+  add(DREY_KIND_WATERMARKS, "alone", {"k:l;t:tsm:UTC"});
   graph_.edges.push_back({4, 0, 3, 0, Partitioner::kForward, {}});  // from an operator without an input
   graph_.edges.push_back({17, 0, 1, 0, Partitioner::kForward, {}});
   graph_.edges.push_back({1, 3, 99, 0, Partitioner::kForward, {}});
