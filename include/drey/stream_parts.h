@@ -165,7 +165,7 @@ class WatermarkStrategy {
   template <class T>
   void build(detail::Node& n) const {
     n.set("out_of_orderness_ms", detail::ms(bound_));
-    if (idle_.count() > 0) n.set("idle_timeout_ms", detail::ms(idle_));
+    if (idle_.count() != 0) n.set("idle_timeout_ms", detail::ms(idle_));
     if constexpr (std::is_same_v<At, Timestamp detail::ClassOf<T>::*>) {
       n.set("time_column", std::to_string(detail::column_of<T>(at_)));
     } else {
