@@ -47,7 +47,7 @@ struct MakeRow {
   Row operator()(std::int64_t number) const {
     const auto seq = static_cast<std::uint64_t>(number);
     const std::uint64_t h = mix(seq);
-    const std::uint64_t part = range.quotient(seq);
+    const std::uint64_t part = subtasks == 1 ? 0 : range.quotient(seq);
     const std::uint64_t position = (seq - part * range.value()) * subtasks + part;
     return {static_cast<std::int64_t>(keys.remainder(h >> 1)),
             static_cast<std::int64_t>(h >> 48),

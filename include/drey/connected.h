@@ -45,30 +45,31 @@ struct IntervalJoinFn : CoProcess<A, B, O> {
   IntervalJoinFn(Millis lo, Millis hi, F f) : low(lo), high(hi), fn(std::move(f)) {}
   void process1(const A& a, Context& ctx, Out<O>& out) {
     const Timestamp t = ctx.time();
-    if (t <= ctx.watermark()) return;  // late, as in Flink
+    if (t < ctx.watermark()) return;  // late, as in Flink
     left.add({t, a});
     for (const auto& [u, b] : right.get()) {
       if (u - t >= low && u - t <= high) call(a, b, std::max(t, u), out);
     }
-    ctx.timers().event(left_until(t));
+    ctx.timers().event(left_until(t) + Millis(1));
   }
   void process2(const B& b, Context& ctx, Out<O>& out) {
     const Timestamp u = ctx.time();
-    if (u <= ctx.watermark()) return;
+    if (u < ctx.watermark()) return;
     right.add({u, b});
     for (const auto& [t, a] : left.get()) {
       if (u - t >= low && u - t <= high) call(a, b, std::max(t, u), out);
     }
-    ctx.timers().event(right_until(u));
+    ctx.timers().event(right_until(u) + Millis(1));
   }
   void on_timer(Timestamp at, Context&) {
-    prune(left, [&](Timestamp t) { return left_until(t) > at; });
-    prune(right, [&](Timestamp u) { return right_until(u) > at; });
+    prune(left, [&](Timestamp t) { return left_until(t) >= at; });
+    prune(right, [&](Timestamp u) { return right_until(u) >= at; });
   }
 
  private:
+  // The last watermark at which a row of the other side that is not late may match.
   Timestamp left_until(Timestamp t) const { return t + std::max(high, Millis(0)); }
-  Timestamp right_until(Timestamp u) const { return u + std::max(-low, Millis(0)); }
+  Timestamp right_until(Timestamp u) const { return low < Millis(0) ? u - low : u; }
   void call(const A& a, const B& b, Timestamp at, Out<O>& out) {
     if constexpr (std::is_invocable_v<F&, const A&, const B&, Out<O>&>) {
       out.time(true, at.ms);

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -135,7 +136,21 @@ class Bytes {
 };
 static_assert(sizeof(Bytes) == 16 && std::is_trivially_copyable_v<Bytes>);
 
-// Milliseconds since 1970-01-01T00:00:00Z.
+namespace detail {
+// Sums of times end at the least and the last of them.
+constexpr std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b < 0 ? INT64_MIN : INT64_MAX;
+}
+constexpr std::int64_t saturating_subtract(std::int64_t a, std::int64_t b) {
+  std::int64_t difference = 0;
+  if (!__builtin_sub_overflow(a, b, &difference)) return difference;
+  return b < 0 ? INT64_MAX : INT64_MIN;
+}
+}  // namespace detail
+
+// Milliseconds since 1970-01-01T00:00:00Z. Sums and differences saturate.
 struct Timestamp {
   std::int64_t ms = 0;
 
@@ -144,13 +159,15 @@ struct Timestamp {
   friend constexpr auto operator<=>(const Timestamp&, const Timestamp&) = default;
   template <class R, class P>
   friend constexpr Timestamp operator+(Timestamp t, std::chrono::duration<R, P> d) {
-    return {t.ms + std::chrono::duration_cast<Millis>(d).count()};
+    return {detail::saturating_add(t.ms, std::chrono::duration_cast<Millis>(d).count())};
   }
   template <class R, class P>
   friend constexpr Timestamp operator-(Timestamp t, std::chrono::duration<R, P> d) {
-    return {t.ms - std::chrono::duration_cast<Millis>(d).count()};
+    return {detail::saturating_subtract(t.ms, std::chrono::duration_cast<Millis>(d).count())};
   }
-  friend constexpr Millis operator-(Timestamp a, Timestamp b) { return Millis(a.ms - b.ms); }
+  friend constexpr Millis operator-(Timestamp a, Timestamp b) {
+    return Millis(detail::saturating_subtract(a.ms, b.ms));
+  }
 };
 
 // Days since 1970-01-01.
@@ -169,9 +186,32 @@ struct Date {
 
 namespace detail {
 __extension__ typedef __int128 Int128;
-}
 
-// `Precision` digits, `Scale` of them behind the point; `unscaled` is the value times 10^Scale.
+inline std::string decimal_text(Int128 unscaled, int scale) {
+  std::string digits;  // the last one first
+  for (Int128 rest = unscaled; rest != 0; rest /= 10) {
+    const auto digit = static_cast<int>(rest % 10);
+    digits.push_back(static_cast<char>('0' + (digit < 0 ? -digit : digit)));
+  }
+  const auto after_point = static_cast<std::size_t>(scale);
+  if (digits.size() <= after_point) digits.resize(after_point + 1, '0');
+  if (scale > 0) digits.insert(after_point, 1, '.');
+  if (unscaled < 0) digits.push_back('-');
+  return {digits.rbegin(), digits.rend()};
+}
+[[noreturn]] inline void decimal_overflow(Int128 a, char sign, Int128 b, int precision, int scale) {
+  throw std::overflow_error(decimal_text(a, scale) + " " + sign + " " + decimal_text(b, scale) +
+                            " does not fit Decimal<" + std::to_string(precision) + ", " + std::to_string(scale) + ">");
+}
+constexpr Int128 power_of_ten(int n) {
+  Int128 power = 1;
+  while (n-- > 0) power *= 10;
+  return power;
+}
+}  // namespace detail
+
+// `Precision` digits, `Scale` of them behind the point; `unscaled` is the value times 10^Scale. A sum or difference
+// that has more digits throws std::overflow_error.
 template <int Precision, int Scale>
 struct Decimal {
   static_assert(Precision >= 1 && Precision <= 38 && Scale >= 0 && Scale <= Precision,
@@ -182,11 +222,22 @@ struct Decimal {
   static constexpr int scale = Scale;
 
   friend constexpr auto operator<=>(const Decimal&, const Decimal&) = default;
-  friend constexpr Decimal operator+(Decimal a, Decimal b) { return {a.unscaled + b.unscaled}; }
-  friend constexpr Decimal operator-(Decimal a, Decimal b) { return {a.unscaled - b.unscaled}; }
-  constexpr Decimal& operator+=(Decimal o) {
-    unscaled += o.unscaled;
-    return *this;
+  friend constexpr Decimal operator+(Decimal a, Decimal b) {
+    Unscaled sum = 0;
+    if (__builtin_add_overflow(a.unscaled, b.unscaled, &sum) || !fits(sum)) [[unlikely]]
+      detail::decimal_overflow(a.unscaled, '+', b.unscaled, Precision, Scale);
+    return {sum};
+  }
+  friend constexpr Decimal operator-(Decimal a, Decimal b) {
+    Unscaled difference = 0;
+    if (__builtin_sub_overflow(a.unscaled, b.unscaled, &difference) || !fits(difference)) [[unlikely]]
+      detail::decimal_overflow(a.unscaled, '-', b.unscaled, Precision, Scale);
+    return {difference};
+  }
+  constexpr Decimal& operator+=(Decimal o) { return *this = *this + o; }
+  static constexpr bool fits(Unscaled value) {
+    constexpr auto kEnd = static_cast<Unscaled>(detail::power_of_ten(Precision));
+    return value < kEnd && value > -kEnd;
   }
   explicit constexpr operator double() const {
     double d = static_cast<double>(unscaled);

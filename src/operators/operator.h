@@ -47,6 +47,12 @@ class Operator {
   // The checkpoint is complete and durable: commit what belongs to it and to earlier ones. Must be
   // idempotent; called again after a restore with the restored checkpoint's id.
   virtual Status on_checkpoint_complete([[maybe_unused]] std::int64_t checkpoint_id) { return {}; }
+  // Timers and windows fire in parts: on_watermark and on_processing_time do about one batch of it, and while
+  // is_firing() says that there is more the task calls fire_more() whenever its outputs have room. Meanwhile the
+  // operator gets no rows and no later time; a checkpoint may be taken between two calls, so what has fired is state.
+  // After a restore firing may be under way from open() on. Only the first operator of a chain fires in parts.
+  virtual bool is_firing() const { return false; }
+  virtual Status fire_more(Emitter&) { return {}; }
   // All inputs have ended: emit what is left.
   virtual Status finish(Emitter&) { return {}; }
 };

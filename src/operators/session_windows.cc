@@ -48,7 +48,7 @@ class SessionWindows final : public TimerWindows {
     std::vector<Session> sessions;
     if (const state::Address row = table_->find(key, hash); row != state::kNoRow)
       sessions = unpack(table_->value_of(row));
-    Session merged{time, time + options_.gap_ms, std::string(triggers_.bytes(), '\0'), {}};
+    Session merged{time, saturating_add(time, options_.gap_ms), std::string(triggers_.bytes(), '\0'), {}};
     triggers_.begin(merged.trigger.data());
     std::vector<Session> touched;
     std::vector<Session> kept;
@@ -124,7 +124,7 @@ class SessionWindows final : public TimerWindows {
     return timers_->set(kind(), key, hash, options_.cleanup_of(s.end));
   }
 
-  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override {
+  Result<bool> advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override {
     return fire_timers(time_kind, now, out);
   }
 

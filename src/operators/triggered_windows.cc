@@ -37,6 +37,10 @@ class TriggeredWindows final : public TimerWindows {
         continue;
       }
       const std::int64_t time = options_.event_time ? row_time : context_.processing_time();
+      if (!options_.has_windows(time)) {
+        late_.push_back(id);
+        continue;
+      }
       bool taken = true;  // in a gap between windows: not late
       for (std::int64_t start = window_start(time, options_.offset_ms, options_.slide_ms);
            start > time - options_.size_ms; start -= options_.slide_ms) {
@@ -106,16 +110,19 @@ class TriggeredWindows final : public TimerWindows {
   }
 
   // Timers in order; windows go as soon as time has passed them, before later timers fire.
-  Status advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override {
+  Result<bool> advance(state::TimeKind time_kind, std::int64_t now, Emitter& out) override {
     const auto& windows = table_->groups();
     while (time_kind == kind() && !windows.empty() && windows.begin()->first != INT64_MAX) {
       const std::int64_t end = windows.begin()->first;
       if (options_.cleanup_of(end) > now) break;
-      DREY_TRY(fire_timers(time_kind, options_.cleanup_of(end), out));
+      DREY_TRY_ASSIGN(const bool is_done, fire_timers(time_kind, options_.cleanup_of(end), out));
+      if (!is_done) return false;
       table_->erase_group(end);
+      if (!spend(1)) return false;
     }
     return fire_timers(time_kind, now, out);
   }
+  std::size_t work_of_timer() const override { return table_->groups().size(); }
 
   Status on_timer(state::TimeKind time_kind, const drey_timer& timer, Emitter& out) override {
     ends_.clear();
@@ -136,7 +143,7 @@ class TriggeredWindows final : public TimerWindows {
     TimerWindows::schedule();
     const auto& windows = table_->groups();
     if (!options_.event_time && !windows.empty() && windows.begin()->first != INT64_MAX) {
-      context_.wake_at(options_.cleanup_of(windows.begin()->first));
+      context_.wake_at(saturating_add(options_.cleanup_of(windows.begin()->first), 1));
     }
   }
 

@@ -18,6 +18,9 @@ class UserOperator final : public Operator {
   Status open(OperatorContext& context) override {
     DREY_TRY_ASSIGN(timers_, context.state().timers(context.operator_id()));
     DREY_TRY(code_.create(context, "process", context.functions() && context.functions()->process));
+    // The checkpoint may have been taken while timers fired.
+    const std::int64_t mark = context.watermark();
+    if (timers_->next(state::TimeKind::kEvent) <= mark) begin_firing(state::TimeKind::kEvent, mark);
     schedule();
     return {};
   }
@@ -36,15 +39,33 @@ class UserOperator final : public Operator {
   }
 
   Status on_watermark(std::int64_t watermark, Emitter& out) override {
-    DREY_TRY(fire(state::TimeKind::kEvent, watermark, out));
-    DREY_TRY(code_.call(&drey_functions::on_watermark, &out, nullptr, watermark));
-    return out.advance(watermark);
+    begin_firing(state::TimeKind::kEvent, watermark);
+    return fire_more(out);
   }
 
   Status on_processing_time(std::int64_t now, Emitter& out) override {
-    DREY_TRY(fire(state::TimeKind::kProcessing, now, out));
-    schedule();
-    return {};
+    begin_firing(state::TimeKind::kProcessing, now);
+    return fire_more(out);
+  }
+
+  bool is_firing() const override { return is_firing_; }
+
+  Status fire_more(Emitter& out) override {
+    // Timers that a call sets for a due time fire in a later one.
+    due_timers_.clear();
+    timers_->pop_due(due_kind_, due_, kTimersPerCall, due_timers_);
+    if (!due_timers_.empty()) {
+      DREY_TRY(code_.call(&drey_functions::on_timers, &out, nullptr, static_cast<std::uint32_t>(due_timers_.size()),
+                          static_cast<const drey_timer*>(due_timers_.data())));
+    }
+    is_firing_ = timers_->next(due_kind_) <= due_ && !due_timers_.empty();
+    if (is_firing_) return {};
+    if (due_kind_ == state::TimeKind::kProcessing) {
+      schedule();
+      return {};
+    }
+    DREY_TRY(code_.call(&drey_functions::on_watermark, &out, nullptr, due_));
+    return out.advance(due_);
   }
 
   Status on_input_end(std::uint32_t input, Emitter& out) override {
@@ -62,15 +83,10 @@ class UserOperator final : public Operator {
   Status finish(Emitter& out) override { return code_.call(&drey_functions::finish, &out, nullptr); }
 
  private:
-  Status fire(state::TimeKind kind, std::int64_t up_to, Emitter& out) {
-    while (true) {
-      // Timers that a call sets for a due time fire in the next round.
-      due_.clear();
-      timers_->pop_due(kind, up_to, kTimersPerCall, due_);
-      if (due_.empty()) return {};
-      DREY_TRY(code_.call(&drey_functions::on_timers, &out, nullptr, static_cast<std::uint32_t>(due_.size()),
-                          static_cast<const drey_timer*>(due_.data())));
-    }
+  void begin_firing(state::TimeKind kind, std::int64_t due) {
+    due_kind_ = kind;
+    due_ = due;
+    is_firing_ = true;
   }
 
   void schedule() {
@@ -82,7 +98,10 @@ class UserOperator final : public Operator {
   UserCode code_;
   data::KeyVector keys_;
   state::Timers* timers_ = nullptr;
-  std::vector<drey_timer> due_;
+  std::vector<drey_timer> due_timers_;
+  state::TimeKind due_kind_ = state::TimeKind::kEvent;
+  std::int64_t due_ = kMinWatermark;
+  bool is_firing_ = false;
 };
 
 }  // namespace

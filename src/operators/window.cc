@@ -234,7 +234,7 @@ Result<state::Address> Accumulators::add_to_row(state::Table& table, state::Addr
     const auto at = static_cast<std::uint32_t>(before.size());
     const auto size = static_cast<std::uint32_t>(one.size());
     DREY_TRY_ASSIGN(row, table.resize(row, at + 4 + size));
-    char* value = table.writable_value(row) + at;
+    char* value = table.writable_part(row, at, 4 + size);
     std::memcpy(value, &size, 4);
     if (size != 0) std::memcpy(value + 4, one.data(), size);
     return row;

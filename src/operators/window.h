@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,13 @@
 #include "operators/user_code.h"
 
 namespace drey::operators {
+
+// Sums of times end at the least and the last of them.
+inline std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b < 0 ? INT64_MIN : INT64_MAX;
+}
 
 struct WindowOptions {
   enum class Assigner { kTumbling, kSliding, kSession, kGlobal };
@@ -42,7 +50,12 @@ struct WindowOptions {
   static std::int64_t last_of(std::int64_t end) { return end == INT64_MAX ? end : end - 1; }
   std::int64_t cleanup_of(std::int64_t end) const {
     if (end == INT64_MAX) return end;
-    return event_time ? end - 1 + allowed_lateness_ms : end - 1;
+    return event_time ? saturating_add(end - 1, allowed_lateness_ms) : end - 1;
+  }
+  // Whether windows that hold `time` have ends that are times. A row without is late for all of them.
+  bool has_windows(std::int64_t time) const {
+    const std::int64_t margin = saturating_add(saturating_add(size_ms, slide_ms), std::abs(offset_ms));
+    return time > saturating_add(INT64_MIN, saturating_add(margin, margin)) && time < INT64_MAX - margin;
   }
   bool is_gone(std::int64_t end, std::int64_t watermark) const {
     return event_time && watermark != INT64_MIN && end != INT64_MAX && cleanup_of(end) <= watermark;

@@ -54,7 +54,14 @@ Status Task::Runner::on_watermark(std::int64_t watermark) {
   // Rows that are late by this watermark are those that come after it; so it counts for what its timers emit, too.
   watermark_in_ = watermark;
   metrics_.watermark_in.set(watermark);
-  return operator_->on_watermark(watermark, *this);
+  DREY_TRY(operator_->on_watermark(watermark, *this));
+  return fire_to_the_end();
+}
+
+Status Task::Runner::fire_to_the_end() {
+  if (this == task_.chain_[0].get()) return {};
+  while (operator_->is_firing()) DREY_TRY(operator_->fire_more(*this));
+  return {};
 }
 
 Status Task::Runner::on_idle(bool idle) { return set_idle(idle); }
@@ -62,7 +69,9 @@ Status Task::Runner::on_idle(bool idle) { return set_idle(idle); }
 Status Task::Runner::fire_wake(std::int64_t now_ms) {
   if (now_ms < wake_at_) return {};
   wake_at_ = INT64_MAX;
-  return operator_ != nullptr ? operator_->on_processing_time(now_ms, *this) : Status();
+  if (operator_ == nullptr) return {};
+  DREY_TRY(operator_->on_processing_time(now_ms, *this));
+  return fire_to_the_end();
 }
 
 void Task::Runner::start(operators::AsyncWork work) {

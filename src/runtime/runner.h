@@ -60,6 +60,9 @@ class Task::Runner final : public operators::OperatorContext, public operators::
   Status on_idle(bool idle);
   std::int64_t wake() const { return wake_at_; }
   Status fire_wake(std::int64_t now_ms);
+  // See Operator::fire_more.
+  bool is_firing() const { return operator_ != nullptr && operator_->is_firing(); }
+  Status fire_more() { return operator_->fire_more(*this); }
 
   // Asynchronous work.
   bool has_work() const { return !works_.empty(); }
@@ -124,6 +127,8 @@ class Task::Runner final : public operators::OperatorContext, public operators::
   Status take_failure() override;
 
  private:
+  // What fires at once, since it is not the first of its chain.
+  Status fire_to_the_end();
   std::int64_t* metric_of(OperatorMetrics& metrics, std::string_view name, drey_metric_kind kind);
 
   struct Work {

@@ -285,9 +285,14 @@ Task::Step Task::step() {
       if (waits) break;
     }
     bool progressed = false;
+    if (is_firing()) {
+      did = true;
+      status = chain_[0]->fire_more();
+      if (!status.ok()) break;
+    }
     status = gate_ != nullptr ? process_one(&progressed) : poll_source(&progressed);
     did = did || progressed;
-    if (!progressed) break;
+    if (!progressed && !is_firing()) break;
   }
   if (!status.ok() && state_ < TaskState::kFinished) end(TaskState::kFailed, status);
   if (finishes_ && state_ == TaskState::kRunning && !has_work()) end(TaskState::kFinished, {});
@@ -378,7 +383,7 @@ Status Task::fire_wakes(bool* did) {
   if (next_wake() == INT64_MAX) return {};
   const std::int64_t now = around_.env.clock.wall().millis;
   for (auto& runner : chain_) {
-    if (runner->wake() > now) continue;
+    if (runner->wake() > now || runner->is_firing()) continue;
     *did = true;
     DREY_TRY(runner->fire_wake(now));
   }
@@ -419,13 +424,39 @@ Status Task::on_watermark(std::int64_t watermark) {
   return chain_[0]->on_watermark(watermark);
 }
 
+bool Task::is_firing() const { return chain_[0]->is_firing(); }
+
+// While the head fires, rows and times wait; barriers do not, as long as none of these came before them.
 Status Task::process_one(bool* did) {
+  using Kind = Gate::Event::Kind;
+  const auto is_input = [](const Gate::Event& event) {
+    return event.kind == Kind::kBatch || event.kind == Kind::kWatermark || event.kind == Kind::kIdle ||
+           (event.kind == Kind::kBarrier && event.barrier.complete &&
+            event.barrier.complete->after == control::AfterSnapshot::kDrain);
+  };
+  if (!held_.empty()) {
+    if (!is_firing()) {
+      *did = true;
+      const Gate::Event event = std::move(held_.front());
+      held_.pop_front();
+      return process_event(event);
+    }
+    if (is_input(held_.back())) return {};
+  }
   // The clock is read only while a checkpoint is being aligned or a barrier may come: once per event at most.
   const Ticks now = gate_->aligner().pending() ? around_.env.clock.ticks() : Ticks{};
   Gate::Event event = gate_->next(now);
-  using Kind = Gate::Event::Kind;
   if (event.kind == Kind::kNone) return {};
   *did = true;
+  if (is_firing() && (is_input(event) || event.kind == Kind::kInputEnd)) {
+    held_.push_back(std::move(event));
+    return {};
+  }
+  return process_event(event);
+}
+
+Status Task::process_event(const Gate::Event& event) {
+  using Kind = Gate::Event::Kind;
   Runner& head = *chain_[0];
   switch (event.kind) {
     case Kind::kBatch: {

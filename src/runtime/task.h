@@ -218,6 +218,8 @@ class Task {
   Status drain_mail(bool* did);
   Status take_letter(Mail& letter);
   Status process_one(bool* did);
+  Status process_event(const Gate::Event& event);
+  bool is_firing() const;
   Status on_watermark(std::int64_t watermark);
   Status poll_source(bool* did);
   Status fire_wakes(bool* did);
@@ -247,6 +249,7 @@ class Task {
   // Task thread.
   std::vector<std::unique_ptr<Runner>> chain_;  // head first
   std::unique_ptr<Gate> gate_;
+  std::deque<Gate::Event> held_;  // came while the head fired, and wait until it has
   std::vector<std::unique_ptr<Output>> outputs_;
   std::shared_ptr<state::TaskState> task_state_;            // shared with its restore, which may outlive the task
   std::shared_ptr<std::atomic<bool>> restore_is_unwanted_;  // null: nothing is being restored

@@ -168,7 +168,7 @@ int list_add(drey_state* s, const drey_view* key, std::uint64_t hash, drey_span 
   const auto size = static_cast<std::uint32_t>(s->scratch.size());
   row = s->table->resize(*row, static_cast<std::uint32_t>(before + 4 + size));
   if (!row.ok()) return record(*s->task, row.status());
-  char* at = s->table->writable_value(*row) + before;
+  char* at = s->table->writable_part(*row, static_cast<std::uint32_t>(before), 4 + size);
   std::memcpy(at, &size, 4);
   if (size != 0) std::memcpy(at + 4, s->scratch.data(), size);
   return 0;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 
@@ -57,20 +58,37 @@ void PagePool::grow() {
   if (bytes > kChunkBytesMin) madvise(memory, bytes, MADV_POPULATE_WRITE);
   chunks_.emplace_back(memory, bytes);
   total_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  for (std::size_t at = bytes; at > 0; at -= kPageBytes) free_.push_back(memory + at - kPageBytes);
+  for (std::size_t at = bytes; at > 0; at -= kPageBytes) free_.back().push_back(memory + at - kPageBytes);
+}
+
+std::size_t PagePool::size_number(std::uint32_t bytes) {
+  return static_cast<std::size_t>(std::countr_zero(bytes) - std::countr_zero(kPageBytesMin));
+}
+
+// Small pages are halves of larger ones; they stay small until trim().
+char* PagePool::take(std::size_t number) {
+  std::vector<char*>& free = free_[number];
+  if (free.empty() && number + 1 == kSizes) grow();
+  if (free.empty()) {
+    char* const whole = take(number + 1);
+    free.push_back(whole + (kPageBytesMin << number));
+    return whole;
+  }
+  char* const memory = free.back();
+  free.pop_back();
+  return memory;
 }
 
 Page* PagePool::allocate(std::uint32_t bytes) {
-  DREY_CHECK_EQ(bytes % kPageBytes, 0u);
+  DREY_CHECK(is_page_size(bytes));
   auto* page = new Page();
   page->bytes = bytes;
   page->pool = this;
   used_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  if (bytes == kPageBytes) {
+  if (bytes <= kPageBytes) {
     std::lock_guard lock(mutex_);
-    if (free_.empty()) grow();
-    page->memory = free_.back();
-    free_.pop_back();
+    page->memory = take(size_number(bytes));
+    pages_out_ += 1;
   } else {
     page->memory = map_memory(bytes);
     total_bytes_.fetch_add(bytes, std::memory_order_relaxed);
@@ -79,9 +97,10 @@ Page* PagePool::allocate(std::uint32_t bytes) {
 }
 
 void PagePool::give_back(Page* page) {
-  if (page->bytes == kPageBytes) {
+  if (page->bytes <= kPageBytes) {
     std::lock_guard lock(mutex_);
-    free_.push_back(page->memory);
+    free_[size_number(page->bytes)].push_back(page->memory);
+    pages_out_ -= 1;
   } else {
     munmap(page->memory, page->bytes);
     total_bytes_.fetch_sub(page->bytes, std::memory_order_relaxed);
@@ -92,12 +111,14 @@ void PagePool::give_back(Page* page) {
 
 bool PagePool::trim() {
   std::lock_guard lock(mutex_);
+  if (pages_out_ != 0) return false;
   std::size_t total = 0;
-  for (const auto& chunk : chunks_) total += chunk.second;
-  if (free_.size() * kPageBytes != total) return false;
-  for (const auto& chunk : chunks_) munmap(chunk.first, chunk.second);
+  for (const auto& chunk : chunks_) {
+    munmap(chunk.first, chunk.second);
+    total += chunk.second;
+  }
   chunks_.clear();
-  free_.clear();
+  for (auto& free : free_) free.clear();
   total_bytes_.fetch_sub(total, std::memory_order_relaxed);
   return true;
 }

@@ -1,10 +1,13 @@
-// Page: 64 KiB of rows of one size, the unit of copy-on-write and of checkpoints.
+// Page: up to 64 KiB of rows of one size (more for one large row), the unit of copy-on-write and of checkpoints.
 //
+// The first pages of a table are small and each new one is as large as all before it together, up to 64 KiB: a table of
+// a few rows costs little, and there may be very many of them (state/slices.h).
 // A page is shared with a snapshot that is being written by its reference count: whoever wants to write and finds
 // more than one reference copies the page first. PagePool reserves address space in large steps, advises huge
 // pages, and recycles. Threading: a page's bytes belong to the task; references and the pool to any thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -14,6 +17,12 @@
 namespace drey::state {
 
 inline constexpr std::uint32_t kPageBytes = 64u << 10;
+inline constexpr std::uint32_t kPageBytesMin = 256;
+// Sizes of pages: a power of two up to kPageBytes, else a multiple of it.
+constexpr bool is_page_size(std::uint64_t bytes) {
+  if (bytes > kPageBytes) return bytes % kPageBytes == 0 && bytes <= UINT32_MAX;
+  return bytes >= kPageBytesMin && (bytes & (bytes - 1)) == 0;
+}
 
 // An array of zeroes; a large one lies on huge pages, for one that is read at random would cost a TLB miss a read.
 class HugeArray {
@@ -41,7 +50,7 @@ class PagePool;
 
 struct Page {
   std::atomic<std::uint32_t> references{1};
-  std::uint32_t bytes = kPageBytes;  // a multiple of kPageBytes; larger for one large row
+  std::uint32_t bytes = kPageBytes;  // see is_page_size()
   char* memory = nullptr;
   PagePool* pool = nullptr;
 
@@ -57,7 +66,8 @@ class PagePool {
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
-  // Contents are undefined. Never null: out of memory ends the process; budgets are kept above (TaskState).
+  // Contents are undefined, but zeroes in pages larger than kPageBytes. REQUIRES: is_page_size(bytes). Never null: out
+  // of memory ends the process; budgets are kept above (TaskState).
   Page* allocate(std::uint32_t bytes = kPageBytes);
   // Gives all memory back when no page is in use; otherwise does nothing. Returns whether it did.
   bool trim();
@@ -68,10 +78,14 @@ class PagePool {
  private:
   friend struct Page;
   void give_back(Page* page);
+  char* take(std::size_t number);
   void grow();
 
   std::mutex mutex_;
-  std::vector<char*> free_;  // of kPageBytes
+  static constexpr std::size_t kSizes = 9;  // 256 bytes to kPageBytes
+  static std::size_t size_number(std::uint32_t bytes);
+  std::array<std::vector<char*>, kSizes> free_;
+  std::size_t pages_out_ = 0;  // of up to kPageBytes, in use
   std::vector<std::pair<char*, std::size_t>> chunks_;
   std::atomic<std::uint64_t> used_bytes_{0};
   std::atomic<std::uint64_t> total_bytes_{0};

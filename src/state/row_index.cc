@@ -8,7 +8,7 @@ namespace drey::state {
 
 // One to two thirds full.
 std::size_t RowIndex::capacity_for(std::uint64_t rows) {
-  return std::bit_ceil(std::max<std::uint64_t>(8 * kBucket, rows + rows / 2));
+  return std::bit_ceil(std::max<std::uint64_t>(kBucket, rows + rows / 2));
 }
 
 void RowIndex::insert(std::uint64_t hash, Address row) {

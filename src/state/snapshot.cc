@@ -41,12 +41,13 @@ Status corrupt(const std::string& path, std::string_view what) {
 template <typename Visit>
 void for_blocks(std::uint64_t blocks, std::uint32_t used, Visit&& visit) {
   if (blocks == kAllBlocks) return visit(std::uint32_t{0}, used);
+  const std::uint32_t block = block_bytes_of(used);  // a page that is larger than kPageBytes is always used whole
   while (blocks != 0) {
     const auto first = static_cast<std::uint32_t>(std::countr_zero(blocks));
     const auto count = static_cast<std::uint32_t>(std::countr_one(blocks >> first));
     blocks &= ~(kAllBlocks >> (64 - count) << first);
-    const std::uint32_t begin = std::min(first * kBlockBytes, used);
-    const std::uint32_t end = std::min((first + count) * kBlockBytes, used);
+    const std::uint32_t begin = std::min(first * block, used);
+    const std::uint32_t end = std::min((first + count) * block, used);
     if (begin < end) visit(begin, end - begin);
   }
 }
@@ -59,7 +60,7 @@ std::uint32_t bytes_of(std::uint64_t blocks, std::uint32_t used) {
 
 // What the next image of a page holds.
 std::uint64_t blocks_to_write(const Table::PageEntry& page, std::uint64_t dirty_blocks, std::uint32_t id, bool sparse) {
-  if (page.images.empty() || sparse || page.page->bytes != kPageBytes) return kAllBlocks;
+  if (page.images.empty() || sparse) return kAllBlocks;
   std::uint64_t bytes = bytes_of(dirty_blocks, page.used());
   std::size_t later = 0;
   for (std::size_t i = 1; i < page.images.size(); ++i) {
@@ -330,11 +331,10 @@ class ImageReader {
 
 bool is_sound(const PageRecord& p, std::size_t files) {
   const std::uint64_t used = std::uint64_t{p.slots} * p.slot_bytes;
-  return p.id != 0 && p.id < (1u << 30) && p.slot_bytes >= 16 && p.page_bytes % kPageBytes == 0 && p.page_bytes != 0 &&
-         used <= p.page_bytes && p.slots > 0 && p.slots <= 0x10000 && !p.images.empty() &&
-         p.images[0].blocks == kAllBlocks && std::ranges::all_of(p.images, [&](const ImageRecord& image) {
-           return image.file < files && image.used <= used;
-         });
+  return p.id != 0 && p.id < (1u << 30) && p.slot_bytes >= 16 && is_page_size(p.page_bytes) && used <= p.page_bytes &&
+         p.slots > 0 && p.slots <= 0x10000 && !p.images.empty() && p.images[0].blocks == kAllBlocks &&
+         std::ranges::all_of(p.images,
+                             [&](const ImageRecord& image) { return image.file < files && image.used <= used; });
 }
 
 }  // namespace

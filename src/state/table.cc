@@ -35,12 +35,7 @@ std::uint64_t word_at(const char* bytes) {
 }
 
 // `stored`: the bytes of a key in a row, followed by zeroes up to a multiple of 8.
-bool equal_keys(const char* stored, const data::View& key) {
-  if (data::is_inline(key)) {
-    const data::ViewWords words = data::words_of(key);
-    if (key.size != 0 && word_at(stored) != (words.low >> 32 | words.high << 32)) return false;
-    return key.size <= 8 || word_at(stored + 8) == words.high >> 32;
-  }
+bool equal_far_keys(const char* stored, const data::View& key) {
   // In words, the last two overlapping: most keys are short.
   const char* bytes = key.u.far.data;
   if (key.size > 64) return std::memcmp(stored, bytes, key.size) == 0;
@@ -50,16 +45,19 @@ bool equal_keys(const char* stored, const data::View& key) {
   return word_at(stored + key.size - 8) == word_at(bytes + key.size - 8);
 }
 
+inline bool equal_keys(const char* stored, const data::View& key) {
+  if (data::is_inline(key)) [[likely]] {
+    const data::ViewWords words = data::words_of(key);
+    if (key.size != 0 && word_at(stored) != (words.low >> 32 | words.high << 32)) return false;
+    return key.size <= 8 || word_at(stored + 8) == words.high >> 32;
+  }
+  return equal_far_keys(stored, key);
+}
+
 }  // namespace
 
 Table::Table(std::string owner, TableSpec spec, PagePool& pool, Budget& budget)
-    : owner_(std::move(owner)),
-      spec_(spec),
-      pool_(pool),
-      budget_(budget),
-      pages_(1),
-      heads_(1),
-      size_classes_(size_class_of(kSlotBytesMax) + 1) {}
+    : owner_(std::move(owner)), spec_(spec), pool_(pool), budget_(budget), pages_(1), heads_(1) {}
 
 Table::~Table() {
   for (PageEntry& entry : pages_) {
@@ -131,10 +129,18 @@ Result<std::uint32_t> Table::add_page(std::uint32_t page_bytes, std::uint32_t sl
   return id;
 }
 
-Result<Address> Table::allocate_slot(std::uint64_t bytes) {
+// As much as the table has, at least four slots.
+std::uint32_t Table::next_page_bytes(std::uint32_t slot_bytes) const {
+  const std::uint64_t wanted = std::max<std::uint64_t>(page_bytes_, std::uint64_t{slot_bytes} * 4);
+  return static_cast<std::uint32_t>(std::bit_ceil(std::clamp<std::uint64_t>(wanted, kPageBytesMin, kPageBytes)));
+}
+
+Result<Address> Table::allocate_slot(std::uint64_t bytes, std::uint64_t spare) {
   if (bytes > kSlotBytesMax) {
-    const std::uint64_t page_bytes = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
-    if (page_bytes > UINT32_MAX) {
+    const auto pages_for = [](std::uint64_t n) { return (n + kPageBytes - 1) / kPageBytes * kPageBytes; };
+    std::uint64_t page_bytes = pages_for(bytes + spare);
+    if (!is_page_size(page_bytes)) page_bytes = pages_for(bytes);
+    if (!is_page_size(page_bytes)) {
       return fail(Code::kResourceExhausted, fmt::format("A value is too large: {}, {} bytes", owner_, bytes));
     }
     DREY_TRY_ASSIGN(const std::uint32_t id,
@@ -142,7 +148,7 @@ Result<Address> Table::allocate_slot(std::uint64_t bytes) {
     return Address{id} << 16;
   }
   const std::size_t number = size_class_of(static_cast<std::uint32_t>(bytes));
-  SizeClass& sizes = size_classes_[number];
+  SizeClass& sizes = size_class(number);
   if (!sizes.free.empty()) {
     const Address row = sizes.free.back();
     sizes.free.pop_back();
@@ -150,12 +156,12 @@ Result<Address> Table::allocate_slot(std::uint64_t bytes) {
     return row;
   }
   const std::uint32_t slot_bytes = slot_bytes_of(number);
-  if (sizes.open_page != 0 && pages_[sizes.open_page].slots < kPageBytes / slot_bytes) {
+  if (sizes.open_page != 0 && pages_[sizes.open_page].slots < pages_[sizes.open_page].page->bytes / slot_bytes) {
     PageEntry& entry = pages_[sizes.open_page];
     ++entry.live;
     return Address{sizes.open_page} << 16 | entry.slots++ * slot_bytes;
   }
-  DREY_TRY_ASSIGN(const std::uint32_t id, add_page(kPageBytes, slot_bytes));
+  DREY_TRY_ASSIGN(const std::uint32_t id, add_page(next_page_bytes(slot_bytes), slot_bytes));
   sizes.open_page = id;
   return Address{id} << 16;
 }
@@ -174,7 +180,7 @@ void Table::free_slot(Address row) {
     return;
   }
   --entry.live;
-  size_classes_[size_class_of(entry.slot_bytes)].free.push_back(row);
+  size_class(size_class_of(entry.slot_bytes)).free.push_back(row);
 }
 
 void Table::unshare(std::uint32_t id) {
@@ -242,40 +248,54 @@ template <bool kGrouped>
 Status Table::values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes,
                         const std::uint64_t* index_hashes, const std::int64_t* groups, bool upsert_rows, void** out,
                         std::uint8_t* fresh) {
-  // Three stages, kAhead rows apart: fetch the index line, fetch the row it leads to, match. So the misses of many rows
-  // are under way at once, and work goes on meanwhile (engine.md 2.2).
-  constexpr std::size_t kAhead = 32;
-  Address likely[kAhead];                                          // of the rows between the second and the third stage
-  const std::uint64_t span = row_bytes(8, spec_.fixed_bytes) - 1;  // a row may straddle two cache lines
+  // Three stages, a block of rows apart: fetch the index lines, fetch the rows they lead to, match. So the misses of
+  // many rows are under way at once, and work goes on meanwhile (engine.md 2.2).
+  constexpr std::size_t kBlock = 32;
+  Address likely[2][kBlock];  // of the rows between the second and the third stage
   const std::size_t n = keys.size();
-  for (std::size_t step = 0; step < n + 2 * kAhead; ++step) {
-    if (step < n) index_.prefetch(index_hashes[step]);
-    if (const std::size_t i = step - 2 * kAhead; i < n) {
-      const std::int64_t group = kGrouped ? groups[i] : 0;
-      // Rows do not move here, so a match is the key's row whatever was added meanwhile.
-      Address row = likely[i % kAhead];
-      bool is_fresh = false;
-      if (row == kNoRow || !matches(row, keys[i], group)) [[unlikely]] {
-        row = index_.find(index_hashes[i], [&](Address candidate) { return matches(candidate, keys[i], group); });
-        if (row == kNoRow && upsert_rows) {
-          DREY_TRY_ASSIGN(row, insert(keys[i], hashes[i], group, spec_.fixed_bytes));
-          is_fresh = true;
-        }
-      }
-      if (fresh != nullptr) fresh[i] = is_fresh ? 1 : 0;
-      out[i] = row == kNoRow ? nullptr : value_bytes(for_write(row));
-    }
-    if (const std::size_t i = step - kAhead; i < n) {
+  const auto span =
+      static_cast<std::size_t>(row_bytes(8, spec_.fixed_bytes) - 1);  // a row may straddle two cache lines
+  const auto fetch = [&](std::size_t begin) {
+    for (std::size_t i = begin, end = std::min(begin + kBlock, n); i < end; ++i) index_.prefetch(index_hashes[i]);
+  };
+  const auto follow = [&](std::size_t begin) {
+    Address* const rows = likely[begin / kBlock % 2];
+    for (std::size_t i = begin, end = std::min(begin + kBlock, n); i < end; ++i) {
       const Address row = index_.likely(index_hashes[i]);
-      likely[i % kAhead] = row;
+      rows[i - begin] = row;
       if (row == kNoRow) continue;
       __builtin_prefetch(row_at(row), 1);
       __builtin_prefetch(row_at(row) + span, 1);
+    }
+  };
+  fetch(0);
+  follow(0);
+  fetch(kBlock);
+  for (std::size_t begin = 0; begin < n; begin += kBlock) {
+    fetch(begin + 2 * kBlock);
+    follow(begin + kBlock);
+    const Address* const rows = likely[begin / kBlock % 2];
+    for (std::size_t i = begin, end = std::min(begin + kBlock, n); i < end; ++i) {
+      // Rows do not move here, so a match is the key's row whatever was added meanwhile.
+      Address row = rows[i - begin];
+      bool is_fresh = false;
+      if (row == kNoRow || !matches(row, keys[i], kGrouped ? groups[i] : 0)) [[unlikely]] {
+        DREY_TRY_ASSIGN(row, look_up(keys[i], hashes[i], kGrouped ? groups[i] : 0, upsert_rows, is_fresh));
+      }
+      if (fresh != nullptr) fresh[i] = is_fresh ? 1 : 0;
+      out[i] = row == kNoRow ? nullptr : value_bytes(for_write(row));
     }
   }
   // An address handed out early may belong to a page that a later row's first write copied. That cannot be:
   // for_write() copies a page once, before its first address is handed out, and snapshots start between calls.
   return {};
+}
+
+Result<Address> Table::look_up(const data::View& key, std::uint64_t hash, std::int64_t group, bool insert_row,
+                               bool& fresh) {
+  const Address row = find(key, hash, group);
+  fresh = row == kNoRow && insert_row;
+  return fresh ? insert(key, hash, group, spec_.fixed_bytes) : row;
 }
 
 data::View Table::key_of(Address row) const {
@@ -295,14 +315,36 @@ std::string_view Table::value_of(Address row) const {
 
 char* Table::writable_value(Address row) { return value_bytes(for_write(row)); }
 
+char* Table::writable_part(Address row, std::uint32_t from, std::uint32_t bytes) {
+  char* const at = row_at(row);
+  const auto offset = static_cast<std::uint64_t>(value_bytes(at) - at);
+  return value_bytes(for_write(row, offset + from, bytes)) + from;
+}
+
+char* Table::for_write(Address row, std::uint64_t from, std::uint64_t bytes) {
+  const auto id = static_cast<std::uint32_t>(row >> 16);
+  PageHead& head = heads_[id];
+  if (head.maybe_shared) unshare(id);
+  const std::uint64_t begin = row & 0xffff;
+  const std::uint32_t block = block_bytes_of(pages_[id].page->bytes);
+  if (bytes > 0) {
+    const std::uint64_t first = (begin + from) / block;
+    const std::uint64_t last = (begin + from + bytes - 1) / block;
+    head.dirty_blocks |= (std::uint64_t{2} << last) - (std::uint64_t{1} << first);
+  }
+  return head.memory + begin;
+}
+
 Result<Address> Table::resize(Address row, std::uint32_t value_size) {
   char* at = row_at(row);
   const std::uint32_t key_size = key_length(header(at));
-  if (row_bytes(key_size, value_size) <= pages_[row >> 16].slot_bytes) {
-    header(for_write(row)).value_size = value_size;
+  const std::uint64_t room = pages_[row >> 16].slot_bytes;
+  if (row_bytes(key_size, value_size) <= room) {
+    header(for_write(row, 0, sizeof(Row))).value_size = value_size;
     return row;
   }
-  DREY_TRY_ASSIGN(const Address moved, allocate_slot(row_bytes(key_size, value_size)));
+  const std::uint64_t spare = room > kSlotBytesMax ? room / 2 : 0;
+  DREY_TRY_ASSIGN(const Address moved, allocate_slot(row_bytes(key_size, value_size), spare));
   char* from = row_at(row);
   char* to = for_write(moved);
   const std::uint32_t kept = std::min(header(from).value_size, value_size);
@@ -354,6 +396,20 @@ void Table::for_each(const std::function<void(Address)>& visit) const {
   }
 }
 
+bool Table::next_rows(Position& from, std::size_t count, std::vector<Address>& out) const {
+  for (; from.page < pages_.size(); ++from.page, from.slot = 0) {
+    const PageEntry& page = pages_[from.page];
+    for (; from.slot < page.slots; ++from.slot) {
+      if (count == 0) return true;
+      const Address row = Address{from.page} << 16 | std::uint64_t{from.slot} * page.slot_bytes;
+      if (header(row_at(row)).key_size == kFree) continue;
+      out.push_back(row);
+      --count;
+    }
+  }
+  return false;
+}
+
 void Table::adopt(std::uint32_t id, PageEntry entry, std::uint64_t dirty_blocks) {
   if (id >= pages_.size()) {
     pages_.resize(id + 1);
@@ -380,7 +436,7 @@ void Table::rebuild() {
       const Address row = Address{id} << 16 | std::uint64_t{slot} * entry.slot_bytes;
       char* at = row_at(row);
       if (header(at).key_size == kFree) {
-        if (!own_page) size_classes_[size_class_of(entry.slot_bytes)].free.push_back(row);
+        if (!own_page) size_class(size_class_of(entry.slot_bytes)).free.push_back(row);
         continue;
       }
       ++entry.live;
@@ -391,8 +447,8 @@ void Table::rebuild() {
         members.push_back(row);
       }
     }
-    if (!own_page && entry.slots < kPageBytes / entry.slot_bytes)
-      size_classes_[size_class_of(entry.slot_bytes)].open_page = id;
+    if (!own_page && entry.slots < entry.page->bytes / entry.slot_bytes)
+      size_class(size_class_of(entry.slot_bytes)).open_page = id;
   }
   index_ = RowIndex(rows_);
   // As reindex(), but from the pages.

@@ -40,9 +40,12 @@ struct Budget {
   std::uint64_t bytes_max = UINT64_MAX;
 };
 
-// A page is made durable by blocks; a page larger than kPageBytes always as a whole.
+// A page is made durable by blocks, of which it has at most 64.
 inline constexpr std::uint32_t kBlockBytes = kPageBytes / 64;
 inline constexpr std::uint64_t kAllBlocks = ~std::uint64_t{0};
+constexpr std::uint32_t block_bytes_of(std::uint32_t page_bytes) {
+  return page_bytes <= kPageBytes ? kBlockBytes : page_bytes / 64;
+}
 
 // A file of page images that tables refer to; shared by the pages that lie in it.
 struct PageFile {
@@ -75,7 +78,10 @@ class Table {
   std::int64_t group_of(Address row) const;
   std::string_view value_of(Address row) const;
   char* writable_value(Address row);
-  // Gives the value another size, keeping its first bytes. Returns where the row is now.
+  // The same, of which only [from, from + bytes) will be written: a checkpoint then writes no more of a large value.
+  char* writable_part(Address row, std::uint32_t from, std::uint32_t bytes);
+  // Gives the value another size, keeping its first bytes. Returns where the row is now. A large value that grows gets
+  // room to spare, so that many small steps cost no more than linear time.
   Result<Address> resize(Address row, std::uint32_t value_bytes);
   void erase(Address row);
 
@@ -85,6 +91,13 @@ class Table {
 
   // Rows in order of pages.
   void for_each(const std::function<void(Address)>& visit) const;
+  // Appends up to `count` rows in order of pages to `out`, beginning with `from`, and moves that behind them. Returns
+  // whether there may be more. Good as long as nothing is added or erased.
+  struct Position {
+    std::uint32_t page = 1;
+    std::uint32_t slot = 0;
+  };
+  bool next_rows(Position& from, std::size_t count, std::vector<Address>& out) const;
 
   // --- for snapshots and restore (state/snapshot.cc) ---
   // Durable bytes of a page: of its first `used` bytes those in `blocks`, bit b for block b of kBlockBytes.
@@ -160,11 +173,22 @@ class Table {
     if (head.maybe_shared) [[unlikely]]
       unshare(static_cast<std::uint32_t>(row >> 16));
     const auto begin = static_cast<std::uint32_t>(row & 0xffff);
-    const std::uint32_t last = (begin + head.slot_bytes - 1) / kBlockBytes;
-    head.dirty_blocks |= (std::uint64_t{2} << last) - (std::uint64_t{1} << begin / kBlockBytes);
+    if (head.dirty_blocks != kAllBlocks) mark_dirty(head, begin);
     return head.memory + begin;
   }
+  // The same for a part of a row: bytes [from, from + bytes) of it.
+  char* for_write(Address row, std::uint64_t from, std::uint64_t bytes);
+  static void mark_dirty(PageHead& head, std::uint32_t begin) {
+    const std::uint32_t last = (begin + head.slot_bytes - 1) / kBlockBytes;
+    head.dirty_blocks |= (std::uint64_t{2} << last) - (std::uint64_t{1} << begin / kBlockBytes);
+  }
   void unshare(std::uint32_t id);
+  // Of what a page of this class costs next.
+  std::uint32_t next_page_bytes(std::uint32_t slot_bytes) const;
+  SizeClass& size_class(std::size_t number) {
+    if (number >= size_classes_.size()) size_classes_.resize(number + 1);
+    return size_classes_[number];
+  }
   bool matches(Address row, const data::View& key, std::int64_t group) const;
   // Of the index: rows of one key in several groups must not crowd.
   std::uint64_t index_hash(std::uint64_t hash, std::int64_t group) const { return hash ^ group_hash(group); }
@@ -173,10 +197,12 @@ class Table {
   Status values_of(std::span<const data::View> keys, std::span<const std::uint64_t> hashes,
                    const std::uint64_t* index_hashes, const std::int64_t* groups, bool upsert, void** out,
                    std::uint8_t* fresh);
+  Result<Address> look_up(const data::View& key, std::uint64_t hash, std::int64_t group, bool insert_row, bool& fresh);
   // REQUIRES: the row is not there.
   Result<Address> insert(const data::View& key, std::uint64_t hash, std::int64_t group, std::uint32_t value_bytes);
   void reindex();
-  Result<Address> allocate_slot(std::uint64_t bytes);
+  // `spare`: more bytes that a large value may grow into.
+  Result<Address> allocate_slot(std::uint64_t bytes, std::uint64_t spare = 0);
   void free_slot(Address row);
   // A page of its own id, with one slot handed out.
   Result<std::uint32_t> add_page(std::uint32_t page_bytes, std::uint32_t slot_bytes);

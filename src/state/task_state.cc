@@ -1,6 +1,7 @@
 #include "state/task_state.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -77,6 +78,73 @@ Result<Table*> TaskState::table(OperatorId op, std::string_view op_name, std::st
                     name, op_name, e.table != nullptr ? e.table->spec().fixed_bytes : 0, spec.fixed_bytes));
   }
   return e.table.get();
+}
+
+Result<Slices*> TaskState::slices(OperatorId op, std::string_view op_name, std::string_view name,
+                                  std::uint32_t fixed_bytes, std::string_view grouped_name) {
+  const std::string prefix = fmt::format("{}/{}/", op.to_string(), name);
+  auto& slot = slices_[prefix];
+  if (slot != nullptr) return slot.get();
+  const TableSpec spec{fixed_bytes, false, false};
+  std::unique_ptr<Slices> made(
+      new Slices(*this, prefix, fmt::format("operator '{}', state '{}'", op_name, name), spec));
+  const auto other_size = [&](const Table& there) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("State '{}' of operator '{}' has another size than before: it was stored with {} fixed "
+                            "bytes, now {} are asked for. Give the operator another uid",
+                            name, op_name, there.spec().fixed_bytes, fixed_bytes));
+  };
+  for (auto at = entries_.lower_bound(prefix); at != entries_.end() && at->first.starts_with(prefix); ++at) {
+    std::int64_t number = 0;
+    const char* const end = at->first.data() + at->first.size();
+    const auto read = std::from_chars(at->first.data() + prefix.size(), end, number);
+    if (read.ec != std::errc() || read.ptr != end || at->second->kind != EntryKind::kTable)
+      return fail(Code::kCorrupt, fmt::format("State is damaged: no slice has the name {}", at->first));
+    if (!(at->second->table->spec() == spec)) return other_size(*at->second->table);
+    made->tables_.emplace(number, at->second->table.get());
+  }
+  const auto grouped = entries_.find(fmt::format("{}/{}", op.to_string(), grouped_name));
+  if (grouped != entries_.end() && grouped->second->kind == EntryKind::kTable) {
+    Table& all = *grouped->second->table;
+    if (all.spec().fixed_bytes != fixed_bytes) return other_size(all);
+    DREY_TRY(made->restore_grouped(all));
+    entries_.erase(grouped);
+  }
+  slot = std::move(made);
+  return slot.get();
+}
+
+Slices::Slices(TaskState& state, std::string prefix, std::string owner, TableSpec spec)
+    : state_(state), prefix_(std::move(prefix)), owner_(std::move(owner)), spec_(spec) {}
+
+Table& Slices::table(std::int64_t number) {
+  Table*& there = tables_[number];
+  if (there == nullptr) {
+    auto entry = std::make_unique<TaskState::Entry>();
+    entry->kind = EntryKind::kTable;
+    entry->table = std::make_unique<Table>(owner_, spec_, state_.pool_, state_.budget_);
+    there = entry->table.get();
+    state_.entries_[fmt::format("{}{}", prefix_, number)] = std::move(entry);
+  }
+  return *there;
+}
+
+void Slices::erase(std::int64_t number) {
+  if (tables_.erase(number) != 0) state_.entries_.erase(fmt::format("{}{}", prefix_, number));
+}
+
+Status Slices::restore_grouped(Table& all) {
+  for (const auto& [number, rows] : all.groups()) {
+    Table& into = table(number);
+    for (const Address row : rows) {
+      const data::View key = all.key_of(row);
+      const std::string_view value = all.value_of(row);
+      DREY_TRY_ASSIGN(const Address copy,
+                      into.upsert(key, data::hash_of(key), 0, static_cast<std::uint32_t>(value.size())));
+      if (!value.empty()) std::memcpy(into.writable_value(copy), value.data(), value.size());
+    }
+  }
+  return {};
 }
 
 Result<Timers*> TaskState::timers(OperatorId op) {

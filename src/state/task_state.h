@@ -21,6 +21,7 @@
 #include "data/key.h"
 #include "drey/abi.h"
 #include "env/file_system.h"
+#include "state/slices.h"
 #include "state/table.h"
 #include "wire/field.h"
 
@@ -127,6 +128,10 @@ class TaskState {
 
   // Registering again gives the same object. FAILS WITH: kInvalidArgument when the kind differs.
   Result<Table*> table(OperatorId op, std::string_view op_name, std::string_view name, TableSpec spec);
+  // Of values of `fixed_bytes` (0: they have their own sizes). Takes over what an earlier version kept in the grouped
+  // table `grouped_name`.
+  Result<Slices*> slices(OperatorId op, std::string_view op_name, std::string_view name, std::uint32_t fixed_bytes,
+                         std::string_view grouped_name);
   Result<Timers*> timers(OperatorId op);
   Result<OperatorList*> operator_list(OperatorId op, std::string_view name, bool is_union);
   Result<BroadcastMap*> broadcast(OperatorId op, std::string_view name);
@@ -160,6 +165,7 @@ class TaskState {
  private:
   static constexpr std::atomic<bool> kIsWanted{false};
   friend class SnapshotWriter;
+  friend class Slices;
   struct Entry;
   struct Manifest;
   Entry& entry(OperatorId op, std::string_view name);
@@ -174,6 +180,7 @@ class TaskState {
   bool restored_ = false;
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;  // "<operator id>/<name>"
   std::map<OperatorId, std::unique_ptr<Timers>> timers_;
+  std::map<std::string, std::unique_ptr<Slices>> slices_;  // by the prefix of their entries
   std::atomic<std::int64_t> fired_{0};
   std::map<std::int64_t, std::shared_ptr<PageFile>> file_of_checkpoint_;
 };

@@ -419,6 +419,112 @@ TEST_F(TaskStateTest, AFullCheckpointRefersToNoOlderFileAndLaterOnesBuildOnIt) {
   EXPECT_EQ(all_of(*restored), all_of(*state));
 }
 
+using SliceModel = std::map<std::int64_t, Model>;
+
+SliceModel contents(const Slices& slices) {
+  SliceModel model;
+  for (const auto& [number, table] : slices.tables()) {
+    if (table->rows() > 0) model[number] = contents(*table);
+  }
+  return model;
+}
+void put(Slices& slices, std::int64_t number, const std::string& key, const std::string& value) {
+  Table& table = slices.table(number);
+  const auto row = table.upsert(view(key), data::hash_of(view(key)), 0, static_cast<std::uint32_t>(value.size()));
+  ASSERT_TRUE(row.ok());
+  std::memcpy(table.writable_value(*row), value.data(), value.size());
+}
+
+// Slices come and go between checkpoints; each is restored from its own files, also at other parallelisms.
+TEST_F(TaskStateTest, SlicesAreRestoredAtAnyParallelismAndGoWithTheirPages) {
+  auto state = make();
+  Slices* slices = *state->slices(kOp, "op", "~slices", 8, "~windows");
+  for (std::int64_t number = -5; number < 5; ++number) {
+    for (int key = 0; key < (number == 0 ? 20'000 : 3); ++key)
+      put(*slices, number, fmt::format("{:08}", key), fmt::format("{:4}{:4}", number, key % 1000));
+  }
+  const auto first = checkpoint(*state, 1);
+  const std::uint64_t before = pool_.used_bytes();
+  slices->erase(-5);
+  slices->erase(3);
+  put(*slices, 1'000'000'007, "late", "12345678");
+  const auto second = checkpoint(*state, 2);
+  ASSERT_TRUE(second.ok());
+  EXPECT_LT(second->written_bytes, first->written_bytes / 10);  // the large slice stays where it was written
+  for (const std::uint32_t parallelism : {1u, 3u}) {
+    SliceModel together;
+    for (std::uint32_t subtask = 0; subtask < parallelism; ++subtask) {
+      auto restored = make(subtask, parallelism);
+      ASSERT_TRUE(restored->restore({*second}, {kOp}, true, files_).ok());
+      for (const auto& [number, rows] : contents(**restored->slices(kOp, "op", "~slices", 8, "~windows")))
+        together[number].insert(rows.begin(), rows.end());
+    }
+    EXPECT_EQ(together, contents(*slices));
+  }
+  slices->erase(0);
+  EXPECT_LT(pool_.used_bytes(), before / 10);
+}
+
+// What versions before slices kept in one grouped table.
+TEST_F(TaskStateTest, SlicesTakeOverAGroupedTable) {
+  auto old = make();
+  Table* grouped = *old->table(kOp, "op", "~windows", {8, true, false});
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = fmt::format("{}", i % 300);
+    const auto row = grouped->upsert(view(key), data::hash_of(view(key)), i % 7, 8);
+    std::memcpy(grouped->writable_value(*row), fmt::format("{:8}", i).data(), 8);
+  }
+  const auto handle = checkpoint(*old, 1);
+  auto state = make();
+  ASSERT_TRUE(state->restore({*handle}, {kOp}, true, files_).ok());
+  const auto slices = state->slices(kOp, "op", "~slices", 8, "~windows");
+  ASSERT_TRUE(slices.ok());
+  SliceModel expected;
+  for (const auto& [id, value] : contents(*grouped)) expected[id.first][{0, id.second}] = value;
+  EXPECT_EQ(contents(**slices), expected);
+  // And from then on as slices alone.
+  auto again = make();
+  ASSERT_TRUE(again->restore({*checkpoint(*state, 2)}, {kOp}, true, files_).ok());
+  EXPECT_EQ(contents(**again->slices(kOp, "op", "~slices", 8, "~windows")), expected);
+}
+
+TEST_F(TaskStateTest, ManySlicesOfFewRowsTakeLittleMemory) {
+  auto state = make();
+  Slices* slices = *state->slices(kOp, "op", "~slices", 8, "~windows");
+  constexpr int kSlices = 10'000;
+  for (int i = 0; i < kSlices; ++i) put(*slices, i, "a key", "12345678");
+  EXPECT_LE(pool_.used_bytes(), std::uint64_t{kSlices} * kPageBytesMin);
+  EXPECT_LT(pool_.total_bytes(), 8u << 20);
+  while (!slices->tables().empty()) slices->erase(slices->tables().begin()->first);
+  EXPECT_EQ(pool_.used_bytes(), 0u);
+  EXPECT_TRUE(pool_.trim());
+}
+
+// A value grows in steps; time is linear, and a checkpoint writes what was added.
+TEST_F(TaskStateTest, LargeValuesGrowInPlaceAndCheckpointsWriteWhatChanged) {
+  auto state = make();
+  Table* table = *state->table(kOp, "op", "t", {0, false, false});
+  Address row = *table->upsert(view("key"), data::hash_of(view("key")), 0, 0);
+  constexpr std::uint32_t kStep = 1000, kSteps = 20'000;
+  int moves = 0;
+  const auto append = [&] {
+    const auto at = static_cast<std::uint32_t>(table->value_of(row).size());
+    const Address before = row;
+    row = *table->resize(row, at + kStep);
+    moves += row != before ? 1 : 0;
+    std::memset(table->writable_part(row, at, kStep), static_cast<int>('a' + at / kStep % 26), kStep);
+  };
+  for (std::uint32_t i = 0; i < kSteps; ++i) append();
+  EXPECT_LT(moves, 60);
+  const auto first = checkpoint(*state, 1);
+  append();
+  const auto second = checkpoint(*state, 2);
+  EXPECT_LT(second->written_bytes, first->written_bytes / 10);
+  auto restored = make();
+  ASSERT_TRUE(restored->restore({*second}, {kOp}, true, files_).ok());
+  EXPECT_EQ(contents(**restored->table(kOp, "op", "t", {0, false, false})), contents(*table));
+}
+
 TEST_F(TaskStateTest, SaysWhoOutgrewItsMemory) {
   budget_.bytes_max = 4 * kPageBytes;
   auto state = make();

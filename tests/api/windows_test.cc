@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
+#include <stdexcept>
 #include <utility>
 
 #include "drey/testing.h"
@@ -219,6 +221,182 @@ TEST_P(TimeWindows, EqualTheModel) {
   EXPECT_THAT(late, UnorderedElementsAreArray(expected.late));
   if (c.lateness == 0 && c.size == c.slide) {
     EXPECT_FALSE(late.empty());
+  }
+}
+
+// --- processing time ---
+
+constexpr std::int64_t kPaced = 150'000, kTail = 30'000;  // the tail keeps the job going until all windows have fired
+
+DREY_JOB("processing_time_windows", env, args) {
+  const auto size = drey::Millis(args.get<std::int64_t>("size"));
+  const auto slide = drey::Millis(args.get<std::int64_t>("slide"));
+  auto rows = env.from(drey::generator<Row>(kPaced + kTail,
+                                            [](std::int64_t n) {
+                                              return Row{n < kPaced ? n % 7 : 99, 1, {}};
+                                            })
+                           .rate(300'000))
+                  .key_by(&Row::key);
+  if (args.flag("session")) {
+    rows.window(drey::session(size).processing_time()).aggregate<Sum>(of).to(drey::collect("sums"));
+  } else if (slide == size) {
+    rows.window(drey::tumbling(size).processing_time()).aggregate<Sum>(of).to(drey::collect("sums"));
+  } else {
+    rows.window(drey::sliding(size, slide).processing_time()).aggregate<Sum>(of).to(drey::collect("sums"));
+  }
+  args.done();
+}
+
+// A window fires when its last millisecond has passed: rows of that millisecond are in it.
+TEST(ProcessingTimeWindows, CountEveryRowOnce) {
+  struct Shape {
+    std::int64_t size, slide;
+    bool session;
+  };
+  for (const Shape& shape : {Shape{1, 1, false}, Shape{3, 3, false}, Shape{10, 2, false}, Shape{1, 1, true}}) {
+    SCOPED_TRACE(testing::PrintToString(std::pair(shape.size, shape.slide)));
+    Job job("processing_time_windows");
+    const auto& sums = job.collect<Result>("sums");
+    std::vector<std::string> arguments{"--size", std::to_string(shape.size), "--slide", std::to_string(shape.slide)};
+    if (shape.session) arguments.push_back("--session");
+    job.parallelism(1).run(arguments);
+    std::int64_t rows = 0;
+    std::map<std::pair<std::int64_t, std::int64_t>, int> times;
+    for (const Result& r : sums) {
+      if (r.key == 99) continue;
+      rows += r.n;
+      EXPECT_EQ(++times[std::pair(r.key, r.end.ms)], 1) << r;
+    }
+    EXPECT_EQ(rows, kPaced * (shape.size / shape.slide));
+  }
+}
+
+// --- edges of time ---
+
+const drey::SideOutput<Row> kTooLate{"too_late"};
+DREY_JOB("edges_of_time", env, args) {
+  std::vector<Row> rows{{1, 1, drey::Timestamp::min()}, {1, 2, {0}}, {1, 3, {100}}, {1, 4, {5}}, {1, 5, {200}}};
+  const auto lateness = drey::Millis(args.get<std::int64_t>("lateness"));
+  auto windows = one_by_one(env, rows)
+                     .watermarks(drey::monotonous(&Row::time))
+                     .key_by(&Row::key)
+                     .window(drey::tumbling(10ms))
+                     .allowed_lateness(lateness)
+                     .late_to(kTooLate);
+  auto sums =
+      args.flag("triggered") ? windows.trigger(drey::count_trigger(1)).aggregate<Sum>(of) : windows.aggregate<Sum>(of);
+  sums.to(drey::collect("sums"));
+  sums.side_output(kTooLate).to(drey::collect("late"));
+  args.done();
+}
+
+// Lateness without end keeps windows for ever; a row before all windows is told to be late.
+TEST(EdgesOfTime, SumsOfTimesSaturateAndNoRowIsLostWithoutAWord) {
+  for (const bool triggered : {false, true}) {
+    for (const std::int64_t lateness : {std::int64_t{0}, INT64_MAX}) {
+      SCOPED_TRACE(testing::PrintToString(std::pair(triggered, lateness)));
+      Job job("edges_of_time");
+      const auto& sums = job.collect<Result>("sums");
+      const auto& late = job.collect<Row>("late");
+      std::vector<std::string> arguments{"--lateness", std::to_string(lateness)};
+      if (triggered) arguments.push_back("--triggered");
+      job.run(arguments);
+      std::vector<Row> expected{{1, 1, drey::Timestamp::min()}};
+      if (lateness == 0) expected.push_back({1, 4, {5}});
+      EXPECT_THAT(late, UnorderedElementsAreArray(expected));
+      std::vector<Result> results{{1, {0}, {10}, 1, 2}, {1, {100}, {110}, 1, 3}, {1, {200}, {210}, 1, 5}};
+      if (lateness != 0) results.push_back({1, {0}, {10}, 2, 6});
+      EXPECT_THAT(sums, UnorderedElementsAreArray(results));
+    }
+  }
+}
+
+// --- very many windows and timers at once ---
+
+// Fails once, late in what fires at the end of the input.
+struct FailsAtOne : drey::Process<Result, Result> {
+  drey::LongCounter failed{"failures"};
+  std::int64_t seen = 0;
+  void process(const Result& r, Context& ctx, Out& out) {
+    if (ctx.attempt() == 0 && ++seen == 150'000) {
+      failed.add(1);
+      throw std::runtime_error("on purpose");
+    }
+    out.emit(r);
+  }
+};
+struct ManyTimers : drey::KeyedProcess<Row, Result> {
+  void process(const Row& row, Context& ctx) {
+    for (std::int64_t i = 0; i < 50'000; ++i) ctx.timers().event(row.time + drey::Millis(i));
+  }
+  void on_timer(drey::Timestamp at, Context& ctx, Out& out) { out.emit({ctx.key<std::int64_t>(), at, at + 1ms, 1, 1}); }
+};
+DREY_JOB("many_at_once", env, args) {
+  auto rows = env.from(drey::generator<Row>(4,
+                                            [](std::int64_t n) {
+                                              return Row{n, n, {n}};
+                                            }))
+                  .watermarks(drey::monotonous(&Row::time))
+                  .key_by(&Row::key);
+  auto fired =
+      args.flag("timers") ? rows.process(ManyTimers{}) : rows.window(drey::sliding(50s, 1ms)).aggregate<Sum>(of);
+  fired.rebalance().process(FailsAtOne{}).to(drey::collect("fired"));
+  args.done();
+}
+
+// Firing goes on in parts: checkpoints are taken meanwhile, and a failure repeats only what came after the last one.
+TEST(ManyAtOnce, FireInPartsWithCheckpointsInBetween) {
+  for (const bool timers : {false, true}) {
+    for (const std::uint32_t restart_at : {1u, 2u}) {
+      SCOPED_TRACE(testing::PrintToString(std::pair(timers, restart_at)));
+      char directory[] = "/tmp/drey-api-XXXXXX";
+      ASSERT_NE(mkdtemp(directory), nullptr);
+      Job job("many_at_once");
+      const auto& fired = job.collect<Result>("fired");
+      job.parallelism(1).checkpoints(directory, 5ms).restart_at({restart_at});
+      job.run(timers ? std::vector<std::string>{"--timers"} : std::vector<std::string>{});
+      std::filesystem::remove_all(directory);
+      ASSERT_EQ(fired.size(), 200'000u);
+      std::map<std::pair<std::int64_t, std::int64_t>, int> times;
+      for (const Result& r : fired) ASSERT_EQ(++times[std::pair(r.key, r.end.ms)], 1) << r;
+    }
+  }
+}
+
+// --- past the range of a decimal ---
+
+using Cents = drey::Decimal<4, 2>;
+struct Money {
+  std::int64_t key = 0;
+  Cents amount;
+  drey::Timestamp time;
+  DREY_FIELDS(Money, key, amount, time)
+};
+DREY_JOB("decimal_sums", env, args) {
+  auto rows = env.from(drey::generator<Money>(3,
+                                              [](std::int64_t n) {
+                                                return Money{1, {4999 + n}, {n}};
+                                              }))
+                  .watermarks(drey::monotonous(&Money::time))
+                  .key_by(&Money::key);
+  if (args.flag("window")) {
+    rows.window(drey::tumbling(1s)).sum(&Money::amount).name("window of money").to(drey::discard());
+  } else {
+    rows.sum(&Money::amount).name("sum of money").to(drey::discard());
+  }
+  args.done();
+}
+
+TEST(Decimals, ASumThatDoesNotFitFailsWithItsValues) {
+  for (const bool window : {false, true}) {
+    Job job("decimal_sums");
+    try {
+      job.run(window ? std::vector<std::string>{"--window"} : std::vector<std::string>{});
+      ADD_FAILURE() << "a wrong sum";
+    } catch (const std::exception& why) {
+      const std::string message = why.what();
+      EXPECT_NE(message.find("99.99 + 50.01 does not fit Decimal<4, 2>"), std::string::npos) << message;
+    }
   }
 }
 
