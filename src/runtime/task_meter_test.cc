@@ -90,6 +90,11 @@ class Timed final : public operators::Operator {
   state::Timers* timers_ = nullptr;
 };
 
+class Forget final : public operators::Operator {
+ public:
+  Status process(std::uint32_t, const data::BatchRef&, operators::Emitter&) override { return {}; }
+};
+
 class TaskMeterTest : public testing::Test, public TaskListener {
  protected:
   void SetUp() override {
@@ -102,8 +107,17 @@ class TaskMeterTest : public testing::Test, public TaskListener {
                               const operators::NoOptions&) { return std::make_unique<BoxSource>(context, boxes_); },
     }));
     registry_.add(operators::declare<operators::NoOptions>({
+        .name = "test.two_inputs",
+        .doc = "",
+        .traits = {.role = graph::Role::kSink},
+        .inputs = 2,
+        .make_operator = [](operators::OperatorContext&,
+                            const operators::NoOptions&) { return std::make_unique<Forget>(); },
+    }));
+    registry_.add(operators::declare<operators::NoOptions>({
         .name = "test.timed",
         .doc = "",
+        .inputs = 2,
         .make_operator = [this](operators::OperatorContext&,
                                 const operators::NoOptions&) { return std::make_unique<Timed>(clock_); },
     }));
@@ -277,7 +291,7 @@ TEST_F(TaskMeterTest, ASourceTellsHowFarBehindItIsAndForHowLongItHasHadNothing) 
 }
 
 TEST_F(TaskMeterTest, ATaskWithTwoInputsHasAWatermarkOfEach) {
-  const std::uint32_t a = add_source("a"), b = add_source("b"), out = add(DREY_KIND_DISCARD, "both");
+  const std::uint32_t a = add_source("a"), b = add_source("b"), out = add("test.two_inputs", "both");
   connect(a, out, graph::Partitioner::kRebalance);
   connect(b, out, graph::Partitioner::kRebalance, 1);
   start(1);

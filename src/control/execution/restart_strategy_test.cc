@@ -30,7 +30,6 @@ TEST(RestartStrategy, NoneInEverySpellingOfFlink) {
   for (const char* name : {"none", "off", "disable", "NONE"}) {
     EXPECT_EQ(strategy({{"restart-strategy.type", name}})->on_failure(at(0)), std::nullopt) << name;
   }
-  EXPECT_EQ(strategy({{"restart-strategy", "none"}})->on_failure(at(0)), std::nullopt);
 }
 
 TEST(RestartStrategy, FixedDelayEndsAfterItsAttempts) {
