@@ -289,9 +289,12 @@ Status check_keys(std::span<const Option> rows, const Values& values) {
 }
 
 std::string_view nearest(std::string_view key, const std::vector<std::string_view>& known) {
-  const auto found = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
-    return distance(key, a) < distance(key, b);
-  });
+  // An option that begins with the key is meant more probably than one of few other letters: "size", "size_ms".
+  const auto rank = [&](std::string_view name) {
+    return std::pair(key.empty() || !name.starts_with(key), distance(key, name));
+  };
+  const auto found = std::min_element(known.begin(), known.end(),
+                                      [&](std::string_view a, std::string_view b) { return rank(a) < rank(b); });
   return found == known.end() ? std::string_view() : *found;
 }
 
