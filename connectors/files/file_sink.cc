@@ -53,6 +53,13 @@ struct HiddenFile {
 };
 static_assert(wire::EveryMemberHasARow<HiddenFile>);
 
+// Of one subtask.
+struct WriterState {
+  std::uint64_t next = 0;  // number of the next file
+  static constexpr auto fields() { return Fields{field("next", &WriterState::next)}; }
+};
+static_assert(wire::EveryMemberHasARow<WriterState>);
+
 // What checkpoints of the first format remember of a subtask, in the list "~sink".
 struct FirstFormat {
   struct File {
@@ -188,14 +195,18 @@ class FileWriter final : public operators::SinkWriter {
     send_time_ = context_.metric("currentSendTime", DREY_GAUGE);
     const std::string job = fmt::format("part-{}-", context_.job_id().to_string());
     const std::string mine = job + context_.operator_id().to_string() + "-";
-    // Another writer of this subtask, of an attempt that has been given up, may not have noticed yet: names differ.
-    prefix_ =
-        fmt::format("{}{}-{:08x}-", mine, context_.subtask(), static_cast<std::uint32_t>(context_.env().random.next()));
+    prefix_ = fmt::format("{}{}-", mine, context_.subtask());
 
     Preparation preparation{files(), directory_, job, mine, context_.subtask(), context_.parallelism()};
     preparation.removes_others =
         overwrites_ && !restored.is_restored && context_.subtask() == 0 && context_.attempt() == 0;
     preparation.warns_of_others = !overwrites_ && context_.subtask() == 0;
+    // A job that goes on from an older checkpoint than the last complete one, which was damaged, writes the files since
+    // then again: by the same numbers, so that they replace those that it had shown.
+    for (const std::string& element : restored.states) {
+      DREY_TRY_ASSIGN(const WriterState state, wire::decode<WriterState>(element));
+      next_ = std::max(next_, state.next);
+    }
     for (const std::string& committable : restored.committables) {
       DREY_TRY_ASSIGN(HiddenFile file, wire::decode<HiddenFile>(committable));
       if (file.directory == directory_) preparation.keep.insert(file.name);
@@ -203,6 +214,7 @@ class FileWriter final : public operators::SinkWriter {
     DREY_TRY_ASSIGN(first_format_, context_.state().operator_list(context_.operator_id(), "~sink", true));
     for (const std::string& element : first_format_->elements()) {
       DREY_TRY_ASSIGN(const FirstFormat state, wire::decode<FirstFormat>(element));
+      next_ = std::max(next_, state.next);
       for (const FirstFormat::File& file : state.pending) {
         if (file.directory == directory_) preparation.keep.insert(file.name);
         if (state.subtask % context_.parallelism() == context_.subtask())
@@ -231,6 +243,8 @@ class FileWriter final : public operators::SinkWriter {
     }
     return std::exchange(committables_, {});
   }
+
+  std::vector<std::string> snapshot() override { return {wire::encode(WriterState{next_})}; }
 
  private:
   env::FileSystem& files() { return context_.env().files; }

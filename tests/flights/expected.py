@@ -21,7 +21,7 @@ import sys
 
 HOUR = datetime.timedelta(hours=1)
 GAP = 12 * HOUR
-PART = re.compile(r"part-[0-9a-f]{32}-[0-9a-f]{32}-\d+-[0-9a-f]{8}-\d+\.csv")
+PART = re.compile(r"part-[0-9a-f]{32}-[0-9a-f]{32}-\d+-\d+\.csv")
 
 
 def read(path):
