@@ -73,7 +73,6 @@ def nobody_waits_for_a_slow_main():
         before = completed(cluster, beside)
         until("checkpoints beside a slow main", 4, lambda: completed(cluster, beside) > before + 5)
         cancel(cluster, beside, 3)
-        cluster.finish(start(cluster, jar, "writes", ["--rows", 10, "--output", os.path.join(cluster.base, "other")]), 3)
         if cluster.state(slow) != "RUNNING" or cluster.get(f"/jobs/{slow}")["status-counts"]["RUNNING"] != 0:
             raise Failure("the main has returned too early for this test to tell")
         cluster.finish(slow, 60)
