@@ -228,6 +228,33 @@ TYPED_TEST_P(EnvConformance, NetworkSaysNothingAfterClose) {
   });
 }
 
+TYPED_TEST_P(EnvConformance, NetworkCallsNoHandlerWithinSend) {
+  auto loop = this->env().threads.make_loop("test");
+  auto server_loop = this->env().threads.make_loop("server");
+  auto listener =
+      this->env().network.listen(*server_loop, "127.0.0.1", 0, [](const ConnectionRef& server) { server->close(); });
+  ASSERT_TRUE(listener.ok());
+  ConnectionRef client;
+  std::atomic<bool> is_lost{false};
+  bool is_sending = false;
+  bool within_send = false;
+  this->env().network.connect(*loop, "127.0.0.1", (*listener)->port(), std::chrono::seconds(5),
+                              [&](Result<ConnectionRef> c) {
+                                client = *c;
+                                client->set_handler({[](std::string_view) {},
+                                                     [&](const Status&) {
+                                                       within_send = is_sending;
+                                                       is_lost = true;
+                                                     }});
+                                is_sending = true;  // the server closes meanwhile
+                                for (int i = 0; i < 5'000; ++i) client->send(std::string(1'000, 'x'));
+                                is_sending = false;
+                              });
+  ASSERT_TRUE(this->rig_.wait([&] { return is_lost.load(); }));
+  this->on(*loop, [&] { client->close(); });
+  EXPECT_FALSE(within_send);
+}
+
 TYPED_TEST_P(EnvConformance, NetworkRefusesWhereNobodyListens) {
   auto loop = this->env().threads.make_loop("test");
   std::uint16_t port = 0;
@@ -321,7 +348,7 @@ REGISTER_TYPED_TEST_SUITE_P(EnvConformance, LoopRunsPostsInOrderAndTimersByTime,
                             ClockGoesForward, DriverStepsUntilDoneAndWakesAtOnce, DriverTakesItsOwnWakeWhileStepping,
                             IoPoolRunsEveryJob, NetworkCarriesFramesInOrderBothWays,
                             NetworkKeepsFramesUntilThereIsAHandler, NetworkSaysNothingAfterClose,
-                            NetworkRefusesWhereNobodyListens, FilesReadWhatWasWritten, FilesHaveDirectories,
-                            FilesSayWhatIsWrong);
+                            NetworkCallsNoHandlerWithinSend, NetworkRefusesWhereNobodyListens, FilesReadWhatWasWritten,
+                            FilesHaveDirectories, FilesSayWhatIsWrong);
 
 }  // namespace drey::env

@@ -32,6 +32,7 @@ class Connection {
   virtual ~Connection() = default;
   // Frames that came before wait for the handler.
   virtual void set_handler(Handler handler) = 0;
+  // Calls no handler: a connection that cannot be written to is told closed later, by the loop.
   virtual void send(std::string frame) = 0;
   // Bytes that wait in this process. Any thread.
   virtual std::size_t queued_bytes() const = 0;

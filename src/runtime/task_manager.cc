@@ -66,14 +66,10 @@ TaskManager::TaskManager(TaskManagerOptions options, env::Env& env, const operat
 }
 
 TaskManager::~TaskManager() {
-  {
-    env::MutexLock lock(door_->mutex);
-    door_->loop = nullptr;
-  }
-  loop_.reset();     // nothing runs on it any more
-  workers_.reset();  // nor do tasks
-  exchange_.reset();
-  jobs_.clear();
+  env::MutexLock lock(door_->mutex);
+  door_->loop = nullptr;
+  // The loop goes first, as the last member: nothing runs on it any more when workers and tasks go. Not loop_.reset():
+  // it clears the pointer before it has waited for the loop, which reads it.
 }
 
 Status TaskManager::start(std::function<void(const std::string&)> on_refused) {

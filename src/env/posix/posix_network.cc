@@ -173,7 +173,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     if (closed_) return;
     if (const int error = write_queue(); error != 0) {
       errno = error;
-      shut(system_error("Cannot write to a connection"));
+      // Later: who sends does not expect to lose the connection within the call.
+      loop_.post([self = shared_from_this(), why = system_error("Cannot write to a connection")] { self->shut(why); });
       return;
     }
     const bool is_empty = queued_bytes() == 0;
