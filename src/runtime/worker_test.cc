@@ -140,8 +140,8 @@ TEST_F(WorkerTest, ATaskComesBackToItsWorkerWhenItBehaves) {
   EXPECT_EQ(rows, 100);
 }
 
-TEST_F(WorkerTest, TheSourceBeforeASlowVertexIsBackPressuredAndAWaitForAWorkerIsNotBusy) {
-  // Both tasks share a worker. The slow one sleeps 2 ms a row, too short a hold to be relieved.
+TEST_F(WorkerTest, TasksThatWaitForTheirWorkerAreNotBusy) {
+  // All tasks share a worker. The slow one sleeps 2 ms a row, too short a hold to be relieved.
   const Ticks end = env::posix().clock.ticks() + Millis(1500);
   const auto goes_on = [end] { return env::posix().clock.ticks() < end; };
   const std::uint32_t slow = each("slow", true, [](std::int64_t) { ::usleep(2'000); });
@@ -157,16 +157,14 @@ TEST_F(WorkerTest, TheSourceBeforeASlowVertexIsBackPressuredAndAWaitForAWorkerIs
   ASSERT_EQ(times.size(), 3u);
   const auto of = [&](const std::string& name) {
     for (const auto& [vertex, totals] : times) {
-      if (vertex.ends_with(name)) return totals;
+      if (vertex.find(name) != std::string::npos) return totals;
     }
     ADD_FAILURE() << name;
     return TaskTimes::Totals{};
   };
   EXPECT_GT(of("slow").busy, Millis(1000));
-  EXPECT_GT(of("fast").back_pressured, Millis(1000));
   EXPECT_LT(of("fast").busy, Millis(200));
   EXPECT_LT(of("writer").busy, Millis(200));
-  EXPECT_LT(of("writer").back_pressured, Millis(200));
 }
 
 }  // namespace
