@@ -1,8 +1,8 @@
 // Blocking calls, and the threads that must not make them: loops and workers, which others wait for.
 //
 // Whatever may wait for a disk, a name server, a peer or a child says so with blocks(). On a thread that is marked it
-// is refused in debug builds (an internal check that names the call), as the simulation does always; release builds pay
-// nothing. Work that blocks goes to the IoPool. Threading: marks are of the calling thread.
+// is refused when compiled with DREY_DEBUG (an internal check that names the call), as the simulation does always;
+// other builds pay nothing. Work that blocks goes to the IoPool. Threading: marks are of the calling thread.
 #pragma once
 
 namespace drey::env {
