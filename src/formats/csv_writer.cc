@@ -39,7 +39,8 @@ void CsvWriter::append(const data::RowBatch& batch, std::uint32_t row, std::stri
     const data::Field& field = schema_[c];
     const ArrowArray& column = batch.column(c);
     if (is_null(column, row)) {
-      const std::string_view text = options_.null_text ? *options_.null_text : "";
+      std::string_view text;
+      if (options_.null_text) text = *options_.null_text;
       out += text.empty() && is_only ? "\"\"" : text;
       continue;
     }
