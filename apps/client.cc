@@ -240,7 +240,7 @@ std::string output_files(const std::vector<rest::RootException>& history) {
   return files.empty() ? "log" : fmt::format("{}", fmt::join(files, "; "));
 }
 
-// What a job that does not run waits for, or has failed on, said once each.
+// Says once each what a job that does not run waits for, and what it has failed on.
 class Troubles {
  public:
   Troubles(const Client& client, JobId job) : client_(client), job_(job) {}

@@ -13,7 +13,7 @@ namespace drey::apps {
 // -m HOST:PORT or http(s)://HOST:PORT, else the cluster of the default directory, else localhost:8081.
 // FLINK_REST_CLIENT_HEADERS (Name:Value lines) and DREY_REST_CA come from the environment.
 Result<rest::Client> client_of(const Arguments& args);
-// What every request to the cluster at HOST:PORT or http(s)://HOST:PORT has: address, certificates, headers.
+// Holds what every request to the cluster at HOST:PORT or http(s)://HOST:PORT has: address, certificates, headers.
 Result<net::HttpCall> call_to(std::string address);
 
 // FAILS WITH: kInvalidArgument for what is no id.

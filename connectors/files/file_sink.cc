@@ -60,7 +60,7 @@ struct WriterState {
 };
 static_assert(wire::EveryMemberHasARow<WriterState>);
 
-// What checkpoints of the first format remember of a subtask, in the list "~sink".
+// A subtask's state in checkpoints of the first format, in the list "~sink".
 struct FirstFormat {
   struct File {
     std::int64_t checkpoint = 0;
